@@ -1,0 +1,68 @@
+"""Query -> expected accuracy of random guessing, in closed form: no model and no sampling noise.
+
+The paper guesses 0 to 3 of the objects mentioned with the box so far and released no code; these are the
+readings of that sentence (Kim, Schuster & Toshniwal 2024, section 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import comb
+
+from bench.boxes.world import MAX_OBJECTS
+from bench.records import BUCKETS, Example, Query, in_bucket
+
+SIZES = range(MAX_OBJECTS + 1)
+
+
+def with_replacement(pool: int, target: int) -> float:
+    """0 to 3 draws from the pool, each as likely; an object drawn twice counts once."""
+    if pool == 0:
+        return 1.0
+    return sum(surjections(draws, target) / pool**draws for draws in SIZES) / len(SIZES)
+
+
+def surjections(draws: int, target: int) -> int:
+    """Ways in which the draws hit every object of the target and no other."""
+    return sum((-1) ** missed * comb(target, missed) * (target - missed) ** draws for missed in range(target + 1))
+
+
+def cut_at_pool(pool: int, target: int) -> float:
+    """0 to 3 different objects, each size as likely; a size above the pool takes all of it."""
+    sizes = sum(min(size, pool) == target for size in SIZES)
+    return sizes / len(SIZES) / comb(pool, target)
+
+
+def size_within_pool(pool: int, target: int) -> float:
+    """0 to min(3, pool) different objects, each size as likely."""
+    return 1 / (min(MAX_OBJECTS, pool) + 1) / comb(pool, target)
+
+
+def wrong_above_pool(pool: int, target: int) -> float:
+    """0 to 3 different objects, a size above the pool is wrong; an empty pool answers nothing."""
+    return 1.0 if pool == 0 else 1 / len(SIZES) / comb(pool, target)
+
+
+READINGS = {
+    "with-replacement": with_replacement,
+    "cut-at-pool": cut_at_pool,
+    "size-within-pool": size_within_pool,
+    "wrong-above-pool": wrong_above_pool,
+}
+DEFAULT_READING = "with-replacement"
+
+
+def expected_accuracy(query: Query, reading: str = DEFAULT_READING) -> float:
+    """The probability that a random guess is right."""
+    return READINGS[reading](len(query.mentioned), len(query.target))
+
+
+def baseline(evaluated: Iterable[Example], reading: str = DEFAULT_READING) -> dict[str, float]:
+    """Expected accuracy of random guessing in each bucket that has queries."""
+    queries = [query for example in evaluated for query in example.queries]
+    found = {}
+    for bucket in BUCKETS:
+        expected = [expected_accuracy(query, reading) for query in queries if in_bucket(query.num_ops, bucket)]
+        if expected:
+            found[bucket] = sum(expected) / len(expected)
+    return found

@@ -1,0 +1,1 @@
+"""The boxes task: world -> wording -> scenarios -> examples."""

@@ -1,0 +1,1 @@
+"""Prompt -> Completion under a constraint."""

@@ -1,0 +1,259 @@
+"""The nouns of the benchmark, in the order in which a run makes them. Standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Contents = frozenset[str]
+State = tuple[Contents, ...]  # contents of box 0, box 1, ...
+
+MAX_NUM_OPS = 7  # the most operations on one box that the paper asks about
+BUCKETS = (*(f"ops{num_ops}" for num_ops in range(MAX_NUM_OPS + 1)), "ops1plus")
+
+
+def in_bucket(num_ops: int, bucket: str) -> bool:
+    """Whether a query after this many operations on its box belongs to the bucket."""
+    return num_ops >= 1 if bucket == "ops1plus" else bucket == f"ops{num_ops}"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One change of the world. A put has no source box, a remove no target box, a move both."""
+
+    objects: Contents
+    source: int | None = None
+    target: int | None = None
+
+    @property
+    def kind(self) -> Literal["put", "move", "remove"]:
+        if self.source is None:
+            return "put"
+        return "remove" if self.target is None else "move"
+
+    @property
+    def boxes(self) -> tuple[int, ...]:
+        """The boxes whose contents it changes."""
+        return tuple(box for box in (self.source, self.target) if box is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """An initial state and the operations that follow. The unit of resampling in all statistics."""
+
+    id: str
+    initial: State
+    operations: tuple[Operation, ...]
+    version: str = "base"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One box of an example.
+
+    num_ops: operations so far that changed this box. by_kind: the same for put, move, remove.
+    earlier: what the box held before, newest first. mentioned: every object named with the box so far.
+    """
+
+    box: int
+    target: Contents
+    num_ops: int
+    earlier: tuple[Contents, ...]
+    mentioned: Contents
+    by_kind: tuple[int, int, int] = (0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A scenario after its first `num_operations` operations, as one description asks it."""
+
+    scenario_id: str
+    num_operations: int
+    description: str
+    queries: tuple[Query, ...]
+    version: str = "base"
+
+    @property
+    def id(self) -> str:
+        return f"{self.scenario_id}-{self.num_operations}"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn of a prompt; a base model is given the turns' contents as one text."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a model is given: text, tokenized with the tokenizer's own special tokens.
+
+    drafts: for each box, clauses that its answer may turn out to be, likeliest first. An engine may
+    check them against the model's own choices; they are never shown to the model.
+    """
+
+    example_id: str
+    scenario_id: str
+    text: str
+    drafts: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What a model wrote. finish_reason "length" means that it was cut at max_new_tokens."""
+
+    text: str
+    finish_reason: Literal["stop", "length"]
+    prompt_tokens: int
+    token_ids: tuple[int, ...] = ()  # without EOS; empty where a server does not tell
+
+
+@dataclass(slots=True)
+class Counters:
+    """What decoding cost: passes and tokens through the model, drafts, seconds, bytes."""
+
+    forward_passes: int = 0
+    model_tokens: int = 0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
+    model_seconds: float = 0.0
+    mask_seconds: float = 0.0
+    total_seconds: float = 0.0
+    peak_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The contents read from a completion, a box each; None where the box could not be read.
+
+    form: "whole", "cut" at the token limit, or "malformed" against the constraint.
+    """
+
+    boxes: tuple[Contents | None, ...]
+    form: Literal["whole", "cut", "malformed"]
+
+
+ErrorKind = Literal["stale", "missing", "extra", "other", "unread"]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One query, scored. error is None where the answer is right."""
+
+    example_id: str
+    scenario_id: str
+    box: int
+    num_ops: int
+    error: ErrorKind | None
+
+    @property
+    def correct(self) -> bool:
+        return self.error is None
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """A proportion of n queries with its 95% interval, all in [0, 1]."""
+
+    n: int
+    correct: int
+    low: float
+    high: float
+
+    @property
+    def value(self) -> float:
+        return self.correct / self.n if self.n else float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """A model of a suite file. path: a local folder, or a hub id where source is "hub"."""
+
+    name: str
+    path: str
+    source: Literal["local", "hub", "published"] = "local"
+    revision: str | None = None
+    family: str = ""
+    parameters: float | None = None  # billions
+    chat: bool = False
+    dtype: str = "auto"
+    quantization: Literal["8bit", "4bit"] | None = None
+    adapter: str | None = None
+    memory_gb: float | None = None
+    allow_pickle: bool = False
+    trust_remote_code: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A base model, a variant trained further from it, and the hypothesis that they test."""
+
+    hypothesis: Literal["code", "math", "alignment"]
+    base: str
+    variant: str
+    control: Literal["positive", "negative"] | None = None
+
+    @property
+    def id(self) -> str:
+        return f"{self.base}..{self.variant}"
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """Models and the pairs to compare; recorded: figures measured before, by model and bucket."""
+
+    name: str
+    models: Mapping[str, ModelEntry]
+    pairs: tuple[Pair, ...]
+    recorded: Mapping[str, Mapping[str, Accuracy]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A difference of two proportions in [-1, 1], with its 95% interval.
+
+    p: one-sided, that it is not above zero. detectable: the smallest that this sample would show
+    with 80% power.
+    """
+
+    value: float
+    low: float
+    high: float
+    p: float
+    detectable: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A pair on one bucket of queries, its two models beside each other and beside the baseline.
+
+    p_adjusted: over the family of tests it belongs to (Holm over pairs, Benjamini-Hochberg over buckets).
+    paired: False where only counts are known (published figures): the tests are then unclustered.
+    """
+
+    pair: Pair
+    bucket: str
+    base: Accuracy
+    variant: Accuracy
+    baseline: float
+    difference: Difference
+    base_over_random: Difference
+    variant_over_random: Difference
+    p_adjusted: float
+    scenarios: int
+    paired: bool = True
+
+
+Outcome = Literal["supported", "inconclusive", "contradicted", "below baseline"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a comparison means for its hypothesis, in one word and one sentence."""
+
+    outcome: Outcome
+    sentence: str
+    comparison: Comparison

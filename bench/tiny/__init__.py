@@ -1,0 +1,1 @@
+"""The embedded family: seeds -> corpora -> tokenizer -> model -> weights and model card."""
