@@ -40,7 +40,8 @@ SHOTS = Scenario(
 class Protocol:
     """One way to ask: what is said, what may be answered, and where the answer is cut.
 
-    contents: regex for what follows the clause's verb, its leading space included.
+    contents: regex for what follows the clause's verb, its leading space included; <name> stands for an
+    object's name in the version of the task.
     """
 
     name: str
@@ -67,7 +68,7 @@ PROTOCOLS = {
         Protocol("paper", INSTRUCTION, contents="( [a-zA-Z]+)*", max_new_tokens=100),
         # Only well-formed contents, at most as many objects as a box can hold, and room for all of them.
         Protocol(
-            "strict", INSTRUCTION, contents=" (nothing|the [a-z]+( and the [a-z]+){0,2})", max_new_tokens=256
+            "strict", INSTRUCTION, contents=" (nothing|the <name>( and the <name>){0,2})", max_new_tokens=256
         ),
     )
 }
@@ -85,7 +86,7 @@ def shot_turns(version: str) -> list[Turn]:
 
 def gold_statement(example: Example) -> str:
     """The right answer, as a model would have to write it."""
-    return STATEMENT + WORDINGS[example.version].describe(tuple(query.target for query in example.queries))
+    return STATEMENT + WORDINGS[example.version].state_all(tuple(query.target for query in example.queries))
 
 
 def turns(example: Example, protocol: Protocol) -> tuple[Turn, ...]:

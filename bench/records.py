@@ -203,26 +203,47 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """Models and the pairs to compare; recorded: figures measured before, by model and bucket."""
+    """Models and the pairs to compare; recorded: figures measured before, by model and bucket.
+
+    recorded_baseline: random guessing as recorded with them, by bucket; empty where our own stands.
+    """
 
     name: str
     models: Mapping[str, ModelEntry]
     pairs: tuple[Pair, ...]
     recorded: Mapping[str, Mapping[str, Accuracy]] = field(default_factory=dict)
+    recorded_baseline: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """One model on the whole data set. completions: by example id, as the store has them.
+
+    engine: what decoded, and why that one. counters: what the decoding cost when it was done.
+    """
+
+    model: str
+    completions: Mapping[str, Completion]
+    scores: tuple[Score, ...]
+    forms: Mapping[str, int]
+    engine: str
+    fingerprint: Mapping[str, object]
+    run: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
     """A difference of two proportions in [-1, 1], with its 95% interval.
 
-    p: one-sided, that it is not above zero. detectable: the smallest that this sample would show
-    with 80% power.
+    p: one-sided, that it is not above zero; p_below: that it is not below. detectable: the smallest
+    that this sample would show with 80% power.
     """
 
     value: float
     low: float
     high: float
     p: float
+    p_below: float
     detectable: float
 
 
@@ -230,7 +251,8 @@ class Difference:
 class Comparison:
     """A pair on one bucket of queries, its two models beside each other and beside the baseline.
 
-    p_adjusted: over the family of tests it belongs to (Holm over pairs, Benjamini-Hochberg over buckets).
+    p_adjusted, p_below_adjusted: over the family of tests it belongs to (Holm over pairs,
+    Benjamini-Hochberg over buckets).
     paired: False where only counts are known (published figures): the tests are then unclustered.
     """
 
@@ -243,6 +265,7 @@ class Comparison:
     base_over_random: Difference
     variant_over_random: Difference
     p_adjusted: float
+    p_below_adjusted: float
     scenarios: int
     paired: bool = True
 
@@ -257,3 +280,15 @@ class Verdict:
     outcome: Outcome
     sentence: str
     comparison: Comparison
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """All that a run found, for every kind of report. accuracies: by model and bucket."""
+
+    metadata: Mapping[str, object]
+    evaluations: Mapping[str, Evaluation]
+    accuracies: Mapping[str, Mapping[str, Accuracy]]
+    baseline: Mapping[str, float]
+    verdicts: tuple[Verdict, ...]
+    skipped: Mapping[str, str] = field(default_factory=dict)

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from random import Random
 
 from bench import DATA
-from bench.boxes.generator import generate
+from bench.boxes.generator import SIZES, generate
 from bench.boxes.wording import WORDINGS
 from bench.boxes.world import replay
 from bench.records import Contents, Example, Query, Scenario, State
 
-PUBLISHED_COUNTS = (1303, 1410, 1083, 651, 288, 142, 106, 29)  # queries with 0..7 operations [Kim et al. 2024]
+# Queries with 0..7 operations: Kim, Schuster & Toshniwal (2024).
+PUBLISHED_COUNTS = (1303, 1410, 1083, 651, 288, 142, 106, 29)
+NUM_EXAMPLES = 716
 NUM_SCENARIOS = 990
 DEFAULT_SEED = 0
 
 
-def examples(scenario: Scenario) -> list[Example]:
-    """The scenario after each of 0..len(operations) operations."""
+def examples(scenario: Scenario, after: Iterable[int] | None = None) -> list[Example]:
+    """The scenario after each of 0..len(operations) operations, or after those numbers of them."""
     wording = WORDINGS[scenario.version]
     states = tuple(replay(scenario.initial, scenario.operations))
-    sentences = [wording.describe(scenario.initial), *map(wording.narrate, scenario.operations)]
+    sentences = [wording.describe(scenario.initial), *map(wording.narrate, scenario.operations, states)]
     return [
         Example(
             scenario.id,
@@ -30,7 +34,7 @@ def examples(scenario: Scenario) -> list[Example]:
             tuple(query(scenario, states[: done + 1], box) for box in range(len(scenario.initial))),
             scenario.version,
         )
-        for done in range(len(states))
+        for done in (range(len(states)) if after is None else after)
     ]
 
 
@@ -56,26 +60,64 @@ def without_repeats(contents: Iterable[Contents]) -> tuple[Contents, ...]:
     return tuple(rest)
 
 
-def evaluation_set(seed: int = DEFAULT_SEED, num_scenarios: int = NUM_SCENARIOS) -> list[Example]:
+def full_split(
+    seed: int = DEFAULT_SEED, num_scenarios: int = NUM_SCENARIOS, version: str = "base"
+) -> list[Example]:
+    """Every scenario after each operation."""
+    scenarios = generate(num_scenarios, seed=seed, version=version)
+    return [example for scenario in scenarios for example in examples(scenario)[1:]]
+
+
+def evaluation_set(
+    seed: int = DEFAULT_SEED, num_scenarios: int = NUM_SCENARIOS, version: str = "base"
+) -> list[Example]:
     """716 examples, after 1..12 operations each, whose 5,012 queries have exactly PUBLISHED_COUNTS.
 
-    The default seed's choice is kept in fixtures/data/evaluation_set.txt, since solvers of different
-    versions may choose differently. Raises ValueError if the scenarios of a seed cannot meet the counts.
+    Versions of another size than the published one are a random choice of as many examples.
+    Raises ValueError if the scenarios of a seed cannot meet the counts.
     """
-    candidates = [
-        example
-        for scenario in generate(num_scenarios, seed=seed)
-        for example in examples(scenario)[1:]
-        if all(query.num_ops < len(PUBLISHED_COUNTS) for query in example.queries)
+    if not has_published_size(version):
+        kept = random_states(seed, num_scenarios, version)
+    elif (seed, num_scenarios) == (DEFAULT_SEED, NUM_SCENARIOS):
+        kept = committed_states()
+    else:
+        return choose(full_split(seed, num_scenarios, version), PUBLISHED_COUNTS, seed)
+    scenarios = generate(num_scenarios, seed=seed, version=version)
+    return [
+        example for number, scenario in enumerate(scenarios) for example in examples(scenario, kept[number])
     ]
-    if (seed, num_scenarios) == (DEFAULT_SEED, NUM_SCENARIOS):
-        chosen = set((DATA / "evaluation_set.txt").read_text(encoding="utf-8").split())
-        return [example for example in candidates if example.id in chosen]
-    return choose(candidates, PUBLISHED_COUNTS, seed)
 
 
-def choose(candidates: Sequence[Example], counts: Sequence[int], seed: int) -> list[Example]:
-    """Some of the candidates, so that counts[i] of their queries have num_ops i; in their order.
+def random_states(seed: int, num_scenarios: int, version: str) -> Mapping[int, list[int]]:
+    """Number of a scenario -> after how many operations it is asked about."""
+    per_scenario = SIZES[version].num_operations
+    total = num_scenarios * per_scenario
+    kept: dict[int, list[int]] = defaultdict(list)
+    for index in sorted(Random(f"{seed}/examples").sample(range(total), min(NUM_EXAMPLES, total))):
+        kept[index // per_scenario].append(index % per_scenario + 1)
+    return kept
+
+
+def committed_states() -> Mapping[int, list[int]]:
+    """The default seed's choice: kept in a file, since solvers of different versions may choose differently.
+
+    Versions of one size share it, for their scenarios tell of the same operations.
+    """
+    kept: dict[int, list[int]] = defaultdict(list)
+    for example_id in (DATA / "evaluation_set.txt").read_text(encoding="utf-8").split():
+        _, number, done = example_id.split("-")
+        kept[int(number)].append(int(done))
+    return kept
+
+
+def has_published_size(version: str) -> bool:
+    """Whether a version's scenarios have as many boxes and operations as the published data set's."""
+    size, published = SIZES[version], SIZES["base"]
+    return (size.num_boxes, size.num_operations) == (published.num_boxes, published.num_operations)
+
+
+def choose(found: Iterable[Example], counts: Sequence[int], seed: int) -> list[Example]:
+    """Some of the examples, so that counts[i] of their queries have num_ops i; in their order.
 
     An integer program with a random objective, solved to the first feasible point. Raises ValueError
     if there is none.
@@ -83,6 +125,9 @@ def choose(candidates: Sequence[Example], counts: Sequence[int], seed: int) -> l
     import numpy as np
     from scipy.optimize import Bounds, LinearConstraint, milp
 
+    candidates = [
+        example for example in found if max(query.num_ops for query in example.queries) < len(counts)
+    ]
     per_example = np.zeros((len(counts), len(candidates)))
     for column, example in enumerate(candidates):
         for query in example.queries:

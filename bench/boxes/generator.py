@@ -1,48 +1,104 @@
-"""Seed, sizes, object names -> scenarios.
+"""Seed, version of the task -> scenarios.
 
 Source: Kim & Schuster (2023), section 4; details in their released generator's description.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from random import Random
 
 from bench import DATA
 from bench.boxes.world import MAX_OBJECTS, apply
 from bench.records import Operation, Scenario, State
 
+ADJECTIVES = ("big", "small", "blue", "green", "red", "yellow")
+MAX_BOXES = 10  # a box is named by one character: released scripts tell boxes apart by it
 
-def object_names() -> tuple[str, ...]:
-    """The nouns of the base version, in alphabetical order."""
-    return tuple((DATA / "object_names.txt").read_text(encoding="utf-8").split())
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How large the worlds of a version are, and what they are filled with."""
+
+    num_boxes: int = 7
+    num_operations: int = 12
+    names: str = "object_names.txt"
+    with_adjectives: bool = False
+
+
+SIZES = {
+    "base": Size(),
+    "altforms": Size(),
+    "disjoint": Size(names="disjoint_object_names.txt"),
+    "movecontents": Size(),
+    "adjectives": Size(with_adjectives=True),
+    "moreops": Size(num_operations=24),
+    "moreboxes": Size(num_boxes=10),
+}
+
+
+def object_names(file: str = "object_names.txt") -> tuple[str, ...]:
+    """The nouns of a version, in alphabetical order."""
+    return tuple((DATA / file).read_text(encoding="utf-8").split())
 
 
 def generate(
-    num_scenarios: int,
+    num_scenarios: int | None,
     *,
     seed: int,
+    version: str = "base",
     names: Sequence[str] | None = None,
-    num_boxes: int = 7,
-    num_operations: int = 12,
+    num_boxes: int | None = None,
+    num_operations: int | None = None,
+    where: Callable[[State], bool] = lambda initial: True,
 ) -> Iterator[Scenario]:
-    """Scenarios as the released data set draws them; a scenario depends on seed and its number only."""
-    names = object_names() if names is None else tuple(names)
-    if num_boxes * MAX_OBJECTS > len(names):
+    """Scenarios as the released data set draws them, without end if num_scenarios is None.
+
+    A scenario depends on seed and its number only: versions of one size tell of the same worlds, their
+    objects renamed. where: which initial states to go on with; the others are left out.
+    Raises ValueError, before the first scenario, if the boxes cannot be named or filled.
+    """
+    size = SIZES[version]
+    names = object_names(size.names) if names is None else tuple(names)
+    num_boxes = size.num_boxes if num_boxes is None else num_boxes
+    num_operations = size.num_operations if num_operations is None else num_operations
+    check_size(num_boxes, num_operations, names)
+
+    def draw() -> Iterator[Scenario]:
+        for number in itertools.count() if num_scenarios is None else range(num_scenarios):
+            rng = Random(f"{seed}/{number}")
+            called = with_adjectives(f"{seed}/{number}", names) if size.with_adjectives else names
+            initial = draw_state(rng, called, num_boxes)
+            if where(initial):
+                operations = draw_operations(rng, called, initial, num_operations)
+                yield Scenario(f"s{seed}-{number:04d}", initial, operations, version)
+
+    return draw()
+
+
+def check_size(num_boxes: int, num_operations: int, names: Sequence[str]) -> None:
+    """Raises ValueError if worlds of this size cannot be told of."""
+    if not 2 <= num_boxes <= MAX_BOXES or num_operations < 0:
         raise ValueError(
-            f"{num_boxes} boxes may hold {num_boxes * MAX_OBJECTS} objects, but there are {len(names)} names. "
-            "Ask for fewer boxes or give more names."
+            f"a world of {num_boxes} boxes and {num_operations} operations cannot be told: "
+            f"ask for 2 to {MAX_BOXES} boxes and no fewer than 0 operations."
         )
-    for number in range(num_scenarios):
-        rng = Random(f"{seed}/{number}")
-        state = initial = draw_state(rng, names, num_boxes)
-        operations = []
-        for _ in range(num_operations):
-            operation = draw_operation(rng, names, state)
-            state = apply(state, operation)
-            operations.append(operation)
-        yield Scenario(f"s{seed}-{number:04d}", initial, tuple(operations))
+    if num_boxes * MAX_OBJECTS > len(set(names)):
+        raise ValueError(
+            f"{num_boxes} boxes may hold {num_boxes * MAX_OBJECTS} objects, but there are {len(set(names))} "
+            "names. Ask for fewer boxes or give more names."
+        )
+
+
+def with_adjectives(seed: str, nouns: Sequence[str]) -> list[str]:
+    """As many names, of few nouns, each with every adjective: most need it to be told apart."""
+    rng = Random(f"{seed}/adjectives")
+    few = rng.sample(list(nouns), math.ceil(len(nouns) / len(ADJECTIVES)))
+    names = [f"{adjective} {noun}" for adjective, noun in itertools.product(ADJECTIVES, few)]
+    return rng.sample(names, len(nouns))
 
 
 def draw_state(rng: Random, names: Sequence[str], num_boxes: int) -> State:
@@ -52,14 +108,27 @@ def draw_state(rng: Random, names: Sequence[str], num_boxes: int) -> State:
     return tuple(frozenset(next(objects) for _ in range(size)) for size in sizes)
 
 
+def draw_operations(
+    rng: Random, names: Sequence[str], state: State, num_operations: int
+) -> tuple[Operation, ...]:
+    """Operations that follow one another from a state."""
+    operations = []
+    for _ in range(num_operations):
+        operation = draw_operation(rng, names, state)
+        state = apply(state, operation)
+        operations.append(operation)
+    return tuple(operations)
+
+
 def draw_operation(rng: Random, names: Sequence[str], state: State) -> Operation:
     """A put, move or remove with a uniform box, redrawn until it is possible."""
     while True:
         kind, box = rng.choice(("put", "move", "remove")), rng.randrange(len(state))
         if kind == "put":
-            free = [name for name in names if not any(name in contents for contents in state)]
             size = poisson(rng, 1)
-            if 1 <= size <= min(len(free), MAX_OBJECTS - len(state[box])):
+            if 1 <= size <= min(MAX_OBJECTS - len(state[box]), len(names) - sum(map(len, state))):
+                placed = frozenset().union(*state)
+                free = [name for name in names if name not in placed]
                 return Operation(frozenset(rng.sample(free, size)), target=box)
         elif state[box]:
             objects = draw_subset(rng, sorted(state[box]))

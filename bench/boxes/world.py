@@ -29,7 +29,9 @@ def apply(state: State, operation: Operation) -> State:
     if target is not None:
         boxes[target] |= objects
         if len(boxes[target]) > MAX_OBJECTS:
-            raise ValueError(f"impossible operation {operation}: box {target} would hold more than {MAX_OBJECTS}")
+            raise ValueError(
+                f"impossible operation {operation}: box {target} would hold more than {MAX_OBJECTS}"
+            )
     return tuple(boxes)
 
 
