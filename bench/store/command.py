@@ -1,0 +1,175 @@
+"""python -m bench store: what is kept, whether it is whole, and why a completion was not found."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from datetime import date
+from pathlib import Path
+
+from bench.store.completions import FIELDS, RUN_FIELDS, Row, Store, completion, is_intact
+
+DEFAULT_STORE = ".boxes/store.sqlite"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    at = argparse.ArgumentParser(add_help=False)
+    at.add_argument("--store", default=DEFAULT_STORE, help="the store's file (default: %(default)s)")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions.add_parser("ls", parents=[at], help="the runs that made completions, a line each")
+    actions.add_parser("verify", parents=[at], help="check every page and row; set aside what is damaged")
+    export = actions.add_parser("export", parents=[at], help="write all completions to one file")
+    export.add_argument("--format", choices=WRITERS, default="jsonl")
+    export.add_argument("--output", required=True, metavar="FILE")
+    merge = actions.add_parser("merge", parents=[at], help="add what other stores have")
+    merge.add_argument("others", nargs="+", metavar="OTHER")
+    prune = actions.add_parser("prune", parents=[at], help="delete the completions of some runs")
+    prune.add_argument("--model", help="of runs of this model")
+    prune.add_argument("--before", type=date.fromisoformat, metavar="DATE", help="of runs started before it")
+    prune.add_argument("--problems", action="store_true", help="forget damaged rows and disagreements")
+    why = actions.add_parser("why-miss", parents=[at], help="how the last run differs from earlier ones")
+    why.add_argument("--model", help="the last run of this model (default: the last run)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Raises ValueError for a store that is not there or not readable."""
+    for path in (args.store, *getattr(args, "others", ())):
+        if not Path(path).is_file():
+            raise ValueError(f"no store at {path}. Name one with --store; pytest --boxes-store makes it.")
+    with Store(args.store) as store:
+        lines = list(ACTIONS[args.action](store, args))
+        print(*store.notices, *lines, sep="\n")
+        return 1 if args.action == "verify" and store.notices else 0
+
+
+def ls(store: Store, args: argparse.Namespace) -> Iterator[str]:
+    yield f"{'rows':>7}  {'started':<25}  {'settings':<12}  {'run':<12}  model, engine"
+    for entry in store.runs():
+        yield (
+            f"{entry['rows']:>7}  {entry['started']:<25}  {entry['settings_digest'][:12]:<12}  "
+            f"{printable(entry['id'][:12]):<12}  {printable(entry['model'])}, {entry['settings']['engine']}"
+        )
+    yield from store.problems()
+
+
+def verify(store: Store, args: argparse.Namespace) -> Iterator[str]:
+    damaged = [row for row in store.read(f"SELECT {FIELDS} FROM completions") if not is_intact(row)]
+    if damaged:
+        store.set_aside(damaged)
+    [(rows,)] = store.read("SELECT count(*) FROM completions")
+    yield f"{rows} completions match their digests, and the file is whole"
+    yield from store.problems()
+
+
+def export(store: Store, args: argparse.Namespace) -> Iterator[str]:
+    rows = [record(row) for row in store.read(EXPORTED) if is_intact(row[:6])]
+    output = Path(args.output)
+    fresh = output.with_name(f"{output.name}.{os.getpid()}")
+    try:
+        WRITERS[args.format](rows, fresh)
+        os.replace(fresh, output)
+    except OSError as error:
+        raise ValueError(f"cannot write {output}: {error.strerror}. Name another --output.") from None
+    finally:
+        fresh.unlink(missing_ok=True)
+    yield f"{len(rows)} completions are in {output}"
+
+
+EXPORTED = f"""
+SELECT {", ".join(f"completions.{name}" for name in FIELDS.split(", "))},
+    runs.model, runs.id, runs.settings_digest, runs.settings
+FROM completions LEFT JOIN runs ON runs.number = completions.run
+ORDER BY runs.model, runs.settings_digest, completions.key
+"""
+
+
+def record(row: Row) -> dict[str, object]:
+    answer = completion(row[:6])
+    return {
+        "model": row[6], "run": row[7], "settings_digest": row[8], "settings": row[9],
+        "key": row[0], "text": answer.text, "finish_reason": answer.finish_reason,
+        "prompt_tokens": answer.prompt_tokens, "token_ids": list(answer.token_ids),
+    }  # fmt: skip
+
+
+def write_jsonl(rows: list[dict[str, object]], path: Path) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def write_parquet(rows: list[dict[str, object]], path: Path) -> None:
+    try:
+        arrow, parquet = (importlib.import_module(name) for name in ("pyarrow", "pyarrow.parquet"))
+    except ImportError:
+        raise ValueError(
+            "Parquet needs pyarrow, which is not installed. pip install pyarrow, or choose --format jsonl."
+        ) from None
+    parquet.write_table(arrow.Table.from_pylist(rows), path)
+
+
+def merge(store: Store, args: argparse.Namespace) -> Iterator[str]:
+    for path in args.others:
+        with Store(path) as other, store.transaction():
+            runs = {row[0]: store.keep_run(row[1:]) for row in other.read(RUN_ROWS)}
+            rows = other.read(f"SELECT {FIELDS}, run FROM completions ORDER BY number")
+            intact = [row for row in rows if is_intact(row[:6])]
+            added = sum(store.insert(row[0], completion(row[:6]), runs.get(row[6], 0)) for row in intact)
+        yield f"{path}: {added} of {len(rows)} completions were new, {len(rows) - len(intact)} were damaged"
+    yield from store.problems()
+
+
+RUN_ROWS = f"SELECT number, {RUN_FIELDS} FROM runs ORDER BY number"
+
+
+def prune(store: Store, args: argparse.Namespace) -> Iterator[str]:
+    if not (args.model or args.before or args.problems):
+        raise ValueError("prune deletes completions: say which, with --model, --before or --problems.")
+    with store.transaction():
+        if args.problems:
+            for table in ("quarantine", "disagreements"):
+                store.database.execute(f"DELETE FROM {table}")
+        if args.model or args.before:
+            chosen = "SELECT number FROM runs WHERE model = ifnull(?, model) AND started < ifnull(?, '~')"
+            bounds = (args.model, args.before and args.before.isoformat())
+            deleted = store.database.execute(f"DELETE FROM completions WHERE run IN ({chosen})", bounds)
+            store.database.execute(f"DELETE FROM runs WHERE number IN ({chosen})", bounds)
+            yield f"{deleted.rowcount} completions were deleted"
+    store.database.execute("VACUUM")
+
+
+def why_miss(store: Store, args: argparse.Namespace) -> Iterator[str]:
+    """The last run beside those of other settings: the fewest differences first is the likeliest reason."""
+    runs = [entry for entry in store.runs() if args.model in (None, entry["model"])]
+    if not runs:
+        raise ValueError(f"no run of {args.model or 'any model'} in {store.path}: see store ls.")
+    last = runs[-1]
+    yield f"the last run of {printable(last['model'])} ({last['started']}) made {last['rows']} completions"
+    earlier = {entry["settings_digest"]: entry for entry in runs[:-1] if entry["model"] == last["model"]}
+    if not earlier:
+        yield "it is the first run of this model in the store"
+    elif last["settings_digest"] in earlier:
+        yield "its settings are those of an earlier run: it was asked prompts that were not asked before"
+    else:
+        changes = {run["started"]: differences(run["settings"], last["settings"]) for run in earlier.values()}
+        nearest = min(changes, key=lambda started: len(changes[started]))
+        yield f"beside the run of {nearest}:"
+        yield from changes[nearest]
+
+
+def differences(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
+    return [
+        f"  {name}: {json.dumps(before.get(name))} -> {json.dumps(after.get(name))}"
+        for name in sorted({*before, *after})
+        if before.get(name) != after.get(name)
+    ]
+
+
+def printable(text: str) -> str:
+    """Without control characters: what a suite file names must not steer the terminal."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+
+
+ACTIONS = {"ls": ls, "verify": verify, "export": export, "merge": merge, "prune": prune, "why-miss": why_miss}
+WRITERS = {"jsonl": write_jsonl, "parquet": write_parquet}

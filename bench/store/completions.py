@@ -1,0 +1,186 @@
+"""key -> Completion: rows that are checked when read, and never replaced."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from bench.records import Completion
+from bench.store.database import explained, open_database, to_json
+from bench.store.settings import Settings, digest
+
+FIELDS = "key, text, finish_reason, prompt_tokens, token_ids, digest"
+Row = tuple[Any, ...]
+RUN_FIELDS = "id, settings_digest, model, started, settings, metadata, counters"
+GIVEN = "IN (SELECT value FROM json_each(?))"  # any number of keys as one parameter
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One evaluation of one model. Only the settings are part of its rows' keys.
+
+    id: of the whole run, the same for all its models. metadata: JSON values: library versions, device,
+    batch size, state of the working tree. counters: what decoding cost so far.
+    """
+
+    id: str
+    model: str
+    settings: Settings
+    metadata: Mapping[str, object] = field(default_factory=dict)
+    counters: Mapping[str, float] = field(default_factory=dict)
+
+
+class Store:
+    """Completions in a SQLite file, or in memory for the path ":memory:".
+
+    notices: sentences for the user about this store: a network file system, a salvage, rows set aside.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = path
+        self.database, self.notices = open_database(path)
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.database.close()
+
+    def get(self, keys: Sequence[str]) -> dict[str, Completion]:
+        """The completions that are there. A row that does not match its digest is set aside, not served."""
+        rows = self.read(f"SELECT {FIELDS} FROM completions WHERE key {GIVEN}", json.dumps(keys))
+        if damaged := [row for row in rows if not is_intact(row)]:
+            self.set_aside(damaged)
+        return {row[0]: completion(row) for row in rows if row not in damaged}
+
+    def count(self, keys: Sequence[str]) -> int:
+        """How many of the keys have a row."""
+        return int(self.read(f"SELECT count(*) FROM completions WHERE key {GIVEN}", json.dumps(keys))[0][0])
+
+    def add(self, rows: Sequence[tuple[str, Completion]], run: Run) -> int:
+        """Keep completions in one transaction; they are on disk when this returns. Returns how many were new.
+
+        A key's first answer stays; another answer to it is recorded as a disagreement.
+        Raises OSError if the disk is full: everything added before is still there.
+        """
+        with self.transaction():
+            number = self.record_run(run)
+            return sum(self.insert(key, answer, number) for key, answer in rows)
+
+    def insert(self, key: str, answer: Completion, run: int) -> bool:
+        token_ids = json.dumps(answer.token_ids)
+        contents = (key, answer.text, answer.finish_reason, answer.prompt_tokens, token_ids)
+        row = (*contents, digest(contents))
+        into = f"INSERT OR IGNORE INTO completions ({FIELDS}, run) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        if self.database.execute(into, (*row, run)).rowcount:
+            return True
+        kept = self.database.execute(f"SELECT {FIELDS} FROM completions WHERE key = ?", (key,)).fetchone()
+        if not is_intact(kept):
+            self.move_to_quarantine(kept)
+            return self.insert(key, answer, run)
+        if kept != row:
+            self.database.execute(
+                "INSERT OR IGNORE INTO disagreements (key, text, finish_reason, run, seen) "
+                "VALUES (?, ?, ?, ?, ?)",
+                (key, answer.text, answer.finish_reason, run, now()),
+            )
+        return False
+
+    def record_run(self, run: Run) -> int:
+        """Write or update what is recorded beside a run's rows. Returns the run's number in this store."""
+        settings, metadata, counters = map(to_json, (run.settings.as_dict(), run.metadata, run.counters))
+        return self.keep_run((run.id, run.settings.digest, run.model, now(), settings, metadata, counters))
+
+    def keep_run(self, row: Row) -> int:
+        (number,) = self.database.execute(
+            f"INSERT INTO runs ({RUN_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (id, settings_digest) DO UPDATE "
+            "SET metadata = excluded.metadata, counters = excluded.counters RETURNING number",
+            row,
+        ).fetchone()
+        return int(number)
+
+    def runs(self, settings: Settings | None = None) -> list[dict[str, Any]]:
+        """The runs, oldest first, of all models or under some settings, each with the rows it made.
+
+        A run is a dict: id, settings_digest, model, started, rows, settings, metadata, counters.
+        """
+        made = "(SELECT count(*) FROM completions WHERE run = runs.number)"
+        rows = self.read(
+            f"SELECT {made}, {RUN_FIELDS} FROM runs WHERE ?1 IS NULL OR settings_digest = ?1 ORDER BY number",
+            settings.digest if settings else None,
+        )
+        names = ("rows", *RUN_FIELDS.split(", "))
+        return [dict(zip(names, (*row[:5], *map(json.loads, row[5:])), strict=True)) for row in rows]
+
+    def problems(self) -> list[str]:
+        """Sentences on what is wrong with the answers kept here, whichever process found it."""
+        [(set_aside,)] = self.read("SELECT count(*) FROM quarantine")
+        [(disagreements,)] = self.read("SELECT count(*) FROM disagreements")
+        said = []
+        if set_aside:
+            said.append(f"{set_aside} damaged completions were set aside and are computed again")
+        if disagreements:
+            said.append(
+                f"{disagreements} completions came out differently when computed again: not deterministic. "
+                "The first answers are kept"
+            )
+        return said
+
+    def set_aside(self, rows: Sequence[Row]) -> None:
+        with self.transaction():
+            for row in rows:
+                self.move_to_quarantine(row)
+        self.notices.append(f"{self.path}: {len(rows)} damaged completions were set aside")
+
+    def move_to_quarantine(self, row: Row) -> None:
+        self.database.execute("DELETE FROM completions WHERE key = ?", (row[0],))
+        self.database.execute(
+            "INSERT INTO quarantine (key, row, seen) VALUES (?, ?, ?)",
+            (str(row[0]), json.dumps(row, default=repr), now()),
+        )
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing. IMMEDIATE: a reader that turns writer would be refused, not made to wait."""
+        try:
+            self.database.execute("BEGIN IMMEDIATE")
+            yield
+            self.database.execute("COMMIT")
+        except BaseException as error:
+            if self.database.in_transaction:
+                self.database.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error):
+                raise OSError(explained(error, self.path)) from error
+            raise
+
+    def read(self, query: str, *parameters: object) -> list[Row]:
+        try:
+            return self.database.execute(query, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise OSError(explained(error, self.path)) from error
+
+
+def is_intact(row: Row) -> bool:
+    return bool(digest(row[:-1]) == row[-1])
+
+
+def completion(row: Row) -> Completion:
+    _, text, finish_reason, prompt_tokens, token_ids, _ = row
+    return Completion(text, finish_reason, prompt_tokens, tuple(json.loads(token_ids)))
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

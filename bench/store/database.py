@@ -1,0 +1,218 @@
+"""path -> connection: a SQLite file opened safely, of a schema we know, with damaged pages left behind."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+SCHEMA_VERSION = 1
+APPLICATION_ID = 0x426F7865  # "Boxe", in the file's header: this is one of our stores
+BUSY_SECONDS = 60.0
+NETWORK = (
+    "nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "lustre", "gpfs", "beegfs", "glusterfs", "9p",
+    "fuse.sshfs", "fuse.glusterfs", "fuse.ceph-fuse",
+)  # fmt: skip
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS runs (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL, settings_digest TEXT NOT NULL, model TEXT NOT NULL,
+    started TEXT NOT NULL, settings TEXT NOT NULL, metadata TEXT NOT NULL, counters TEXT NOT NULL,
+    UNIQUE (id, settings_digest)
+);
+CREATE TABLE IF NOT EXISTS completions (
+    number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, text TEXT NOT NULL, finish_reason TEXT NOT NULL,
+    prompt_tokens INTEGER NOT NULL, token_ids TEXT NOT NULL, digest TEXT NOT NULL, run INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS quarantine (
+    number INTEGER PRIMARY KEY, key TEXT NOT NULL, row TEXT NOT NULL, seen TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS disagreements (
+    number INTEGER PRIMARY KEY, key TEXT NOT NULL, text TEXT NOT NULL, finish_reason TEXT NOT NULL,
+    run INTEGER NOT NULL, seen TEXT NOT NULL, UNIQUE (key, text, finish_reason)
+);
+"""
+DAMAGED = (sqlite3.DatabaseError, UnicodeDecodeError)  # the latter from SQLite's message on a damaged schema
+NOT_THE_FILE = tuple(f"SQLITE_{why}" for why in ("BUSY", "CANTOPEN", "FULL", "IOERR", "PERM", "READONLY"))
+TABLES = ("runs", "completions", "quarantine", "disagreements")
+
+
+def open_database(path: Path | str) -> tuple[sqlite3.Connection, list[str]]:
+    """A connection, and sentences on what the user should know (a network file system, a salvage).
+
+    Raises ValueError if the path is no store, cannot be written, is of a newer schema, or damaged and in use.
+    """
+    if str(path) == ":memory:":
+        return create(connect(path)), []
+    path = Path(path)
+    try:
+        check_path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # one opener at a time: others then see a first run's schema, or a salvage, whole
+        with FileLock(f"{path}.lock", timeout=BUSY_SECONDS):
+            return open_file(path)
+    except Timeout:
+        raise ValueError(f"{path} is being opened by another process. Start again when it is done.") from None
+    except sqlite3.Error as error:
+        raise ValueError(explained(error, path)) from None
+    except OSError as error:
+        raise ValueError(f"cannot open the store {path}: {error.strerror}. Name another file.") from None
+
+
+def check_path(path: Path) -> None:
+    """Refuse what is not ours before anything is written to it or beside it."""
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder, not a store. Name a file, such as {path / 'store.sqlite'}.")
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        header = file.read(72)
+    if header and int.from_bytes(header[68:72]) != APPLICATION_ID:
+        raise ValueError(f"{path} is not a store of completions. Name another file: it would be overwritten.")
+
+
+def open_file(path: Path) -> tuple[sqlite3.Connection, list[str]]:
+    notices = []
+    journal = "WAL"
+    if filesystem(path, read_mounts()) in NETWORK:
+        journal = "DELETE"  # WAL needs memory that all users of the file share
+        notices.append(f"{path} is on a network file system: one store a node, merged at the end, is safer")
+    connection = connect(path)
+    try:
+        check_schema(connection, path)
+        if is_damaged(connection):
+            connection.close()
+            connection, notice = salvage(path)
+            notices.append(notice)
+        create(connection)
+        connection.execute(f"PRAGMA journal_mode={journal}")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")  # what is read-only is refused now
+        return connection, notices
+    except BaseException:
+        connection.close()
+        raise
+
+
+def connect(path: Path | str) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+    connection.text_factory = lambda raw: raw.decode("utf-8", "replace")  # a flipped bit must not raise
+    return connection
+
+
+def check_schema(connection: sqlite3.Connection, path: Path) -> None:
+    try:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+    except sqlite3.DatabaseError:
+        return  # damaged: no version to be read, and none to refuse
+    if version > SCHEMA_VERSION:
+        raise ValueError(
+            f"{path} has schema {version}, and this version reads up to {SCHEMA_VERSION}. "
+            "Upgrade entity-tracking-bench, or name another store."
+        )
+
+
+def create(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """Make the tables where they are not there yet."""
+    if connection.execute("PRAGMA user_version").fetchone() != (SCHEMA_VERSION,):
+        header = f"PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={SCHEMA_VERSION};"
+        connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} {header} COMMIT")
+    return connection
+
+
+def is_damaged(connection: sqlite3.Connection) -> bool:
+    """What SQLite's own check says of the pages. What is in the rows, each row's digest checks."""
+    try:
+        whole = connection.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",)
+        return not whole or schema_of(connection) not in ([], schema_of(create(connect(":memory:"))))
+    except DAMAGED as error:
+        if getattr(error, "sqlite_errorname", "").startswith(NOT_THE_FILE):
+            raise
+        return True
+
+
+def schema_of(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    return connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
+
+
+def salvage(path: Path) -> tuple[sqlite3.Connection, str]:
+    """Move a damaged store aside and copy what can be read into a new one."""
+    refuse_if_in_use(path)
+    aside = path.with_name(f"{path.name}.damaged-{time.time_ns()}")
+    for suffix in ("-wal", "-shm", ""):  # the store itself last: after a kill in between it is salvaged again
+        if (part := path.with_name(path.name + suffix)).exists():
+            part.rename(aside.with_name(aside.name + suffix))
+    fresh = create(connect(path))
+    with closing(connect(aside)) as damaged:
+        copied = {table: copy_readable(damaged, fresh, table, aside.stat().st_size) for table in TABLES}
+    return fresh, (
+        f"{path} was damaged: {copied['completions']} completions were salvaged from it, the others are "
+        f"computed again. The damaged file is kept as {aside.name}"
+    )
+
+
+def refuse_if_in_use(path: Path) -> None:
+    """Moved away under another process, a store would take that one's rows with it.
+
+    Only the last user of a file can take it out of WAL mode: SQLite refuses everyone else.
+    """
+    with closing(connect(path)) as connection:
+        connection.execute("PRAGMA busy_timeout=1000")
+        try:
+            connection.execute("PRAGMA journal_mode=DELETE")
+        except DAMAGED as error:
+            if "locked" in str(error):
+                raise ValueError(
+                    f"{path} is damaged, and another run is using it. End that run, then start again: "
+                    "what can be read will be salvaged."
+                ) from None
+
+
+def copy_readable(damaged: sqlite3.Connection, fresh: sqlite3.Connection, table: str, num_bytes: int) -> int:
+    """Row by row, by number: a broken page then costs its own rows only. Returns the rows copied."""
+    copied = 0
+    fresh.execute("BEGIN IMMEDIATE")
+    for number in range(1, num_bytes // 64 + 2):  # no row is smaller than 64 bytes
+        try:
+            row = damaged.execute(f"SELECT * FROM {table} WHERE number = ?", (number,)).fetchone()
+        except DAMAGED:
+            continue
+        if row:
+            slots = ", ".join("?" * len(row))
+            copied += fresh.execute(f"INSERT OR IGNORE INTO {table} VALUES ({slots})", row).rowcount
+    fresh.execute("COMMIT")
+    return copied
+
+
+def read_mounts() -> str:
+    """The kernel's table of mounts; empty where there is none (macOS, Windows): then taken for local."""
+    mounts = Path("/proc/mounts")
+    return mounts.read_text() if mounts.exists() else ""
+
+
+def filesystem(path: Path, mounts: str) -> str:
+    """The type of the file system that a path lies on, from the kernel's table of mounts."""
+    kinds = {fields[1].replace(r"\040", " "): fields[2] for fields in map(str.split, mounts.splitlines())}
+    return next((kinds[str(parent)] for parent in path.resolve().parents if str(parent) in kinds), "")
+
+
+def explained(error: sqlite3.Error, path: Path | str) -> str:
+    """SQLite's error as one line: what, why, what to do."""
+    name = error.sqlite_errorname
+    if name == "SQLITE_FULL" or name.startswith("SQLITE_IOERR"):
+        advice = "What was kept before is intact: free some space and start again"
+    elif name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
+        advice = "Name a file in a folder that you may write to"
+    elif name.startswith("SQLITE_BUSY"):
+        advice = "Another process is writing to it: start again when it is done"
+    else:
+        advice = "Start again: a damaged store is salvaged when it is opened"
+    return f"cannot use the store {path}: {error}. {advice}."
+
+
+def to_json(value: object) -> str:
+    return json.dumps(value, sort_keys=True, default=str)
