@@ -1,1 +1,42 @@
-"""Prompt -> Completion under a constraint."""
+"""Prompt -> Completion under a constraint, by one of several engines. Torch is imported only when one is made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.decoding.constraint import Constraint
+from bench.decoding.engine import Engine
+
+# What a user may ask for -> the engines that may then run, as results name them, likeliest first. The number
+# after the slash changes when an engine's answers may.
+ENGINES = {
+    "auto": ("speculative/1", "reference/1"),
+    "reference": ("reference/1",),
+    "speculative": ("speculative/1",),
+}
+
+
+def engines_of(name: str) -> tuple[str, ...]:
+    """The engines that may run when this one is asked for."""
+    return ENGINES[name]
+
+
+def engine_for(
+    name: str,
+    model: Any,
+    tokenizer: Any,
+    constraint: Constraint,
+    *,
+    batch_size: int | None = None,
+    pack_tokens: int | None = None,
+) -> Engine:
+    """The engine asked for, for a loaded model; "auto" finds out which one is right for it.
+
+    batch_size, pack_tokens: None for what suits the device. Raises ValueError if the engine cannot run
+    this model.
+    """
+    if name == "reference":
+        from bench.decoding.reference import ReferenceEngine
+
+        return ReferenceEngine(model, tokenizer, constraint, batch_size=batch_size)
+    raise ValueError(f"unknown engine {name!r}. Choose from {', '.join(ENGINES)}.")

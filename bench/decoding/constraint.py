@@ -23,8 +23,9 @@ class Constraint:
 def constraint(protocol: Protocol, version: str = "base", num_boxes: int = 7) -> Constraint:
     """The constraint of a protocol for one version of the task."""
     wording = WORDINGS[version]
+    contents = protocol.contents.replace("<name>", wording.name)
     clauses = []
     for box in range(num_boxes):
         before, after = wording.clause.format(box=wording.name_box(box), objects="\0").split(" \0")
-        clauses.append(re.escape(before).replace(r"\ ", " ") + protocol.contents + re.escape(after))
+        clauses.append(re.escape(before).replace(r"\ ", " ") + contents + re.escape(after))
     return Constraint(STATEMENT + ", ".join(clauses) + r"\.", protocol.max_new_tokens)

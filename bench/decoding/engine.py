@@ -9,9 +9,13 @@ from bench.records import Completion, Counters, Prompt
 
 
 class Engine(Protocol):
-    """Greedy decoding of one loaded model under one constraint."""
+    """Greedy decoding of one loaded model under one constraint.
+
+    name: as results and the store know it. reason: why this engine runs and not another.
+    """
 
     name: str
+    reason: str
     counters: Counters
 
     def complete(self, prompts: Sequence[Prompt]) -> Iterator[list[tuple[Prompt, Completion]]]:

@@ -1,0 +1,40 @@
+"""Time and memory -> Counters, and what follows from a device's limits."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from bench.records import Counters
+
+
+@contextmanager
+def clock(counters: Counters, field: str) -> Iterator[None]:
+    """Add the seconds spent inside to one of the counters."""
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        setattr(counters, field, getattr(counters, field) + time.perf_counter() - start)
+
+
+def peak_bytes(device: torch.device) -> int:
+    """The most memory in use so far: the device's, or on a CPU the process's."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def check_finite(logits: torch.Tensor) -> None:
+    """Raises FloatingPointError for logits that are not finite; under a constraint they would still answer."""
+    if not torch.isfinite(logits).all():
+        raise FloatingPointError(
+            "the model returned logits that are not finite, so its answers would mean nothing. "
+            "Check the checkpoint, or load it in another dtype (float32 or bfloat16 for float16)."
+        )

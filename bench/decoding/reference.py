@@ -1,0 +1,115 @@
+"""Prompt -> Completion as outlines does it, batch by batch: the yardstick that other engines must equal."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import outlines
+import torch
+from outlines.types import Regex
+from transformers import GenerationConfig
+
+from bench.decoding.constraint import Constraint
+from bench.decoding.measure import check_finite, clock, peak_bytes
+from bench.records import Completion, Counters, Prompt
+
+CPU_BATCH, GPU_BATCH = 16, 64
+
+
+class ReferenceEngine:
+    """transformers' greedy generate with outlines' mask over the logits, prompts padded on the left."""
+
+    name = "reference/1"
+
+    def __init__(
+        self, model: Any, tokenizer: Any, constraint: Constraint, *, batch_size: int | None = CPU_BATCH
+    ) -> None:
+        self.model = model
+        self.tokenizer = copy.deepcopy(tokenizer)  # outlines sets its padding
+        self.constraint = constraint
+        self.batch_size = batch_size or (CPU_BATCH if model.device.type == "cpu" else GPU_BATCH)
+        self.reason = "asked for"
+        self.counters = Counters()
+        self.generator = outlines.Generator(
+            outlines.from_transformers(model, self.tokenizer), Regex(constraint.regex), backend="outlines_core"
+        )
+        self.config = GenerationConfig(
+            max_new_tokens=constraint.max_new_tokens,
+            do_sample=False,
+            eos_token_id=self.tokenizer.eos_token_id,
+            pad_token_id=self.tokenizer.pad_token_id,
+        )
+
+    def complete(self, prompts: Sequence[Prompt]) -> Iterator[list[tuple[Prompt, Completion]]]:
+        """Prompts of like length together; half as many at once each time that memory runs out."""
+        waiting = sorted(prompts, key=lambda prompt: len(prompt.text))
+        while waiting:
+            batch = waiting[: self.batch_size]
+            try:
+                completions = self.complete_batch([prompt.text for prompt in batch])
+            except torch.OutOfMemoryError:
+                if len(batch) == 1:
+                    raise
+                self.batch_size = len(batch) // 2
+                torch.cuda.empty_cache()
+                continue
+            waiting = waiting[len(batch) :]
+            yield list(zip(batch, completions, strict=True))
+
+    def complete_batch(self, texts: Sequence[str]) -> list[Completion]:
+        with clock(self.counters, "total_seconds"):
+            inputs = self.tokenizer(list(texts), padding=True, return_tensors="pt").to(self.model.device)
+            written = self.generate(inputs.input_ids, inputs.attention_mask)
+            completions = [
+                self.completion(ids, int(mask.sum()))
+                for ids, mask in zip(written.tolist(), inputs.attention_mask, strict=True)
+            ]
+        self.counters.peak_bytes = peak_bytes(self.model.device)
+        return completions
+
+    def generate(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """What the model writes after each row. (B, T) -> (B, new tokens), filled up with padding."""
+        masking = self.counters.mask_seconds
+        self.generator.logits_processor.reset()
+        with clock(self.counters, "model_seconds"), neutral_generation(self.model), torch.inference_mode():
+            rows = self.model.generate(
+                input_ids=input_ids,
+                attention_mask=attention_mask,
+                generation_config=self.config,
+                logits_processor=[self.masked(self.generator.logits_processor)],
+            )
+        self.counters.model_seconds -= self.counters.mask_seconds - masking
+        self.counters.model_tokens += int(attention_mask.sum()) - len(input_ids)
+        return rows[:, input_ids.shape[1] :]
+
+    def masked(self, mask: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+        """The mask, called once a forward pass, on logits that are known to be finite."""
+
+        def process(input_ids: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+            self.counters.forward_passes += 1
+            self.counters.model_tokens += len(logits)
+            check_finite(logits)
+            with clock(self.counters, "mask_seconds"):
+                return mask(input_ids, logits)
+
+        return process
+
+    def completion(self, ids: list[int], prompt_tokens: int) -> Completion:
+        """Stopped at the end-of-sequence token, or cut where there is none."""
+        stopped = self.tokenizer.eos_token_id in ids
+        ids = ids[: ids.index(self.tokenizer.eos_token_id)] if stopped else ids
+        text = self.tokenizer.decode(ids, skip_special_tokens=True)
+        return Completion(text, "stop" if stopped else "length", prompt_tokens, tuple(ids))
+
+
+@contextmanager
+def neutral_generation(model: Any) -> Iterator[None]:
+    """Without the checkpoint's own generation settings, whose penalties would change a greedy answer."""
+    kept, model.generation_config = model.generation_config, GenerationConfig()
+    try:
+        yield
+    finally:
+        model.generation_config = kept
