@@ -1,0 +1,7 @@
+"""Model entry -> model and tokenizer: found on disk, audited, loaded with nothing missing."""
+
+from bench.models.chat import render_for
+from bench.models.files import fingerprint, unavailable
+from bench.models.load import LoadedModel, load, load_tokenizer
+
+__all__ = ["LoadedModel", "fingerprint", "load", "load_tokenizer", "render_for", "unavailable"]

@@ -1,0 +1,77 @@
+"""Turns -> text, as a model was taught to read them; its tokens begin with exactly one BOS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from jinja2 import TemplateError
+
+from bench.prompts import as_text
+from bench.records import ModelEntry, Turn
+
+PROBE = (
+    Turn("system", "an instruction"),
+    Turn("user", "a question"),
+    Turn("assistant", "an answer"),
+    Turn("user", "another question"),
+)
+
+
+def render_for(entry: ModelEntry, tokenizer: Any) -> Callable[[Sequence[Turn]], str]:
+    """How a model is given turns: one text for a base model, the tokenizer's template for a chat model.
+
+    Raises ValueError for a chat model whose template is missing, or leaves out what it is given.
+    """
+    if not entry.chat:
+        return lambda turns: with_one_bos(as_text(turns), tokenizer)
+    if not tokenizer.chat_template:
+        raise ValueError(
+            f"model {entry.name}: chat = true, but its tokenizer has no chat template. "
+            "Add chat_template.jinja to its folder, or set chat = false."
+        )
+    arrange = list if says_all(tokenizer, PROBE) else instruct_as_user
+    if not says_all(tokenizer, arrange(PROBE)):
+        raise ValueError(
+            f"model {entry.name}: its chat template leaves out turns. Mend the template, or set chat = false."
+        )
+    return lambda turns: with_one_bos(render(tokenizer, arrange(turns)), tokenizer)
+
+
+def says_all(tokenizer: Any, turns: Sequence[Turn]) -> bool:
+    """Whether the template takes these roles, and says every turn in its place."""
+    try:
+        text = render(tokenizer, turns)
+    except TemplateError:
+        return False
+    places = [text.find(turn.content) for turn in turns]
+    return -1 not in places and places == sorted(places)
+
+
+def render(tokenizer: Any, turns: Sequence[Turn]) -> str:
+    messages = [{"role": turn.role, "content": turn.content} for turn in turns]
+    return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+
+
+def instruct_as_user(turns: Sequence[Turn]) -> list[Turn]:
+    """For a template without a system role: the instruction is a user's, and agreed to."""
+    instruction, *rest = turns
+    return [Turn("user", instruction.content), Turn("assistant", "Okay."), *rest]
+
+
+def with_one_bos(text: str, tokenizer: Any) -> str:
+    """The text, so that its tokens begin with one BOS whether template and tokenizer write none, one or two.
+
+    A tokenizer without a BOS of its own (none, or the same as EOS) is left to itself.
+    """
+    bos = tokenizer.bos_token
+    if bos is None or bos == tokenizer.eos_token:
+        return text
+    while text.startswith(bos):
+        text = text.removeprefix(bos)
+    return text if count_bos(text, tokenizer) else bos + text
+
+
+def count_bos(text: str, tokenizer: Any) -> int:
+    """How many BOS the tokens of a text hold."""
+    return tokenizer(text).input_ids.count(tokenizer.bos_token_id)

@@ -1,0 +1,188 @@
+"""Model entry -> its files on this machine: where they are, what they are, whether they can run. No torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Iterable
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import LocalEntryNotFoundError
+from safetensors import SafetensorError, safe_open
+
+from bench.leases import visible_gpus
+from bench.records import ModelEntry
+
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+TOKENIZER = ("*token*", "vocab.*", "merges.txt", "chat_template*")
+
+
+def unavailable(entry: ModelEntry, gpus_per_model: int = 1) -> str | None:
+    """Why this machine cannot run the model and what to do about it; None if it can.
+
+    Raises ValueError where the suite is at fault: a local folder that is missing or damaged.
+    """
+    if entry.source == "local":
+        weights_of(entry)
+    reason = lacks_gpu(entry, gpus_per_model) or lacks_package(entry, gpus_per_model)
+    if reason or entry.source == "local":
+        return reason
+    try:
+        weights_of(entry)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def lacks_gpu(entry: ModelEntry, gpus_per_model: int) -> str | None:
+    """memory_gb says that a model needs a GPU, and how much of its memory."""
+    gpus = visible_gpus()
+    if not gpus and (entry.memory_gb or entry.quantization):
+        return "needs a GPU and none is visible. Run it where there is one."
+    found = sum(sorted(gpu_memory_gb(gpus))[:gpus_per_model])
+    if entry.memory_gb and 0 < found < entry.memory_gb:
+        return (
+            f"needs {entry.memory_gb:.0f} GB of GPU memory and has {found:.0f}. "
+            "Give it more GPUs with --boxes-gpus-per-worker, or fewer bits with quantization in the suite."
+        )
+    return None
+
+
+@cache
+def gpu_memory_gb(gpus: tuple[str, ...]) -> tuple[float, ...]:
+    """Memory of each GPU; empty where the driver's tool does not tell."""
+    if not gpus:
+        return ()
+    query = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits", "-i", ",".join(gpus)]
+    try:
+        told = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True).stdout
+        return tuple(float(mebibytes) * 2**20 / 1e9 for mebibytes in told.split())
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return ()
+
+
+def lacks_package(entry: ModelEntry, gpus_per_model: int) -> str | None:
+    needed = {
+        "bitsandbytes": entry.quantization is not None,
+        "accelerate": entry.quantization is not None or (entry.memory_gb and gpus_per_model > 1),
+        "peft": entry.adapter is not None,
+    }
+    missing = [name for name, wanted in needed.items() if wanted and find_spec(name) is None]
+    return f"needs {' and '.join(missing)}. Run pip install {' '.join(missing)}." if missing else None
+
+
+def folder_of(entry: ModelEntry) -> Path:
+    """The folder of a model: its own, or its snapshot in the hub's cache. Never uses the network.
+
+    Raises ValueError if it is not there.
+    """
+    if entry.source == "local":
+        if not Path(entry.path).is_dir():
+            raise ValueError(f"model {entry.name}: no folder {entry.path}. Check path in the suite file.")
+        return Path(entry.path)
+    try:
+        return Path(snapshot_download(entry.path, revision=entry.revision, local_files_only=True))
+    except LocalEntryNotFoundError:
+        raise ValueError(f"is not downloaded. {how_to_download(entry)}") from None
+
+
+def how_to_download(entry: ModelEntry) -> str:
+    revision = f" --revision {entry.revision}" if entry.revision else ""
+    return (
+        f"Run hf download {entry.path}{revision}; if the hub refuses, accept the licence on the model's page "
+        "and log in with hf auth login."
+    )
+
+
+def weights_of(entry: ModelEntry) -> list[Path]:
+    """The files of a model's weights, each there and whole.
+
+    Raises ValueError for missing or cut files, and for pickled weights without allow_pickle.
+    """
+    folder = folder_of(entry)
+    names = (*WEIGHTS, *PICKLES) if entry.allow_pickle else WEIGHTS
+    first = next((folder / name for name in names if (folder / name).exists()), None)
+    if first is None:
+        raise ValueError(no_weights(entry, folder))
+    files = shards(first) if first.suffix == ".json" else [first]
+    for path in [folder / "config.json", *files]:
+        if not path.exists():
+            raise ValueError(f"model {entry.name}: {path.name} is missing in {folder}. {how_to_mend(entry)}")
+        if path.suffix == ".safetensors":
+            check_whole(entry, path)
+    return files
+
+
+def no_weights(entry: ModelEntry, folder: Path) -> str:
+    if any((folder / name).exists() for name in PICKLES):
+        return (
+            f"model {entry.name}: {folder} has only pickled weights, and loading them can run code. "
+            "Convert them to safetensors, or set allow_pickle = true if you trust their origin."
+        )
+    return f"model {entry.name}: no {WEIGHTS[0]} in {folder}. {how_to_mend(entry)}"
+
+
+def how_to_mend(entry: ModelEntry) -> str:
+    return how_to_download(entry) if entry.source == "hub" else "Copy the whole checkpoint there."
+
+
+def shards(index: Path) -> list[Path]:
+    """The files that an index of a sharded checkpoint names."""
+    try:
+        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    except (ValueError, LookupError, AttributeError):
+        raise ValueError(f"{index} is not an index of weights. Copy or download it again.") from None
+    return [index.parent / name for name in sorted(names)]
+
+
+def check_whole(entry: ModelEntry, path: Path) -> None:
+    """Opening reads the header alone, and compares its sizes with the file's."""
+    try:
+        with safe_open(path, framework="numpy"):
+            pass
+    except SafetensorError as error:
+        raise ValueError(f"model {entry.name}: {path} is damaged ({error}). {how_to_mend(entry)}") from None
+
+
+def fingerprint(entry: ModelEntry) -> dict[str, object]:
+    """All of a model that its answers depend on. Raises ValueError if its files are not there."""
+    folder = folder_of(entry)
+    code = sorted(folder.glob("*.py")) if entry.trust_remote_code else []
+    if entry.source == "hub":
+        weights = folder.name  # the commit: the hub's cache names a snapshot after it
+    else:
+        weights = digest([folder / "config.json", *weights_of(entry), *code])
+    tokenizer = sorted({path for pattern in TOKENIZER for path in folder.glob(pattern)})
+    return {
+        "weights": weights,
+        "adapter": digest(sorted(Path(entry.adapter).glob("adapter_*"))) if entry.adapter else None,
+        "dtype": dtype_of(entry, on_gpu=bool(visible_gpus())),
+        "quantization": entry.quantization,
+        "tokenizer": digest(tokenizer),
+        "chat": entry.chat,
+    }
+
+
+def dtype_of(entry: ModelEntry, on_gpu: bool) -> str:
+    if entry.dtype != "auto":
+        return entry.dtype
+    return "bfloat16" if on_gpu else "float32"
+
+
+def digest(files: Iterable[Path]) -> str:
+    """sha256 over names and contents."""
+    stats = [(path, path.stat()) for path in files]
+    named = [(path.name, file_digest(path, stat.st_size, stat.st_mtime_ns)) for path, stat in stats]
+    return hashlib.sha256(json.dumps(named).encode()).hexdigest()
+
+
+@cache
+def file_digest(path: Path, size: int, mtime_ns: int) -> str:
+    """sha256 of a file, read once in a process as long as it stays as it is."""
+    with path.open("rb") as data:
+        return hashlib.file_digest(data, "sha256").hexdigest()

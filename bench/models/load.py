@@ -1,0 +1,106 @@
+"""Model entry, devices -> model and tokenizer in memory, every tensor of it from the checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.models.files import dtype_of, folder_of, weights_of
+from bench.records import ModelEntry
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model of transformers and its tokenizer, ready for inference."""
+
+    model: Any
+    tokenizer: Any
+    device: str
+    dtype: str
+
+
+def load(entry: ModelEntry, devices: Sequence[str]) -> LoadedModel:
+    """Load a model onto ["cpu"], one GPU, or spread over several. Never uses the network.
+
+    Raises ValueError for files that are missing, damaged or do not fill the model.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    dtype = dtype_of(entry, on_gpu=devices[0] != "cpu")
+    pickled = weights_of(entry)[0].suffix == ".bin"
+    from_pretrained: Any = AutoModelForCausalLM.from_pretrained
+    model, info = from_pretrained(
+        folder_of(entry),
+        dtype=getattr(torch, dtype),
+        use_safetensors=not pickled,
+        trust_remote_code=entry.trust_remote_code,
+        local_files_only=True,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # they are refused below, by name
+        quantization_config=quantization_of(entry, dtype),
+        **placement(entry, devices),
+    )
+    check_filled(entry, info)
+    if len(devices) == 1 and not entry.quantization:
+        model.to(devices[0])
+    if entry.adapter:
+        model.load_adapter(entry.adapter)
+    return LoadedModel(model.eval(), load_tokenizer(entry), ", ".join(devices), dtype)
+
+
+def load_tokenizer(entry: ModelEntry) -> Any:
+    """The tokenizer alone, padding on the left. Raises ValueError if it is not there."""
+    from transformers import AutoTokenizer
+
+    folder = folder_of(entry)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, trust_remote_code=entry.trust_remote_code, local_files_only=True
+        )
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"model {entry.name}: no tokenizer can be read from {folder} ({reason}).") from None
+    tokenizer.padding_side = "left"
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def placement(entry: ModelEntry, devices: Sequence[str]) -> dict[str, object]:
+    """Where transformers puts the weights; nothing for one device that the whole model is moved to later."""
+    import torch
+
+    if len(devices) > 1:
+        free = {index: torch.cuda.mem_get_info(index)[0] for index in map(index_of, devices)}
+        return {"device_map": "auto", "max_memory": free}
+    return {"device_map": {"": devices[0]}} if entry.quantization else {}
+
+
+def index_of(device: str) -> int:
+    """The 1 of "cuda:1"."""
+    return int(device.partition(":")[2])
+
+
+def quantization_of(entry: ModelEntry, dtype: str) -> object | None:
+    if entry.quantization is None:
+        return None
+    from transformers import BitsAndBytesConfig
+
+    if entry.quantization == "8bit":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)
+
+
+def check_filled(entry: ModelEntry, info: Mapping[str, Any]) -> None:
+    """A tensor that the checkpoint lacks would be random, and the model would still answer."""
+    missing = sorted(info["missing_keys"])
+    mismatched = sorted(str(key[0]) for key in info["mismatched_keys"])
+    for words, names in (("lacks", missing), ("has the wrong shape for", mismatched)):
+        if names:
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            raise ValueError(
+                f"model {entry.name}: the checkpoint {words} {', '.join(names[:3])}{more}. "
+                "Copy or download it again, or check that config.json belongs to it."
+            )
