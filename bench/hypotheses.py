@@ -1,0 +1,180 @@
+"""Scores of a pair -> comparisons -> verdicts.
+
+A pair is tested once, on all queries with one or more operations (ops1plus, Holm over the pairs of its
+hypothesis). The buckets ops1..ops7 are exploratory (Benjamini-Hochberg within the pair), ops0 a control.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from bench.records import BUCKETS, Accuracy, Comparison, Difference, Evaluation, Outcome, Pair, Verdict
+from bench.stats import (
+    ALPHA,
+    accuracy_of,
+    benjamini_hochberg,
+    compare_counts,
+    compare_scores,
+    counts_over,
+    equivalent,
+    holm,
+    over_random,
+)
+
+MARGIN = 0.03  # differences below three points are taken for none
+
+
+def compare(
+    pair: Pair,
+    base: Evaluation,
+    variant: Evaluation,
+    expected: Mapping[tuple[str, int], float],
+) -> list[Comparison]:
+    """A pair on every bucket that has queries, adjusted over its buckets.
+
+    expected: (example id, box) -> probability that a random guess is right.
+    """
+    found = []
+    for bucket in BUCKETS:
+        accuracies = [accuracy_of(evaluation.scores, bucket) for evaluation in (base, variant)]
+        if accuracies[0].n:
+            margins = [over_random(evaluation.scores, expected, bucket) for evaluation in (base, variant)]
+            difference = compare_scores(base.scores, variant.scores, bucket)
+            clusters = {score.scenario_id for score in base.scores}
+            found.append(comparison(pair, bucket, accuracies, margins, difference, len(clusters)))
+    return adjust_over_buckets(found)
+
+
+def compare_recorded(
+    pair: Pair,
+    base: Mapping[str, Accuracy],
+    variant: Mapping[str, Accuracy],
+    baseline: Mapping[str, float],
+) -> list[Comparison]:
+    """The same from accuracies alone (published figures): unpaired, unclustered, and labelled so."""
+    found = []
+    for bucket in BUCKETS:
+        if bucket in base and bucket in variant:
+            accuracies = [base[bucket], variant[bucket]]
+            margins = [counts_over(observed, baseline[bucket]) for observed in accuracies]
+            difference = compare_counts(*accuracies)
+            found.append(comparison(pair, bucket, accuracies, margins, difference, scenarios=0))
+    return adjust_over_buckets(found)
+
+
+def comparison(
+    pair: Pair,
+    bucket: str,
+    accuracies: Sequence[Accuracy],
+    margins: Sequence[Difference],
+    difference: Difference,
+    scenarios: int,
+) -> Comparison:
+    base, variant = accuracies
+    return Comparison(
+        pair,
+        bucket,
+        base,
+        variant,
+        baseline=base.value - margins[0].value,
+        difference=difference,
+        base_over_random=margins[0],
+        variant_over_random=margins[1],
+        p_adjusted=difference.p,
+        p_below_adjusted=difference.p_below,
+        scenarios=scenarios,
+        paired=scenarios > 0,
+    )
+
+
+def adjust_over_buckets(found: Sequence[Comparison]) -> list[Comparison]:
+    """Benjamini-Hochberg over ops1..ops7; ops0 and ops1plus are not of that family."""
+    explored = [entry for entry in found if entry.bucket not in ("ops0", "ops1plus")]
+    adjusted = {entry.bucket: entry for entry in with_adjusted(explored, benjamini_hochberg)}
+    return [adjusted.get(entry.bucket, entry) for entry in found]
+
+
+def adjust_over_pairs(pairs: Sequence[Sequence[Comparison]], untested: int = 0) -> list[list[Comparison]]:
+    """Holm over the pairs of one hypothesis, on ops1plus.
+
+    untested: pairs of the family that could not be measured; they count as p = 1.
+    """
+    tested = [entry for found in pairs for entry in found if entry.bucket == "ops1plus"]
+    adjusted = {
+        entry.pair.id: entry for entry in with_adjusted(tested, lambda p: holm([*p, *[1.0] * untested])[: len(p)])
+    }
+    return [
+        [adjusted[entry.pair.id] if entry.bucket == "ops1plus" else entry for entry in found] for found in pairs
+    ]
+
+
+def with_adjusted(found, adjust) -> list[Comparison]:
+    """The comparisons with both one-sided p values adjusted over all of them."""
+    above = adjust([entry.difference.p for entry in found])
+    below = adjust([entry.difference.p_below for entry in found])
+    return [
+        replace(entry, p_adjusted=p, p_below_adjusted=p_below)
+        for entry, p, p_below in zip(found, above, below, strict=True)
+    ]
+
+
+def judge(found: Comparison) -> Verdict:
+    """What the comparison means for the hypothesis that the variant tracks entities better."""
+    outcome = outcome_of(found)
+    return Verdict(outcome, f"{outcome}: {describe(found)}{remark(found, outcome)}.", found)
+
+
+def outcome_of(found: Comparison) -> Outcome:
+    if not beats_random(found.base_over_random) and not beats_random(found.variant_over_random):
+        return "below baseline"
+    if found.p_adjusted < ALPHA:
+        return "supported"
+    return "contradicted" if found.p_below_adjusted < ALPHA else "inconclusive"
+
+
+def beats_random(over_random: Difference) -> bool:
+    return over_random.p < ALPHA
+
+
+def describe(found: Comparison) -> str:
+    """The figures in one clause."""
+    difference, pair = found.difference, found.pair
+    above = difference.value >= 0
+    return (
+        f"{pair.variant} is {points(abs(difference.value))} {'above' if above else 'below'} {pair.base} "
+        f"on {name_bucket(found.bucket)} ({found.variant.value:.1%} against {found.base.value:.1%}, "
+        f"random {found.baseline:.1%}, n = {found.base.n}; 95% interval {100 * difference.low:+.1f} to "
+        f"{100 * difference.high:+.1f}, adjusted p = {found.p_adjusted if above else found.p_below_adjusted:.2g}"
+        f"{'' if found.paired else ', from counts'})"
+    )
+
+
+def points(difference: float) -> str:
+    return f"{100 * difference:.1f} points"
+
+
+def remark(found: Comparison, outcome: Outcome) -> str:
+    if outcome == "below baseline":
+        return ", but neither is shown to beat random guessing"
+    if outcome != "inconclusive":
+        return ""
+    if equivalent(found.difference, MARGIN):
+        return f"; the two agree within {points(MARGIN)}"
+    return f"; this sample would show a difference of {points(found.difference.detectable)}"
+
+
+def name_bucket(bucket: str) -> str:
+    """"ops3" -> "queries with 3 operations"."""
+    number = bucket.removeprefix("ops").replace("1plus", "1 or more")
+    return f"queries with {number} operation{'' if number == '1' else 's'}"
+
+
+def fails(verdict: Verdict) -> bool:
+    """Whether the case fails: contradicted; for a control, not coming out as it must on ops1plus."""
+    control, outcome = verdict.comparison.pair.control, verdict.outcome
+    if control == "negative":
+        return outcome == "supported"
+    if control == "positive" and verdict.comparison.bucket == "ops1plus":
+        return outcome != "supported"
+    return outcome == "contradicted"

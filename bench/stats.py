@@ -1,0 +1,163 @@
+"""Scores -> Accuracy, Difference, Comparison. The scenario is the unit that is resampled.
+
+The seven queries of an example share a completion and the examples of a scenario share its text; a test
+that takes queries for independent is wrong three to five times too often (facts and simulations: CONTRIBUTING.md).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+import numpy as np
+from scipy.stats import binomtest, norm
+from statsmodels.regression.linear_model import OLS
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint, test_proportions_2indep
+
+from bench.records import Accuracy, Difference, Score, in_bucket
+
+ALPHA = 0.05
+POWER = 0.80
+RESAMPLES = 9999
+SEED = 0
+Z_TWO_SIDED = float(norm.ppf(1 - ALPHA / 2))
+DETECTABLE_PER_SE = float(norm.ppf(1 - ALPHA) + norm.ppf(POWER))  # one-sided test
+
+
+def accuracy(correct: int, n: int) -> Accuracy:
+    """A proportion with its Wilson interval; n = 0 gives the whole of [0, 1]."""
+    if n == 0:
+        return Accuracy(0, 0, 0.0, 1.0)
+    low, high = proportion_confint(correct, n, alpha=ALPHA, method="wilson")
+    return Accuracy(n, correct, max(float(low), 0.0), min(float(high), 1.0))
+
+
+def accuracy_of(scores: Sequence[Score], bucket: str) -> Accuracy:
+    """The share of right answers in a bucket."""
+    chosen = [score.correct for score in scores if in_bucket(score.num_ops, bucket)]
+    return accuracy(sum(chosen), len(chosen))
+
+
+def clustered_difference(differences: Sequence[float], clusters: Sequence[str]) -> Difference:
+    """The mean of per-query differences, each in [-1, 1], and whether it is above zero.
+
+    Interval: cluster-robust standard error with t quantiles. p: sign flips of the clusters' sums.
+    With fewer than two clusters nothing can be said: the interval is [-1, 1].
+    """
+    values = np.asarray(differences, dtype=float)
+    names, groups = np.unique(np.asarray(clusters), return_inverse=True)
+    if len(names) < 2:
+        return Difference(float(values.mean()) if len(values) else 0.0, -1.0, 1.0, 1.0, 1.0, 1.0)
+    if not values.any():
+        return no_difference(len(values))
+    fit = OLS(values, np.ones_like(values)).fit(cov_type="cluster", cov_kwds={"groups": groups}, use_t=True)
+    low, high = fit.conf_int(ALPHA)[0]
+    sums = np.bincount(groups, weights=values)
+    return Difference(
+        value=float(values.mean()),
+        low=max(float(low), -1.0),
+        high=min(float(high), 1.0),
+        p=sign_flip_p(sums),
+        p_below=sign_flip_p(-sums),
+        detectable=DETECTABLE_PER_SE * float(fit.bse[0]),
+    )
+
+
+def no_difference(n: int) -> Difference:
+    """n queries, none of which differs: a standard error of zero would promise too much.
+
+    The bound is Wilson's for 0 of n, the largest share of queries that could differ unseen.
+    """
+    bound = accuracy(0, n).high
+    return Difference(0.0, -bound, bound, 1.0, 1.0, bound * DETECTABLE_PER_SE / Z_TWO_SIDED)
+
+
+def sign_flip_p(sums: np.ndarray) -> float:
+    """One-sided p of the sum under random flips of each cluster's sign. sums: (clusters,) float."""
+    resampled = random_signs(len(sums)) @ sums.astype(np.float32)
+    as_large = int((resampled >= sums.sum() - 1e-3).sum())  # sums are of few distinct values: ties are common
+    return (1 + as_large) / (1 + RESAMPLES)
+
+
+@lru_cache(maxsize=32)
+def random_signs(clusters: int) -> np.ndarray:
+    """(RESAMPLES, clusters) float32 of -1 and 1, the same on every call: made once a bucket, not once a test."""
+    return np.random.default_rng(SEED).choice(np.array([-1, 1], dtype=np.float32), size=(RESAMPLES, clusters))
+
+
+def compare_scores(base: Sequence[Score], variant: Sequence[Score], bucket: str) -> Difference:
+    """Variant minus base on the same queries. Raises ValueError if the queries are not the same."""
+    pairs = [
+        (one, other) for one, other in zip(by_query(base), by_query(variant), strict=True) if in_bucket(one.num_ops, bucket)
+    ]
+    if any((one.example_id, one.box) != (other.example_id, other.box) for one, other in pairs):
+        raise ValueError("base and variant were asked different queries. Evaluate both on one data set.")
+    return clustered_difference(
+        [float(other.correct) - float(one.correct) for one, other in pairs], [one.scenario_id for one, _ in pairs]
+    )
+
+
+def by_query(scores: Sequence[Score]) -> list[Score]:
+    return sorted(scores, key=lambda score: (score.example_id, score.box))
+
+
+def over_random(scores: Sequence[Score], expected: Mapping[tuple[str, int], float], bucket: str) -> Difference:
+    """Accuracy minus the random baseline's expectation, query by query.
+
+    expected: (example id, box) -> probability that a random guess is right.
+    """
+    chosen = [score for score in scores if in_bucket(score.num_ops, bucket)]
+    return clustered_difference(
+        [float(score.correct) - expected[score.example_id, score.box] for score in chosen],
+        [score.scenario_id for score in chosen],
+    )
+
+
+def compare_counts(base: Accuracy, variant: Accuracy) -> Difference:
+    """Variant minus base where only counts are known: unpaired and unclustered, so say so.
+
+    Newcombe's interval and the one-sided score test.
+    """
+    counts = (variant.correct, variant.n, base.correct, base.n)
+    low, high = map(float, confint_proportions_2indep(*counts, method="newcomb", compare="diff", alpha=ALPHA))
+    constant = base.correct + variant.correct in (0, base.n + variant.n)  # the score test divides by zero
+    p = 1.0 if constant else float(test_proportions_2indep(*counts, method="score", alternative="larger").pvalue)
+    return Difference(
+        value=variant.value - base.value,
+        low=low,
+        high=high,
+        p=p,
+        p_below=1.0 if constant else 1 - p,
+        detectable=DETECTABLE_PER_SE * (high - low) / 2 / Z_TWO_SIDED,
+    )
+
+
+def counts_over(observed: Accuracy, expected: float) -> Difference:
+    """A proportion minus a known expectation, from counts alone: Wilson's interval, the exact binomial test."""
+    tails = [binomtest(observed.correct, observed.n, expected, side).pvalue for side in ("greater", "less")]
+    return Difference(
+        value=observed.value - expected,
+        low=observed.low - expected,
+        high=observed.high - expected,
+        p=float(tails[0]),
+        p_below=float(tails[1]),
+        detectable=DETECTABLE_PER_SE * math.sqrt(expected * (1 - expected) / observed.n),
+    )
+
+
+def equivalent(difference: Difference, margin: float) -> bool:
+    """Two one-sided tests: whether the difference lies within the margin, from its 95% interval's width."""
+    se = (difference.high - difference.low) / 2 / Z_TWO_SIDED
+    return bool(abs(difference.value) + norm.ppf(1 - ALPHA) * se < margin)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted for a family of confirmatory tests (the pairs of a hypothesis)."""
+    return list(map(float, multipletests(p_values, method="holm")[1])) if p_values else []
+
+
+def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
+    """Adjusted for a family of exploratory tests (the buckets of a pair)."""
+    return list(map(float, multipletests(p_values, method="fdr_bh")[1])) if p_values else []
