@@ -1,0 +1,156 @@
+"""ModelEntry, Plan -> Evaluation: every stage in order for one model. The map of the package.
+
+    example -> prompt         prompts.build
+    prompt -> completion      decoding, or the store where it has been decoded before
+    completion -> answer      answers.read_answer
+    answer -> scores          scoring.score
+
+What comes after (accuracy, comparison, verdict, report) is recomputed in seconds: see benchmark.py.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from tqdm import tqdm
+
+from bench import models
+from bench.answers import read_answer
+from bench.decoding import engine_for, engines_of
+from bench.decoding.constraint import Constraint, constraint
+from bench.environment import package_versions
+from bench.leases import gpu_leases, model_lock, visible_gpus
+from bench.prompts import Protocol, build
+from bench.records import Completion, Evaluation, Example, ModelEntry
+from bench.scoring import score
+from bench.store import Run, Settings, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What every model of a run is asked, and how.
+
+    batch_size, pack_tokens (of the speculative engine): None for what suits the device. run_id names the
+    run in the store; progress shows a bar.
+    """
+
+    examples: tuple[Example, ...]
+    protocol: Protocol
+    engine: str = "auto"
+    batch_size: int | None = None
+    pack_tokens: int | None = None
+    gpus_per_model: int = 1
+    dataset: str = "evaluation"
+    seed: int = 0
+    run_id: str = ""
+    progress: bool = False
+
+    @property
+    def version(self) -> str:
+        return self.examples[0].version
+
+    @property
+    def num_boxes(self) -> int:
+        return len(self.examples[0].queries)
+
+    @property
+    def constraint(self) -> Constraint:
+        return constraint(self.protocol, self.version, self.num_boxes)
+
+    def keys(self, settings: Settings) -> dict[str, str]:
+        """Example id -> the key of its completion in the store."""
+        return {example.id: settings.key(build(example, self.protocol).text) for example in self.examples}
+
+
+def evaluate(entry: ModelEntry, plan: Plan, store: Store, wait: float) -> Evaluation:
+    """One model on all examples; what the store has is not decoded again, whoever made it.
+
+    wait: seconds to wait for another process that is evaluating this model. Raises TimeoutError after
+    that, FloatingPointError for logits that are not finite.
+    """
+    candidates = settings_of(entry, plan)
+    if (found := recall(entry, plan, store)) is None:
+        with model_lock(store.path, candidates[0].digest, timeout=wait):
+            if from_store(plan, store, candidates) is None:
+                decode(entry, plan, store, candidates)
+        found = recall(entry, plan, store)
+        assert found is not None, "every example was just decoded"
+    return found
+
+
+def recall(entry: ModelEntry, plan: Plan, store: Store) -> Evaluation | None:
+    """The evaluation of a model whose completions are all in the store; nothing is loaded."""
+    found = from_store(plan, store, settings_of(entry, plan))
+    return read_and_score(entry, plan, store, *found) if found else None
+
+
+def settings_of(entry: ModelEntry, plan: Plan) -> list[Settings]:
+    """What the completions may be kept under: one for each engine that the plan allows."""
+    fingerprint = models.fingerprint(entry)
+    return [Settings(fingerprint, plan.constraint, name) for name in engines_of(plan.engine)]
+
+
+def from_store(
+    plan: Plan, store: Store, candidates: list[Settings]
+) -> tuple[Settings, dict[str, Completion]] | None:
+    """The settings under which all examples have been completed, and the completions by example id."""
+    for settings in candidates:
+        keys = plan.keys(settings)
+        rows = store.get(list(keys.values()))
+        if len(rows) == len(keys):
+            return settings, {example_id: rows[key] for example_id, key in keys.items()}
+    return None
+
+
+def decode(entry: ModelEntry, plan: Plan, store: Store, candidates: list[Settings]) -> None:
+    """Load the model, complete what the store lacks, and keep each batch as it comes."""
+    gpus = visible_gpus()
+    with gpu_leases(gpus, min(plan.gpus_per_model, len(gpus))) as leased:
+        loaded = models.load(entry, [f"cuda:{index}" for index in leased] or ["cpu"])
+        engine = engine_for(
+            plan.engine,
+            loaded.model,
+            loaded.tokenizer,
+            plan.constraint,
+            batch_size=plan.batch_size,
+            pack_tokens=plan.pack_tokens,
+        )
+        settings = next(settings for settings in candidates if settings.engine == engine.name)
+        keys = plan.keys(settings)
+        known = store.get(list(keys.values()))
+        render = models.render_for(entry, loaded.tokenizer)
+        prompts = [
+            build(example, plan.protocol, render) for example in plan.examples if keys[example.id] not in known
+        ]
+        run = {"engine_reason": engine.reason, "device": loaded.device, "dtype": loaded.dtype, **package_versions()}
+        bar = tqdm(
+            total=len(keys), initial=len(known), desc=entry.name, unit="prompt", disable=not plan.progress
+        )
+        with bar:
+            for batch in engine.complete(prompts):
+                rows = [(keys[prompt.example_id], completion) for prompt, completion in batch]
+                store.add(rows, Run(plan.run_id, entry.name, settings, run, asdict(engine.counters)))
+                bar.update(len(rows))
+
+
+def read_and_score(
+    entry: ModelEntry, plan: Plan, store: Store, settings: Settings, completions: Mapping[str, Completion]
+) -> Evaluation:
+    """What the completions say, and how much of it is right."""
+    answers = {
+        example.id: read_answer(completions[example.id], plan.constraint, plan.version, plan.num_boxes)
+        for example in plan.examples
+    }
+    scores = tuple(entry for example in plan.examples for entry in score(example, answers[example.id]))
+    runs = store.runs(settings)
+    return Evaluation(
+        entry.name,
+        completions,
+        scores,
+        forms=Counter(answer.form for answer in answers.values()),
+        engine=settings.engine,
+        fingerprint=settings.as_dict(),
+        run=runs[-1] if runs else {},
+    )

@@ -1,0 +1,33 @@
+"""Suite, Plan -> the table of a run: what ran, on what, with what."""
+
+from __future__ import annotations
+
+import platform
+
+from bench import __version__
+from bench.boxes.examples import digest
+from bench.environment import git_commit, package_versions
+from bench.evaluate import Plan
+from bench.leases import visible_gpus
+from bench.records import Suite
+
+
+def describe_run(suite: Suite, plan: Plan) -> dict[str, object]:
+    """A flat table for the report."""
+    return {
+        "run": plan.run_id,
+        "suite": suite.name,
+        "protocol": f"{plan.protocol.name} ({plan.protocol.digest[:12]})",
+        "data set": f"{plan.dataset} ({digest(plan.examples)[:12]})",
+        "version of the task": plan.version,
+        "seed": plan.seed,
+        "examples": len(plan.examples),
+        "scenarios": len({example.scenario_id for example in plan.examples}),
+        "engine asked for": plan.engine,
+        "device": f"{len(visible_gpus())} GPUs" if visible_gpus() else "CPU",
+        "git commit": git_commit(),
+        "entity-tracking-bench": __version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        **package_versions(),
+    }

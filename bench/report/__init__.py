@@ -1,0 +1,1 @@
+"""Results -> pages for people and files for programs. No arithmetic here."""

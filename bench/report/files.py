@@ -1,0 +1,64 @@
+"""Results -> a folder: report.md, accuracy.csv, results.json; `latest` beside it points at it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+from bench.records import Results
+from bench.report.tables import markdown
+
+
+def write(results: Results, folder: Path) -> Path:
+    """All formats of one run into a new folder, and the link reports/latest to it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "report.md").write_text(markdown(results), encoding="utf-8")
+    (folder / "accuracy.csv").write_text(accuracy_csv(results), encoding="utf-8", newline="")
+    (folder / "results.json").write_text(json.dumps(as_json(results), indent=1) + "\n", encoding="utf-8")
+    point_latest_at(folder)
+    return folder
+
+
+def accuracy_csv(results: Results) -> str:
+    """model, bucket, n, correct and the proportions in [0, 1]: the same bytes for the same answers."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(["model", "bucket", "n", "correct", "accuracy", "low", "high", "random_baseline"])
+    for model, found in sorted(results.accuracies.items()):
+        for bucket, accuracy in found.items():
+            figures = (accuracy.value, accuracy.low, accuracy.high, results.baseline[bucket])
+            writer.writerow([model, bucket, accuracy.n, accuracy.correct, *(f"{figure:.6f}" for figure in figures)])
+    return out.getvalue()
+
+
+def as_json(results: Results) -> dict[str, object]:
+    """Every figure of the run, without the answers themselves (the store has them)."""
+    return {
+        "metadata": dict(results.metadata),
+        "random_baseline": dict(results.baseline),
+        "models": {
+            name: {
+                "accuracy": {bucket: asdict(found) for bucket, found in results.accuracies[name].items()},
+                "forms": dict(evaluation.forms),
+                "engine": evaluation.engine,
+                "fingerprint": dict(evaluation.fingerprint),
+                "run": dict(evaluation.run),
+            }
+            for name, evaluation in results.evaluations.items()
+        },
+        "verdicts": [asdict(verdict) for verdict in results.verdicts],
+        "skipped": dict(results.skipped),
+    }
+
+
+def point_latest_at(folder: Path) -> None:
+    """Make `latest` a link to the folder, in one step."""
+    latest, fresh = folder.parent / "latest", folder.parent / f".latest-{os.getpid()}"
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(folder.name, target_is_directory=True)
+    os.replace(fresh, latest)
+

@@ -1,0 +1,133 @@
+"""Results -> Markdown: the accuracy tables, the verdicts, and how the run was made."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+import pandas as pd
+
+from bench.records import BUCKETS, Accuracy, Comparison, Difference, Results, Verdict
+
+HEADINGS = {"code": "Code", "math": "Math", "alignment": "Alignment"}
+
+
+def markdown(results: Results) -> str:
+    """The whole report."""
+    findings = [verdict for verdict in results.verdicts if verdict.comparison.pair.control is None]
+    controls = [verdict for verdict in results.verdicts if verdict.comparison.pair.control is not None]
+    parts = [
+        "# Entity tracking: does further training help?",
+        *verdict_lines(findings),
+        "## Accuracy by number of operations on the box (percent)",
+        accuracy_table(results.accuracies, results.baseline),
+        "Right answers in percent of all boxes asked about; `1+` pools every box that some operation changed.",
+        "## The pairs",
+        *pair_sections(findings),
+    ]
+    if controls:
+        parts += [
+            "## Controls: does the instrument work?",
+            "A positive control must be supported at 1+, a negative one must not. They are no findings.",
+            *verdict_lines(controls),
+            *pair_sections(controls),
+        ]
+    if results.skipped:
+        parts += ["## Not run", bullet_list(f"{model}: {reason}" for model, reason in results.skipped.items())]
+    parts += [
+        "## The answers",
+        answers_table(results),
+        "## How it was run",
+        metadata_table(results.metadata),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def verdict_lines(verdicts: Sequence[Verdict]) -> list[str]:
+    """The verdict of each pair, in one sentence."""
+    tested = [verdict for verdict in verdicts if verdict.comparison.bucket == "ops1plus"]
+    return [bullet_list(f"**{name_pair(entry.comparison)}**: {entry.sentence}" for entry in tested)] if tested else []
+
+
+def bullet_list(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def accuracy_table(accuracies: Mapping[str, Mapping[str, Accuracy]], baseline: Mapping[str, float]) -> str:
+    """A row a model, a column a bucket, the random baseline last."""
+    buckets = [bucket for bucket in BUCKETS if bucket in baseline]
+    rows = [
+        [model, *(f"{100 * found[bucket].value:.1f}" if bucket in found else "" for bucket in buckets)]
+        for model, found in accuracies.items()
+    ]
+    rows.append(["random baseline", *(f"{100 * baseline[bucket]:.1f}" for bucket in buckets)])
+    counts = next((found for found in accuracies.values() if found), {})
+    rows.append(["n", *(str(counts[bucket].n) if bucket in counts else "" for bucket in buckets)])
+    return table(rows, ["model", *map(short_bucket, buckets)])
+
+
+def pair_sections(verdicts: Sequence[Verdict]) -> list[str]:
+    """A heading and a table a pair."""
+    by_pair: dict[str, list[Verdict]] = {}
+    for verdict in verdicts:
+        by_pair.setdefault(name_pair(verdict.comparison), []).append(verdict)
+    return [part for name, found in by_pair.items() for part in (f"### {name}", pair_table(found))]
+
+
+def pair_table(verdicts: Sequence[Verdict]) -> str:
+    """A row a bucket: both models, the baseline, the difference and the verdict."""
+    base, variant = verdicts[0].comparison.pair.base, verdicts[0].comparison.pair.variant
+    rows = [
+        [
+            short_bucket(found.bucket),
+            str(found.base.n),
+            f"{100 * found.baseline:.1f}",
+            with_interval(found.base),
+            with_interval(found.variant),
+            signed_interval(found.difference),
+            f"{found.p_adjusted:.2g}",
+            verdict.outcome,
+        ]
+        for verdict in verdicts
+        for found in [verdict.comparison]
+    ]
+    return table(rows, ["ops", "n", "random", base, variant, "variant - base", "p", "verdict"])
+
+
+def name_pair(found: Comparison) -> str:
+    pair = found.pair
+    kind = f"{pair.control} control" if pair.control else HEADINGS[pair.hypothesis].lower()
+    return f"{pair.base} → {pair.variant} ({kind})"
+
+
+def short_bucket(bucket: str) -> str:
+    return bucket.removeprefix("ops").replace("1plus", "1+")
+
+
+def with_interval(found: Accuracy) -> str:
+    return f"{100 * found.value:.1f} [{100 * found.low:.1f}, {100 * found.high:.1f}]"
+
+
+def signed_interval(found: Difference) -> str:
+    return f"{100 * found.value:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
+
+
+def answers_table(results: Results) -> str:
+    """How each model's answers came out: whole, cut or malformed; and what kind of errors they hold."""
+    kinds = ("stale", "missing", "extra", "other", "unread")
+    rows = []
+    for model, evaluation in results.evaluations.items():
+        errors = Counter(score.error for score in evaluation.scores)
+        forms = [evaluation.forms.get(form, 0) for form in ("whole", "cut", "malformed")]
+        rows.append([model, *map(str, forms), *(str(errors[kind]) for kind in kinds), evaluation.engine])
+    return table(rows, ["model", "whole", "cut", "malformed", *(f"boxes {kind}" for kind in kinds), "engine"])
+
+
+def metadata_table(metadata: Mapping[str, object]) -> str:
+    return table([[key, str(value)] for key, value in metadata.items()], ["what", "value"])
+
+
+def table(rows: Sequence[Sequence[str]], columns: Sequence[str]) -> str:
+    """Markdown, every cell as given; a cell cannot break the table."""
+    clean = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows]
+    return pd.DataFrame(clean, columns=list(columns)).to_markdown(index=False, disable_numparse=True)

@@ -1,0 +1,145 @@
+"""Suite, Plan -> Results: which models are evaluated, and what is made of their scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+
+from bench import models
+from bench.baselines import baseline, expected_accuracy
+from bench.evaluate import Plan, evaluate, recall
+from bench.hypotheses import adjust_over_pairs, compare, judge
+from bench.records import BUCKETS, Accuracy, Comparison, Evaluation, Pair, Results, Suite, Verdict
+from bench.stats import accuracy_of
+from bench.store import Store
+
+
+class Unavailable(Exception):
+    """This machine cannot run a model: its name, and why not and what to do."""
+
+
+class Session:
+    """One suite under one plan. A model is evaluated when it is first asked for, once in all processes.
+
+    wait: seconds to wait for a model that another process is evaluating.
+    """
+
+    def __init__(self, suite: Suite, plan: Plan, store: Store, wait: float) -> None:
+        self.suite = suite
+        self.plan = plan
+        self.store = store
+        self.wait = wait
+        self.evaluations: dict[str, Evaluation] = {}
+        self.skipped: dict[str, str] = {}
+        self.failed: dict[str, Exception] = {}
+        self.compared: dict[Pair, list[Comparison]] = {}
+
+    @cached_property
+    def baseline(self) -> dict[str, float]:
+        return baseline(self.plan.examples)
+
+    @cached_property
+    def expected(self) -> dict[tuple[str, int], float]:
+        """(example id, box) -> probability that a random guess is right."""
+        return {
+            (example.id, query.box): expected_accuracy(query)
+            for example in self.plan.examples
+            for query in example.queries
+        }
+
+    def evaluate(self, *names: str) -> list[Evaluation]:
+        """Models' evaluations, those first that no other process is at work on.
+
+        Raises Unavailable for a model that cannot run here, and again what a model failed with before.
+        """
+        for name in names:
+            self.check(name)
+        pending = [name for name in names if name not in self.evaluations]
+        for patience in (0.0, self.wait):
+            for name in pending:
+                self.attempt(name, patience)
+        return [self.evaluations[name] for name in names]
+
+    def check(self, name: str) -> None:
+        if name in self.failed:
+            raise self.failed[name]
+        if name not in self.evaluations:
+            reason = self.skipped.get(name) or models.unavailable(self.suite.models[name], self.plan.gpus_per_model)
+            if reason:
+                self.skipped[name] = reason
+                raise Unavailable(name, reason)
+
+    def attempt(self, name: str, patience: float) -> None:
+        """Evaluate a model unless another process holds it for longer than our patience, when that is short."""
+        if name in self.evaluations:
+            return
+        try:
+            self.evaluations[name] = evaluate(self.suite.models[name], self.plan, self.store, patience)
+        except TimeoutError:
+            if patience:
+                raise
+        except Exception as error:
+            self.failed[name] = error
+            raise
+
+    def recall(self, names: Iterable[str]) -> None:
+        """Take what other processes have evaluated from the store; nothing is decoded."""
+        for name in names:
+            if name not in self.evaluations and (found := recall(self.suite.models[name], self.plan, self.store)):
+                self.evaluations[name] = found
+
+    def comparisons(self, pair: Pair) -> list[Comparison]:
+        """The pair on every bucket, adjusted over its buckets."""
+        if pair not in self.compared:
+            base, variant = self.evaluate(pair.base, pair.variant)
+            self.compared[pair] = compare(pair, base, variant, self.expected)
+        return self.compared[pair]
+
+    def verdict(self, pair: Pair, bucket: str, family: Sequence[Pair]) -> Verdict | None:
+        """The verdict on one bucket, None if it has no queries. family: the pairs tested with this one."""
+        found = self.comparisons(pair)
+        if bucket == "ops1plus":
+            found = next(adjusted for adjusted in self.adjusted(family) if adjusted[0].pair == pair)
+        return next((judge(entry) for entry in found if entry.bucket == bucket), None)
+
+    def adjusted(self, family: Sequence[Pair]) -> list[list[Comparison]]:
+        """The comparisons of a family of pairs. One that cannot run here is left out; one that fails counts."""
+        found, failed = [], 0
+        for pair in family:
+            try:
+                found.append(self.comparisons(pair))
+            except Unavailable:
+                continue
+            except Exception:  # its own case reports it
+                failed += 1
+        return adjust_over_pairs(found, untested=failed)
+
+    def results(self, families: Iterable[Sequence[Pair]], metadata: Mapping[str, object]) -> Results:
+        """All that is known when the cases have run, from the models that have been evaluated."""
+        families = [list(family) for family in families]
+        names = [name for name in self.suite.models if any(name in (p.base, p.variant) for f in families for p in f)]
+        self.recall(names)
+        verdicts = [
+            judge(entry)
+            for family in families
+            for found in self.adjusted([pair for pair in family if self.has_evaluated(pair)])
+            for entry in found
+        ]
+        evaluated = {name: self.evaluations[name] for name in names if name in self.evaluations}
+        return Results(
+            metadata,
+            evaluated,
+            {name: accuracies(evaluation) for name, evaluation in evaluated.items()},
+            self.baseline,
+            tuple(verdicts),
+            self.skipped | {name: str(error) for name, error in self.failed.items()},
+        )
+
+    def has_evaluated(self, pair: Pair) -> bool:
+        return pair.base in self.evaluations and pair.variant in self.evaluations
+
+
+def accuracies(evaluation: Evaluation) -> dict[str, Accuracy]:
+    """By bucket, where it has queries."""
+    found = {bucket: accuracy_of(evaluation.scores, bucket) for bucket in BUCKETS}
+    return {bucket: accuracy for bucket, accuracy in found.items() if accuracy.n}

@@ -1,0 +1,12 @@
+"""Does further training on code make a model track entities better?"""
+
+import pytest
+
+from bench.plugin import require_supported
+from bench.records import Verdict
+
+pytestmark = pytest.mark.code_hypothesis
+
+
+def test_variant_beats_base(verdict: Verdict) -> None:
+    require_supported(verdict)

@@ -1,0 +1,17 @@
+"""Does the instrument work? A positive control must show a gain, a negative one must not."""
+
+import pytest
+
+from bench.plugin import require_supported
+from bench.records import Verdict
+
+pytestmark = [
+    pytest.mark.control,
+    pytest.mark.code_hypothesis,
+    pytest.mark.math_hypothesis,
+    pytest.mark.alignment_hypothesis,
+]
+
+
+def test_control_comes_out_as_it_must(verdict: Verdict) -> None:
+    require_supported(verdict)

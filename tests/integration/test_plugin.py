@@ -1,0 +1,132 @@
+"""The plugin as a user runs it: the whole path on two small random models, with and without workers."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bench import ROOT
+
+pytest_plugins = ["pytester"]
+
+SUITE = """
+name = "random"
+[[models]]
+name = "one"
+path = "one"
+[[models]]
+name = "two"
+path = "two"
+[[pairs]]
+hypothesis = "code"
+base = "one"
+variant = "two"
+"""
+
+
+@pytest.fixture
+def bench_dir(pytester: pytest.Pytester, random_checkpoints: Path) -> Path:
+    """A folder with a suite of two random models, and the project's own tests and configuration."""
+    for name in ("one", "two"):
+        shutil.copytree(random_checkpoints / name, pytester.path / name)
+    (pytester.path / "suite.toml").write_text(SUITE)
+    return pytester.path
+
+
+def run(pytester: pytest.Pytester, *options: str, tests: str = "test_code.py") -> pytest.RunResult:
+    """The project's hypothesis tests in a process of their own, asking six examples."""
+    return pytester.runpytest_subprocess(
+        f"--rootdir={ROOT}", f"--config-file={ROOT / 'pytest.ini'}", f"--confcutdir={ROOT}", "-p", "no:cacheprovider",
+        str(ROOT / "tests" / "hypotheses" / tests), "--boxes-suite=suite.toml", "--boxes-store=store.sqlite",
+        "--boxes-report-dir=reports", "--boxes-limit=6", "--boxes-engine=reference", *options,
+    )  # fmt: skip
+
+
+def latest(folder: Path, name: str) -> str:
+    return (folder / "reports" / "latest" / name).read_text()
+
+
+def test_a_run_ends_with_a_table_and_a_report(pytester: pytest.Pytester, bench_dir: Path) -> None:
+    result = run(pytester)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*entity tracking*", "| model *", "| one *", "| two *", "| random baseline *"])
+    report = latest(bench_dir, "report.md")
+    assert "## Accuracy by number of operations" in report and "one → two (code)" in report
+    results = json.loads(latest(bench_dir, "results.json"))
+    assert set(results["models"]) == {"one", "two"}
+    assert results["metadata"]["protocol"].startswith("paper")
+    assert {entry["comparison"]["bucket"] for entry in results["verdicts"]} >= {"ops0", "ops1", "ops1plus"}
+
+
+def test_workers_find_the_same_figures(pytester: pytest.Pytester, bench_dir: Path) -> None:
+    assert run(pytester).ret == 0
+    alone = latest(bench_dir, "accuracy.csv")
+    assert run(pytester, "-n2", "--boxes-store=other.sqlite").ret == 0
+    assert latest(bench_dir, "accuracy.csv") == alone
+    assert len(list(csv.DictReader(alone.splitlines()))) >= 6
+
+
+def test_a_second_run_loads_no_model(pytester: pytest.Pytester, bench_dir: Path) -> None:
+    assert run(pytester).ret == 0
+    before = latest(bench_dir, "accuracy.csv")
+    for name in ("one", "two"):  # a model that is loaded now fails
+        config = bench_dir / name / "config.json"
+        assert config.exists()
+    again = run(pytester)
+    again.stdout.no_fnmatch_line("*prompt/s*")
+    assert again.ret == 0 and latest(bench_dir, "accuracy.csv") == before
+
+
+def test_other_protocols_are_kept_apart(pytester: pytest.Pytester, bench_dir: Path) -> None:
+    assert run(pytester).ret == 0
+    paper = json.loads(latest(bench_dir, "results.json"))
+    assert run(pytester, "--boxes-protocol=strict").ret == 0
+    strict = json.loads(latest(bench_dir, "results.json"))
+    assert paper["metadata"]["protocol"] != strict["metadata"]["protocol"]
+    assert paper["models"]["one"]["fingerprint"]["regex"] != strict["models"]["one"]["fingerprint"]["regex"]
+
+
+def test_single_buckets_and_models_can_be_chosen(pytester: pytest.Pytester, bench_dir: Path) -> None:
+    result = run(pytester, "--boxes-buckets=ops1plus", "--boxes-models=one,two")
+    assert sum(result.parseoutcomes().values()) == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        pytest.param("--boxes-suite=nowhere", "nowhere", id="suite"),
+        pytest.param("--boxes-models=gpt-5", "unknown model 'gpt-5'", id="model"),
+        pytest.param("--boxes-protocol=loose", "unknown protocol 'loose'", id="protocol"),
+        pytest.param("--boxes-buckets=ops9", "unknown bucket 'ops9'", id="bucket"),
+        pytest.param("--boxes-engine=warp", "unknown engine 'warp'", id="engine"),
+        pytest.param("--boxes-version=klingon", "unknown version of the task 'klingon'", id="version"),
+        pytest.param("--boxes-batch-size=-3", "neither a positive number nor auto", id="batch size"),
+        pytest.param("--boxes-limit=0", "leaves no example", id="limit"),
+        pytest.param("--boxes-dataset=wikipedia", "unknown data set 'wikipedia'", id="data set"),
+        pytest.param("--boxes-model-args=colour=red", "unknown model argument 'colour'", id="model argument"),
+        pytest.param("--boxes-report-dir=suite.toml/reports", "cannot write reports", id="report folder"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_4(pytester: pytest.Pytester, bench_dir: Path, option: str, says: str) -> None:
+    result = run(pytester, option)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert says in result.stderr.str()
+    assert "Traceback" not in result.stderr.str() + result.stdout.str()
+
+
+def test_a_missing_weights_folder_is_a_usage_error(pytester: pytest.Pytester, bench_dir: Path) -> None:
+    shutil.rmtree(bench_dir / "two")
+    result = run(pytester)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert re.search(r"ERROR: .*two", result.stderr.str())
+
+
+def test_help_names_every_option_with_its_default(pytester: pytest.Pytester) -> None:
+    result = pytester.runpytest_subprocess(f"--rootdir={ROOT}", f"--confcutdir={ROOT}", str(ROOT), "--help")
+    for option in ("suite", "engine", "protocol", "dataset", "limit", "batch-size", "store", "report-dir"):
+        assert f"--boxes-{option}=" in result.stdout.str()
