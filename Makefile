@@ -1,0 +1,26 @@
+# The two commands of the README, and what keeps the code in order. Needs Python 3.11 or newer and nothing else.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: bench test lint clean
+
+bench: .venv/installed  ## test the code hypothesis; the report is reports/latest/report.md
+	$(BIN)/python -m pytest -m code_hypothesis
+
+test: .venv/installed  ## the tests of the suite itself
+	$(BIN)/python -m pytest tests/unit tests/integration -m "not nightly and not server" -n 2
+
+lint: .venv/installed
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[lint]'
+	$(BIN)/ruff check .
+	$(BIN)/mypy bench fixtures
+
+.venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is older than 3.11. Run: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@
+
+clean:
+	rm -rf .venv .boxes .pytest_cache *.egg-info

@@ -1,0 +1,38 @@
+"""python -m bench COMMAND: everything that is not a test."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+
+COMMANDS = {  # command: (module with add_arguments and run, help)
+    "train-tiny": ("bench.tiny.command", "train a model of the embedded family from its seed"),
+    "generate": ("bench.boxes.write", "write data sets in the released row format"),
+    "score-predictions": ("bench.predictions", "score answers that were made elsewhere"),
+    "baseline": ("bench.baselines", "expected accuracy of random guessing, by reading"),
+    "store": ("bench.store.command", "list, verify, export, merge or prune stored completions"),
+    "benchmark": ("bench.decoding.benchmark", "measure the engines side by side"),
+    "published": ("bench.published", "make reports/published/ from the published figures"),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; a user's mistake is one line and exit status 2."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (module, text) in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text)
+        if name in arguments[:1]:  # the others' modules need not be imported
+            import_module(module).add_arguments(command)
+    chosen = parser.parse_args(arguments)
+    try:
+        return import_module(COMMANDS[chosen.command][0]).run(chosen)
+    except (ValueError, OSError) as error:
+        print(f"{parser.prog} {chosen.command}: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
