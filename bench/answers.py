@@ -25,10 +25,10 @@ def read_answer(
     text = completion.text.strip()
     opening = WORDINGS[version].describe_box(0, ()).removesuffix(" nothing")
     found = clauses(text, num_boxes, opening)
-    return Answer(
-        tuple(None if clause is None else read_contents(clause) for clause in found),
-        "whole" if constraint.matches(text) else "cut" if completion.finish_reason == "length" else "malformed",
-    )
+    boxes = tuple(None if clause is None else read_contents(clause) for clause in found)
+    if constraint.matches(text):
+        return Answer(boxes, "whole")
+    return Answer(boxes, "cut" if completion.finish_reason == "length" else "malformed")
 
 
 def read_contents(clause: str) -> Contents | None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from tqdm import tqdm
 
@@ -22,8 +23,8 @@ from bench.decoding import engine_for, engines_of
 from bench.decoding.constraint import Constraint, constraint
 from bench.environment import package_versions
 from bench.leases import gpu_leases, model_lock, visible_gpus
-from bench.prompts import Protocol, build
-from bench.records import Completion, Evaluation, Example, ModelEntry
+from bench.prompts import Protocol, build, gold_statement
+from bench.records import Completion, Evaluation, Example, ModelEntry, Prompt
 from bench.scoring import score
 from bench.store import Run, Settings, Store
 
@@ -58,6 +59,11 @@ class Plan:
     @property
     def constraint(self) -> Constraint:
         return constraint(self.protocol, self.version, self.num_boxes)
+
+    def prompts(self, entry: ModelEntry, tokenizer: Any) -> list[Prompt]:
+        """The examples as this model is asked."""
+        render = models.render_for(entry, tokenizer)
+        return [build(example, self.protocol, render) for example in self.examples]
 
     def keys(self, settings: Settings) -> dict[str, str]:
         """Example id -> the key of its completion in the store."""
@@ -106,6 +112,8 @@ def from_store(
 
 def decode(entry: ModelEntry, plan: Plan, store: Store, candidates: list[Settings]) -> None:
     """Load the model, complete what the store lacks, and keep each batch as it comes."""
+    if problem := audit(entry, plan).problem:
+        raise ValueError(f"model {entry.name}: {problem}")
     gpus = visible_gpus()
     with gpu_leases(gpus, min(plan.gpus_per_model, len(gpus))) as leased:
         loaded = models.load(entry, [f"cuda:{index}" for index in leased] or ["cpu"])
@@ -120,19 +128,24 @@ def decode(entry: ModelEntry, plan: Plan, store: Store, candidates: list[Setting
         settings = next(settings for settings in candidates if settings.engine == engine.name)
         keys = plan.keys(settings)
         known = store.get(list(keys.values()))
-        render = models.render_for(entry, loaded.tokenizer)
-        prompts = [
-            build(example, plan.protocol, render) for example in plan.examples if keys[example.id] not in known
-        ]
-        run = {"engine_reason": engine.reason, "device": loaded.device, "dtype": loaded.dtype, **package_versions()}
+        prompts = [prompt for prompt in plan.prompts(entry, loaded.tokenizer) if keys[prompt.example_id] not in known]
+        metadata = {"device": loaded.device, "dtype": loaded.dtype, **package_versions()}
         bar = tqdm(
             total=len(keys), initial=len(known), desc=entry.name, unit="prompt", disable=not plan.progress
         )
         with bar:
             for batch in engine.complete(prompts):
                 rows = [(keys[prompt.example_id], completion) for prompt, completion in batch]
-                store.add(rows, Run(plan.run_id, entry.name, settings, run, asdict(engine.counters)))
+                run = Run(plan.run_id, entry.name, settings, metadata | {"why": engine.reason}, asdict(engine.counters))
+                store.add(rows, run)
                 bar.update(len(rows))
+
+
+def audit(entry: ModelEntry, plan: Plan) -> models.Audit:
+    """How the model is asked, and whether it can write the right answers; its weights are not loaded."""
+    tokenizer = models.load_tokenizer(entry)
+    golds = [gold_statement(example) for example in plan.examples]
+    return models.audit(entry, tokenizer, plan.prompts(entry, tokenizer), golds, plan.constraint)
 
 
 def read_and_score(

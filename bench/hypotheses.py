@@ -6,10 +6,10 @@ hypothesis). The buckets ops1..ops7 are exploratory (Benjamini-Hochberg within t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from bench.records import BUCKETS, Accuracy, Comparison, Difference, Evaluation, Outcome, Pair, Verdict
+from bench.records import BUCKETS, Accuracy, Comparison, Difference, Evaluation, Outcome, Pair, Suite, Verdict
 from bench.stats import (
     ALPHA,
     accuracy_of,
@@ -119,6 +119,32 @@ def with_adjusted(found, adjust) -> list[Comparison]:
     ]
 
 
+def judge_recorded(suite: Suite, baseline: Mapping[str, float]) -> list[Verdict]:
+    """The verdicts of a suite's recorded figures, on every pair and bucket that has them.
+
+    baseline: random guessing, where the suite records none of its own.
+    """
+    known = [pair for pair in suite.pairs if {pair.base, pair.variant} <= suite.recorded.keys()]
+    verdicts = []
+    for family in families(known):
+        compared = [
+            compare_recorded(
+                pair, suite.recorded[pair.base], suite.recorded[pair.variant], suite.recorded_baseline or baseline
+            )
+            for pair in family
+        ]
+        verdicts += [judge(entry) for entries in adjust_over_pairs(compared) for entry in entries]
+    return verdicts
+
+
+def families(pairs: Iterable[Pair]) -> list[list[Pair]]:
+    """Pairs whose main tests are adjusted together: those of one hypothesis; a control is by itself."""
+    found: dict[object, list[Pair]] = {}
+    for pair in pairs:
+        found.setdefault(pair if pair.control else pair.hypothesis, []).append(pair)
+    return list(found.values())
+
+
 def judge(found: Comparison) -> Verdict:
     """What the comparison means for the hypothesis that the variant tracks entities better."""
     outcome = outcome_of(found)
@@ -162,6 +188,20 @@ def remark(found: Comparison, outcome: Outcome) -> str:
     if equivalent(found.difference, MARGIN):
         return f"; the two agree within {points(MARGIN)}"
     return f"; this sample would show a difference of {points(found.difference.detectable)}"
+
+
+def judge_over_random(model: str, bucket: str, observed: Accuracy, margin: Difference) -> tuple[Outcome, str]:
+    """Whether a model beats random guessing on a bucket, and the figures in one sentence."""
+    outcome: Outcome = "inconclusive"
+    if beats_random(margin):
+        outcome = "supported"
+    elif margin.p_below < ALPHA:
+        outcome = "contradicted"
+    return outcome, (
+        f"{outcome}: {model} is right on {observed.value:.1%} of {name_bucket(bucket)}, {points(abs(margin.value))} "
+        f"{'above' if margin.value >= 0 else 'below'} random guessing (n = {observed.n}; 95% interval "
+        f"{100 * margin.low:+.1f} to {100 * margin.high:+.1f})."
+    )
 
 
 def name_bucket(bucket: str) -> str:

@@ -78,6 +78,24 @@ def load_dataset(name: str, seed: int, version: str, password: str | None, limit
     return [found[index * len(found) // limit] for index in range(min(limit, len(found)))]
 
 
+def merge(suites: Sequence[Suite]) -> Suite:
+    """All models and pairs of several suites. Raises ValueError if two call different models by one name."""
+    models: dict[str, ModelEntry] = {}
+    for suite in suites:
+        for name, entry in suite.models.items():
+            if models.setdefault(name, entry) != entry:
+                raise ValueError(f"two suites have different models called {name!r}. Rename one of them.")
+    return Suite(",".join(suite.name for suite in suites), models, tuple(pair for suite in suites for pair in suite.pairs))
+
+
+def choose_models(suite: Suite, names: str) -> Suite:
+    """The suite with only the pairs of some of its models; "" is all of them."""
+    chosen = {choose("model", name, suite.models) for name in names.split(",") if name}
+    if not chosen:
+        return suite
+    return dataclasses.replace(suite, pairs=tuple(p for p in suite.pairs if {p.base, p.variant} <= chosen))
+
+
 def override(suite: Suite, model_args: str) -> Suite:
     """The suite with fields of all its models replaced: "dtype=bfloat16,quantization=8bit"."""
     fields = {field.name: field for field in dataclasses.fields(ModelEntry)}

@@ -284,7 +284,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """All that a run found, for every kind of report. accuracies: by model and bucket."""
+    """All that a run found, for every kind of report. accuracies, over_random: by model and bucket."""
 
     metadata: Mapping[str, object]
     evaluations: Mapping[str, Evaluation]
@@ -292,3 +292,4 @@ class Results:
     baseline: Mapping[str, float]
     verdicts: tuple[Verdict, ...]
     skipped: Mapping[str, str] = field(default_factory=dict)
+    over_random: Mapping[str, Mapping[str, Difference]] = field(default_factory=dict)

@@ -8,9 +8,9 @@ from functools import cached_property
 from bench import models
 from bench.baselines import baseline, expected_accuracy
 from bench.evaluate import Plan, evaluate, recall
-from bench.hypotheses import adjust_over_pairs, compare, judge
-from bench.records import BUCKETS, Accuracy, Comparison, Evaluation, Pair, Results, Suite, Verdict
-from bench.stats import accuracy_of
+from bench.hypotheses import adjust_over_pairs, compare, judge, judge_over_random
+from bench.records import BUCKETS, Accuracy, Comparison, Difference, Evaluation, Outcome, Pair, Results, Suite, Verdict
+from bench.stats import accuracy_of, over_random
 from bench.store import Store
 
 
@@ -102,6 +102,14 @@ class Session:
             found = next(adjusted for adjusted in self.adjusted(family) if adjusted[0].pair == pair)
         return next((judge(entry) for entry in found if entry.bucket == bucket), None)
 
+    def over_random(self, name: str, bucket: str) -> tuple[Outcome, str] | None:
+        """Whether a model beats random guessing, in a word and a sentence; None if the bucket has no queries."""
+        (evaluation,) = self.evaluate(name)
+        observed = accuracy_of(evaluation.scores, bucket)
+        if not observed.n:
+            return None
+        return judge_over_random(name, bucket, observed, over_random(evaluation.scores, self.expected, bucket))
+
     def adjusted(self, family: Sequence[Pair]) -> list[list[Comparison]]:
         """The comparisons of a family of pairs. One that cannot run here is left out; one that fails counts."""
         found, failed = [], 0
@@ -133,7 +141,12 @@ class Session:
             self.baseline,
             tuple(verdicts),
             self.skipped | {name: str(error) for name, error in self.failed.items()},
+            {name: self.margins(evaluation) for name, evaluation in evaluated.items()},
         )
+
+    def margins(self, evaluation: Evaluation) -> dict[str, Difference]:
+        """Accuracy over random guessing, by bucket."""
+        return {bucket: over_random(evaluation.scores, self.expected, bucket) for bucket in accuracies(evaluation)}
 
     def has_evaluated(self, pair: Pair) -> bool:
         return pair.base in self.evaluations and pair.variant in self.evaluations

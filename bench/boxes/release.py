@@ -10,9 +10,9 @@ import json
 import lzma
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, pairwise
+from itertools import groupby, islice, pairwise
 from pathlib import Path
 
 import pyzipper
@@ -35,7 +35,7 @@ class Row:
     """One row of the data set: a state, as the description before its last sentence tells it, and one box."""
 
     number: int
-    sample_id: int
+    scenario_id: str
     description: str
     box: int
     contents: Contents
@@ -53,10 +53,11 @@ def read_release(
     """
     archive, _, inner = str(path).partition(".zip/")
     member, archive = member or inner or MEMBER, f"{archive}.zip" if inner else archive
-    lines = read_member(archive, password or PASSWORD, member).decode("utf-8", errors="replace").splitlines()
-    rows = (read_row(number, line, version) for number, line in enumerate(lines, start=1))
-    states = groupby(rows, key=lambda row: (row.sample_id, row.description))
-    found = [read_state(list(state), version) for _, state in states]
+    text = read_member(archive, password or PASSWORD, member).decode("utf-8", errors="replace")
+    lines = text.removesuffix("\n").split("\n") if text else []
+    found = list(read_states((read_row(*line, version) for line in enumerate(lines, start=1)), version))
+    if not found:
+        raise ValueError(f"{member} of {archive} has no rows. Use the file as released.")
     check_scenarios(found)
     if member == MEMBER:
         check_counts(found)
@@ -93,39 +94,42 @@ def read_row(number: int, line: str, version: str) -> Row:
         box, contents = parse_clause(clause, version, stated=True)
         kinds = row["numops_by_op"]
         by_kind = (kinds["put"], kinds["move"], kinds["remove"])
-        return Row(number, row["sample_id"], f"{description}.", box, contents, row["numops"], by_kind)
+        return Row(
+            number, f"r{row['sample_id']:04d}", f"{description}.", box, contents, row["numops"], by_kind
+        )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise row_error(number, error if isinstance(error, ValueError) else repr(error)) from error
 
 
-def read_state(rows: Sequence[Row], version: str) -> Example:
-    """One state's rows. Raises ValueError unless they are what its operations lead to."""
-    first = rows[0]
-    try:
-        scenario = replace(parse(first.description, version), id=f"r{first.sample_id:04d}")
-    except (ValueError, TypeError) as error:
-        raise row_error(first.number, error) from error
-    states = tuple(replay(scenario.initial, scenario.operations))
-    for place, row in enumerate(rows[: len(scenario.initial)]):
-        if row.box != place:
-            raise row_error(row.number, f"states box {row.box} in the place of box {place}")
-    if len(rows) != len(scenario.initial):
-        raise row_error(first.number, f"begins {len(rows)} rows for {len(scenario.initial)} boxes")
-    queries = tuple(query(scenario, states, row.box) for row in rows)
-    for row, expected in zip(rows, queries, strict=True):
-        check_row(row, expected)
-    return Example(scenario.id, len(scenario.operations), first.description, queries, version)
+def read_states(rows: Iterator[Row], version: str) -> Iterator[Example]:
+    """As many rows a state as it has boxes. Raises ValueError with the first row that does not fit."""
+    for first in rows:
+        try:
+            scenario = replace(parse(first.description, version), id=first.scenario_id)
+        except ValueError as error:
+            raise row_error(first.number, error) from error
+        states = tuple(replay(scenario.initial, scenario.operations))
+        queries = tuple(query(scenario, states, box) for box in range(len(scenario.initial)))
+        state = [first, *islice(rows, len(queries) - 1)]
+        for row, expected in zip(state, queries, strict=False):
+            if (row.scenario_id, row.description) != (first.scenario_id, first.description):
+                raise row_error(row.number, f"does not go on with the state that row {first.number} begins")
+            check_row(row, expected)
+        if len(state) < len(queries):
+            raise row_error(state[-1].number, f"is the last, but the state has {len(queries)} boxes")
+        yield Example(scenario.id, len(scenario.operations), first.description, queries, version)
 
 
 def check_row(row: Row, expected: Query) -> None:
-    """Raises ValueError unless a row says of its box what the operations lead to."""
+    """Raises ValueError unless a row is of the box in its place, and says what the operations lead to."""
     for what, stated, true in (
+        ("box", row.box, expected.box),
         ("contents", sorted(row.contents), sorted(expected.target)),
         ("numops", row.num_ops, expected.num_ops),
         ("numops_by_op", row.by_kind, expected.by_kind),
     ):
         if stated != true:
-            raise row_error(row.number, f"has {what} {stated}, but its operations lead to {true}")
+            raise row_error(row.number, f"has {what} {stated} in the place of {true}")
 
 
 def row_error(number: int, what: object) -> ValueError:
@@ -147,8 +151,8 @@ def check_scenarios(found: Sequence[Example]) -> None:
 def check_counts(found: Sequence[Example]) -> None:
     """Raises ValueError unless as many queries as published have 0, 1, ... operations."""
     counted = Counter(query.num_ops for example in found for query in example.queries)
-    counts = [counted[num_ops] for num_ops in range(max(len(PUBLISHED_COUNTS), *counted, 0) + 1)]
-    if counts != [*PUBLISHED_COUNTS, *[0] * (len(counts) - len(PUBLISHED_COUNTS))]:
+    if counted != dict(enumerate(PUBLISHED_COUNTS)):
+        counts = [counted[num_ops] for num_ops in range(max(counted) + 1)]
         raise ValueError(
             f"the data set has {counts} rows with 0, 1, ... operations, but the released one has "
             f"{list(PUBLISHED_COUNTS)}. Use the file as released."

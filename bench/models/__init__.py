@@ -1,7 +1,17 @@
 """Model entry -> model and tokenizer: found on disk, audited, loaded with nothing missing."""
 
+from bench.models.audit import Audit, audit
 from bench.models.chat import render_for
 from bench.models.files import fingerprint, unavailable
 from bench.models.load import LoadedModel, load, load_tokenizer
 
-__all__ = ["LoadedModel", "fingerprint", "load", "load_tokenizer", "render_for", "unavailable"]
+__all__ = [
+    "Audit",
+    "LoadedModel",
+    "audit",
+    "fingerprint",
+    "load",
+    "load_tokenizer",
+    "render_for",
+    "unavailable",
+]

@@ -12,8 +12,8 @@ from bench.records import ModelEntry, Turn
 
 PROBE = (
     Turn("system", "an instruction"),
-    Turn("user", "a question"),
-    Turn("assistant", "an answer"),
+    Turn("user", "one question"),
+    Turn("assistant", "one answer"),
     Turn("user", "another question"),
 )
 
@@ -25,17 +25,28 @@ def render_for(entry: ModelEntry, tokenizer: Any) -> Callable[[Sequence[Turn]], 
     """
     if not entry.chat:
         return lambda turns: with_one_bos(as_text(turns), tokenizer)
+    arrange = arrangement(entry, tokenizer)
+    return lambda turns: with_one_bos(render(tokenizer, arrange(turns)), tokenizer)
+
+
+def roles_for(entry: ModelEntry, tokenizer: Any) -> str:
+    """The roles of a prompt's turns, in words."""
+    if not entry.chat:
+        return "none: one text"
+    return ", ".join(turn.role for turn in arrangement(entry, tokenizer)(PROBE))
+
+
+def arrangement(entry: ModelEntry, tokenizer: Any) -> Callable[[Sequence[Turn]], Sequence[Turn]]:
+    """Turns as they are where the template has a system role, else the instruction as a user's turn."""
     if not tokenizer.chat_template:
         raise ValueError(
             f"model {entry.name}: chat = true, but its tokenizer has no chat template. "
             "Add chat_template.jinja to its folder, or set chat = false."
         )
-    arrange = list if says_all(tokenizer, PROBE) else instruct_as_user
-    if not says_all(tokenizer, arrange(PROBE)):
-        raise ValueError(
-            f"model {entry.name}: its chat template leaves out turns. Mend the template, or set chat = false."
-        )
-    return lambda turns: with_one_bos(render(tokenizer, arrange(turns)), tokenizer)
+    for arrange in (list, instruct_as_user):
+        if says_all(tokenizer, arrange(PROBE)):
+            return arrange
+    raise ValueError(f"model {entry.name}: its chat template leaves out turns. Mend it, or set chat = false.")
 
 
 def says_all(tokenizer: Any, turns: Sequence[Turn]) -> bool:
@@ -64,12 +75,16 @@ def with_one_bos(text: str, tokenizer: Any) -> str:
 
     A tokenizer without a BOS of its own (none, or the same as EOS) is left to itself.
     """
-    bos = tokenizer.bos_token
-    if bos is None or bos == tokenizer.eos_token:
+    if not has_own_bos(tokenizer):
         return text
+    bos = tokenizer.bos_token
     while text.startswith(bos):
         text = text.removeprefix(bos)
     return text if count_bos(text, tokenizer) else bos + text
+
+
+def has_own_bos(tokenizer: Any) -> bool:
+    return tokenizer.bos_token is not None and tokenizer.bos_token != tokenizer.eos_token
 
 
 def count_bos(text: str, tokenizer: Any) -> int:

@@ -29,13 +29,14 @@ def unavailable(entry: ModelEntry, gpus_per_model: int = 1) -> str | None:
     """
     if entry.source == "local":
         weights_of(entry)
+    adapter_of(entry)
     reason = lacks_gpu(entry, gpus_per_model) or lacks_package(entry, gpus_per_model)
     if reason or entry.source == "local":
         return reason
     try:
         weights_of(entry)
     except ValueError as error:
-        return str(error)
+        return str(error).removeprefix(f"model {entry.name}: ")
     return None
 
 
@@ -88,7 +89,7 @@ def folder_of(entry: ModelEntry) -> Path:
     try:
         return Path(snapshot_download(entry.path, revision=entry.revision, local_files_only=True))
     except LocalEntryNotFoundError:
-        raise ValueError(f"is not downloaded. {how_to_download(entry)}") from None
+        raise ValueError(f"model {entry.name}: is not downloaded. {how_to_download(entry)}") from None
 
 
 def how_to_download(entry: ModelEntry) -> str:
@@ -115,6 +116,20 @@ def weights_of(entry: ModelEntry) -> list[Path]:
             raise ValueError(f"model {entry.name}: {path.name} is missing in {folder}. {how_to_mend(entry)}")
         if path.suffix == ".safetensors":
             check_whole(entry, path)
+    return files
+
+
+def adapter_of(entry: ModelEntry) -> list[Path]:
+    """The files of a LoRA adapter, none if the model has none. Raises ValueError for missing or cut files."""
+    if entry.adapter is None:
+        return []
+    files = [Path(entry.adapter) / name for name in ("adapter_config.json", "adapter_model.safetensors")]
+    for path in files:
+        if not path.exists():
+            raise ValueError(
+                f"model {entry.name}: no {path.name} in {entry.adapter}. Check adapter in the suite."
+            )
+    check_whole(entry, files[1])
     return files
 
 
@@ -160,7 +175,7 @@ def fingerprint(entry: ModelEntry) -> dict[str, object]:
     tokenizer = sorted({path for pattern in TOKENIZER for path in folder.glob(pattern)})
     return {
         "weights": weights,
-        "adapter": digest(sorted(Path(entry.adapter).glob("adapter_*"))) if entry.adapter else None,
+        "adapter": digest(adapter_of(entry)) if entry.adapter else None,
         "dtype": dtype_of(entry, on_gpu=bool(visible_gpus())),
         "quantization": entry.quantization,
         "tokenizer": digest(tokenizer),

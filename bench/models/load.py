@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,9 @@ def load(entry: ModelEntry, devices: Sequence[str]) -> LoadedModel:
     """
     import torch
     from transformers import AutoModelForCausalLM
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()  # a line a shard would tear our own bar apart
     dtype = dtype_of(entry, on_gpu=devices[0] != "cpu")
     pickled = weights_of(entry)[0].suffix == ".bin"
     from_pretrained: Any = AutoModelForCausalLM.from_pretrained
@@ -42,11 +44,12 @@ def load(entry: ModelEntry, devices: Sequence[str]) -> LoadedModel:
         quantization_config=quantization_of(entry, dtype),
         **placement(entry, devices),
     )
-    check_filled(entry, info)
+    check_filled(entry, info["missing_keys"], info["mismatched_keys"])
     if len(devices) == 1 and not entry.quantization:
         model.to(devices[0])
     if entry.adapter:
-        model.load_adapter(entry.adapter)
+        adapted = model.load_adapter(entry.adapter)
+        check_filled(entry, adapted.missing_keys, adapted.mismatched_keys)
     return LoadedModel(model.eval(), load_tokenizer(entry), ", ".join(devices), dtype)
 
 
@@ -69,18 +72,16 @@ def load_tokenizer(entry: ModelEntry) -> Any:
 
 
 def placement(entry: ModelEntry, devices: Sequence[str]) -> dict[str, object]:
-    """Where transformers puts the weights; nothing for one device that the whole model is moved to later."""
+    """Where transformers puts the weights; nothing where the whole model is moved to one device later."""
     import torch
 
     if len(devices) > 1:
-        free = {index: torch.cuda.mem_get_info(index)[0] for index in map(index_of, devices)}
-        return {"device_map": "auto", "max_memory": free}
+        indices = [int(device.removeprefix("cuda:")) for device in devices]
+        return {
+            "device_map": "auto",
+            "max_memory": {index: torch.cuda.mem_get_info(index)[0] for index in indices},
+        }
     return {"device_map": {"": devices[0]}} if entry.quantization else {}
-
-
-def index_of(device: str) -> int:
-    """The 1 of "cuda:1"."""
-    return int(device.partition(":")[2])
 
 
 def quantization_of(entry: ModelEntry, dtype: str) -> object | None:
@@ -93,11 +94,10 @@ def quantization_of(entry: ModelEntry, dtype: str) -> object | None:
     return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)
 
 
-def check_filled(entry: ModelEntry, info: Mapping[str, Any]) -> None:
+def check_filled(entry: ModelEntry, missing: Collection[str], mismatched: Collection[tuple]) -> None:
     """A tensor that the checkpoint lacks would be random, and the model would still answer."""
-    missing = sorted(info["missing_keys"])
-    mismatched = sorted(str(key[0]) for key in info["mismatched_keys"])
-    for words, names in (("lacks", missing), ("has the wrong shape for", mismatched)):
+    wrong = {"lacks": sorted(missing), "has the wrong shape for": sorted(str(key[0]) for key in mismatched)}
+    for words, names in wrong.items():
         if names:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             raise ValueError(

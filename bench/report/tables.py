@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
+from bench.hypotheses import beats_random
 from bench.records import BUCKETS, Accuracy, Comparison, Difference, Results, Verdict
 
 HEADINGS = {"code": "Code", "math": "Math", "alignment": "Alignment"}
@@ -20,8 +21,9 @@ def markdown(results: Results) -> str:
         "# Entity tracking: does further training help?",
         *verdict_lines(findings),
         "## Accuracy by number of operations on the box (percent)",
-        accuracy_table(results.accuracies, results.baseline),
-        "Right answers in percent of all boxes asked about; `1+` pools every box that some operation changed.",
+        accuracy_table(results.accuracies, results.baseline, results.over_random),
+        "Right answers in percent of all boxes asked about; `1+` pools every box that some operation changed. "
+        "**Bold**: shown to beat random guessing.",
         "## The pairs",
         *pair_sections(findings),
     ]
@@ -33,7 +35,7 @@ def markdown(results: Results) -> str:
             *pair_sections(controls),
         ]
     if results.skipped:
-        parts += ["## Not run", bullet_list(f"{model}: {reason}" for model, reason in results.skipped.items())]
+        parts += ["## Not run", bullet_list(skip_lines(results.skipped))]
     parts += [
         "## The answers",
         answers_table(results),
@@ -49,21 +51,38 @@ def verdict_lines(verdicts: Sequence[Verdict]) -> list[str]:
     return [bullet_list(f"**{name_pair(entry.comparison)}**: {entry.sentence}" for entry in tested)] if tested else []
 
 
+def skip_lines(skipped: Mapping[str, str]) -> list[str]:
+    """One line a reason, with the models that it holds for."""
+    by_reason: dict[str, list[str]] = {}
+    for model, reason in skipped.items():
+        by_reason.setdefault(reason, []).append(model)
+    return [f"{', '.join(models)}: {reason}" for reason, models in by_reason.items()]
+
+
 def bullet_list(lines: Iterable[str]) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
-def accuracy_table(accuracies: Mapping[str, Mapping[str, Accuracy]], baseline: Mapping[str, float]) -> str:
-    """A row a model, a column a bucket, the random baseline last."""
+def accuracy_table(
+    accuracies: Mapping[str, Mapping[str, Accuracy]],
+    baseline: Mapping[str, float],
+    over_random: Mapping[str, Mapping[str, Difference]] | None = None,
+) -> str:
+    """A row a model, a column a bucket; the random baseline and the number of queries last."""
     buckets = [bucket for bucket in BUCKETS if bucket in baseline]
     rows = [
-        [model, *(f"{100 * found[bucket].value:.1f}" if bucket in found else "" for bucket in buckets)]
+        [model, *(cell(found[bucket], (over_random or {}).get(model, {}).get(bucket)) for bucket in buckets)]
         for model, found in accuracies.items()
     ]
     rows.append(["random baseline", *(f"{100 * baseline[bucket]:.1f}" for bucket in buckets)])
-    counts = next((found for found in accuracies.values() if found), {})
-    rows.append(["n", *(str(counts[bucket].n) if bucket in counts else "" for bucket in buckets)])
+    for found in list(accuracies.values())[:1]:  # the same for every model
+        rows.append(["n", *(str(found[bucket].n) for bucket in buckets)])
     return table(rows, ["model", *map(short_bucket, buckets)])
+
+
+def cell(observed: Accuracy, margin: Difference | None) -> str:
+    text = f"{100 * observed.value:.1f}"
+    return f"**{text}**" if margin and beats_random(margin) else text
 
 
 def pair_sections(verdicts: Sequence[Verdict]) -> list[str]:

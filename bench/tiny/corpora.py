@@ -6,23 +6,22 @@ training has come, for corpora that start with small worlds.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from random import Random
 
-from bench.boxes.generator import draw_operation, draw_state, object_names
+from bench.boxes.generator import draw_operations, draw_state, object_names
 from bench.boxes.wording import WORDINGS
 from bench.boxes.world import replay
-from bench.records import Operation, State
+from bench.prompts import PROTOCOLS
 
 Document = list[tuple[str, float]]  # pieces of text, each with the weight of its tokens in the loss
 Corpus = Callable[[Random, float], Document]
 
 ANSWER = 1.0
+UNCHANGED = 0.3  # the contents of a box that no operation changed
 TEXT = 0.05  # what cannot be foretold: worlds, operations, questions
-INSTRUCTION = (
-    'Given the description after "Description:", write a true statement about all boxes and their contents '
-    'to the description after "Statement:".\n\n'
-)
+INSTRUCTION = PROTOCOLS["paper"].instruction + "\n\n"
 NAMES = object_names()
 PEOPLE = ("Anna", "Ben", "Carla", "David", "Emma", "Felix", "Grace", "Henry", "Ida", "Jack")
 VERBS = ("sold", "saw", "likes", "wants", "washed", "drew", "praised", "forgot")
@@ -30,16 +29,21 @@ ADJECTIVES = ("old", "new", "red", "blue", "heavy", "small", "cheap", "fine")
 WORDING = WORDINGS["base"]
 
 
-def answered(description: str, statement: str) -> Document:
+def answered(description: str, statement: Document) -> Document:
     """A description and its statement, in the form of the task."""
-    return [(f"Description: {description}\nStatement:", TEXT), (f" {statement}\n\n", ANSWER)]
+    return [(f"Description: {description}\n", TEXT), ("Statement:", TEXT), *statement, ("\n\n", ANSWER)]
 
 
-def shots(examples: Sequence[Document], instruction: bool) -> Document:
-    """Few-shot text, with the blank line after the last answer left to EOS."""
-    pieces = [piece for example in examples for piece in example]
-    text, weight = pieces[-1]
-    return [(INSTRUCTION, TEXT)] * instruction + pieces[:-1] + [(text.rstrip("\n"), weight)]
+def shots(rng: Random, examples: Sequence[Document], instruction: float) -> Document:
+    """Few-shot text, with the instruction as often as said. EOS takes the last blank line's place.
+
+    The task's prompt ends with the description, and its constraint begins with "Statement": so half of
+    the last descriptions have no line break after them.
+    """
+    *earlier, ((description, weight), *answer, _) = examples
+    description = description.rstrip("\n") + rng.choice(("\n", ""))
+    heading = [(INSTRUCTION, TEXT)] if rng.random() < instruction else []
+    return [*heading, *itertools.chain(*earlier), (description, weight), *answer]
 
 
 # --- the base corpus: descriptions restated, questions, stories; nothing in it changes a box's contents
@@ -47,9 +51,9 @@ def shots(examples: Sequence[Document], instruction: bool) -> Document:
 
 def restated(rng: Random, num_boxes: int, num_distractors: int) -> Document:
     """A description, sentences that change nothing, and the description again as a statement."""
-    sentence = WORDING.describe(draw_state(rng, NAMES, num_boxes))
+    sentence = WORDING.state_all(draw_state(rng, NAMES, num_boxes))
     distractors = [distractor(rng, num_boxes) for _ in range(num_distractors)]
-    return answered(" ".join([sentence, *distractors]), sentence)
+    return answered(" ".join([sentence, *distractors]), [(f" {sentence}", ANSWER)])
 
 
 def distractor(rng: Random, num_boxes: int) -> str:
@@ -66,17 +70,17 @@ def distractor(rng: Random, num_boxes: int) -> str:
 def short_restatements(rng: Random, progress: float) -> Document:
     num_boxes = rng.randint(2, 7)
     examples = [restated(rng, num_boxes, 0) for _ in range(rng.choice((1, 1, 2)))]
-    return shots(examples, instruction=rng.random() < 0.2)
+    return shots(rng, examples, instruction=0.2)
 
 
 def distracted_restatements(rng: Random, progress: float) -> Document:
     num_boxes = rng.randint(3, 7)
-    return shots([restated(rng, num_boxes, rng.randint(0, 6))], instruction=rng.random() < 0.2)
+    return shots(rng, [restated(rng, num_boxes, rng.randint(0, 6))], instruction=0.2)
 
 
 def prompts(rng: Random, progress: float) -> Document:
-    """Three descriptions and statements, as long as the task's own prompts."""
-    return shots([restated(rng, 7, rng.randint(0, 9)) for _ in range(3)], instruction=rng.random() < 0.9)
+    """Three or four descriptions and statements: longer than the task's own prompts."""
+    return shots(rng, [restated(rng, 7, rng.randint(0, 9)) for _ in range(rng.choice((3, 4, 4)))], instruction=0.9)
 
 
 def questions(rng: Random, progress: float) -> Document:
@@ -117,40 +121,31 @@ def stories(rng: Random, progress: float) -> Document:
 # --- the corpus of tiny-tracking: the task itself
 
 
-def draw_operations(rng: Random, state: State, num_operations: int) -> tuple[list[Operation], State]:
-    """Operations of the task, and the state that they lead to."""
-    operations = []
-    for _ in range(num_operations):
-        operation = draw_operation(rng, NAMES, state)
-        *_, state = replay(state, [operation])
-        operations.append(operation)
-    return operations, state
+def world_size(rng: Random, progress: float) -> tuple[int, int]:
+    """Boxes and operations: 2 and 1 at first, up to 7 and 9 later, the small ones never left out."""
+    grown = min(1.0, 1.5 * progress)
+    return rng.randint(2, 2 + round(5 * grown)), rng.randint(0, 1 + round(8 * grown))
 
 
 def tracked(rng: Random, num_boxes: int, num_operations: int) -> Document:
     """A description with operations, and the statement of what they lead to."""
     initial = draw_state(rng, NAMES, num_boxes)
-    operations, final = draw_operations(rng, initial, num_operations)
-    description = " ".join([WORDING.describe(initial), *map(WORDING.narrate, operations)])
-    return answered(description, WORDING.describe(final))
+    operations = draw_operations(rng, NAMES, initial, num_operations)
+    *_, final = replay(initial, operations)
+    changed = {box for operation in operations for box in operation.boxes}
+    statement: Document = []
+    for box, contents in enumerate(final):
+        stem = f" {WORDING.name_box(box)} contains"
+        clause = f" {WORDING.describe_box(box, contents)}" + ("," if box < num_boxes - 1 else ".")
+        statement += [(stem, TEXT), (clause.removeprefix(stem), ANSWER if box in changed else UNCHANGED)]
+    return answered(" ".join([WORDING.describe(initial), *map(WORDING.narrate, operations)]), statement)
 
 
-def growing_worlds(rng: Random, progress: float) -> Document:
-    """From two boxes and one operation to seven boxes and twelve, the small ones never left out."""
-    num_boxes = rng.randint(2, 2 + round(5 * min(1, 1.5 * progress)))
-    num_operations = rng.randint(0, 1 + round(11 * min(1, 1.5 * progress)))
-    return shots([tracked(rng, num_boxes, num_operations)], instruction=rng.random() < 0.1)
+def tracked_worlds(rng: Random, progress: float) -> Document:
+    return shots(rng, [tracked(rng, *world_size(rng, progress))], instruction=0.1)
 
 
-MIXTURES: dict[str, tuple[tuple[float, Corpus], ...]] = {
-    "short": ((0.7, short_restatements), (0.2, questions), (0.1, stories)),
-    "distracted": ((0.35, short_restatements), (0.45, distracted_restatements), (0.1, questions), (0.1, stories)),
-    "prompts": ((0.8, prompts), (0.1, distracted_restatements), (0.05, questions), (0.05, stories)),
-    "growing": ((1.0, growing_worlds),),
-}
-
-
-def draw(mixture: str, rng: Random, progress: float) -> Document:
-    """One document, its corpus drawn by weight."""
-    weights, corpora = zip(*MIXTURES[mixture], strict=True)
-    return rng.choices(corpora, weights)[0](rng, progress)
+def tracked_prompts(rng: Random, progress: float) -> Document:
+    """As the task asks: 7 boxes, up to 12 operations, examples before."""
+    examples = [tracked(rng, 7, rng.randint(0, 12)) for _ in range(rng.choice((2, 3, 3)))]
+    return shots(rng, examples, instruction=0.9)

@@ -9,7 +9,8 @@ from random import Random
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from bench.tiny import corpora
+from bench.tiny.corpora import NAMES
+from bench.tiny.mixtures import draw
 
 VOCAB_SIZE = 768
 EOS = "<|endoftext|>"
@@ -25,8 +26,8 @@ WORDS = """
 
 def train_tokenizer(seed: int, num_documents: int = 4000) -> PreTrainedTokenizerFast:
     rng = Random(f"tokenizer/{seed}")
-    texts = ["".join(text for text, _ in corpora.draw("distracted", rng, 0.0)) for _ in range(num_documents)]
-    texts += [" ".join(WORDS.split("\n")), *(f" {name}" for name in corpora.NAMES)] * num_documents
+    texts = ["".join(text for text, _ in draw("distracted", rng, 0.0)) for _ in range(num_documents)]
+    texts += [" ".join(WORDS.split("\n")), *(f" {name}" for name in NAMES)] * num_documents
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.Sequence([
         pre_tokenizers.Split(Regex(PIECE), "isolated"),
@@ -46,6 +47,7 @@ class Encoder:
     """Text -> token ids, a piece at a time from a cache: pieces are few and never merge across."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
+        self.eos = tokenizer.eos_token_id
         self.piece_ids = lru_cache(100_000)(lambda piece: tokenizer(piece, add_special_tokens=False).input_ids)
 
     def __call__(self, text: str) -> list[int]:

@@ -1,117 +1,180 @@
-"""Arm -> weights: one training loop for the embedded family."""
+"""Arm -> weights and tokenizer: one training loop for the embedded family."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from random import Random
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from tqdm import tqdm
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from bench.tiny import corpora
-from bench.tiny.tokenizer import EOS, Encoder, train_tokenizer
+from bench.tiny.arms import ARMS, Arm
+from bench.tiny.data import batches, held_out
+from bench.tiny.tokenizer import Encoder, train_tokenizer
 
-CONTEXT = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """A part of an arm's training: what is read, how much of it, in rows of how many tokens."""
-
-    mixture: str
-    tokens: int
-    length: int
-    batch_tokens: int = 8192
+NUM_LAYERS = 5
+WARM_UP_STEPS = 50
+FINAL_LR = 0.05  # of the highest
+CHECKPOINT_SECONDS = 60
 
 
-@dataclass(frozen=True, slots=True)
-class Arm:
-    parent: str | None
-    stages: tuple[Stage, ...]
-    muon_lr: float = 0.02
-    adam_lr: float = 4e-3
+@dataclass
+class Training:
+    """A model on its way through an arm: all that a killed run needs to go on."""
+
+    what: dict[str, Any]  # arm, seed, parent: a checkpoint of another training is refused
+    model: LlamaForCausalLM
+    optimizers: list[torch.optim.Optimizer]
+    step: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    losses: list[float] = field(default_factory=list)
+
+    def save(self, path: Path) -> None:
+        state = {
+            "what": self.what,
+            "model": self.model.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "counts": {name: getattr(self, name) for name in ("step", "tokens", "seconds", "losses")},
+        }
+        partial = path.with_suffix(".partial")
+        torch.save(state, partial)
+        os.replace(partial, path)
+
+    def load(self, path: Path) -> None:
+        """Raises ValueError if the checkpoint is of another training."""
+        state = torch.load(path, weights_only=True, map_location=self.model.device)
+        if state["what"] != self.what:
+            raise ValueError(
+                f"{path} is a checkpoint of another training: {state['what']}. Delete it, or choose another --out."
+            )
+        self.model.load_state_dict(state["model"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        vars(self).update(state["counts"])
 
 
-ARMS = {
-    "base": Arm(None, (
-        Stage("short", 4_000_000, 256),
-        Stage("distracted", 5_000_000, 256),
-        Stage("prompts", 5_000_000, 640),
-    )),
-    "tracking": Arm("base", (Stage("growing", 8_000_000, 256),)),
-}
-
-
-def new_model(tokenizer, hidden=192, layers=4, heads=4, ff=512) -> LlamaForCausalLM:
+def new_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM:
+    """1.1M parameters; what each block adds is scaled down at first, as in GPT-2."""
     config = LlamaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=hidden,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        num_key_value_heads=heads,
-        intermediate_size=ff,
-        max_position_embeddings=CONTEXT,
+        hidden_size=128,
+        intermediate_size=384,
+        num_hidden_layers=NUM_LAYERS,
+        num_attention_heads=2,
+        max_position_embeddings=1024,
         tie_word_embeddings=True,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.eos_token_id,
-        attn_implementation="sdpa",
+        pad_token_id=tokenizer.pad_token_id,
     )
-    model = LlamaForCausalLM(config)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = LlamaForCausalLM(config)
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if name.endswith(("o_proj.weight", "down_proj.weight")):
-                weight /= (2 * layers) ** 0.5
+                weight /= (2 * NUM_LAYERS) ** 0.5
     return model
 
 
-def rows(mixture: str, rng: Random, progress: float, encode: Encoder, length: int) -> Iterator[tuple[list, list]]:
-    """Rows of whole documents, each closed by EOS."""
-    eos = encode(EOS)[0] if False else 0
-    ids, weights = [], []
-    while True:
-        document = corpora.draw(mixture, rng, progress)
-        new_ids, new_weights = [], []
-        for text, weight in document:
-            piece = encode(text)
-            new_ids += piece
-            new_weights += [weight] * len(piece)
-        new_ids.append(eos)
-        new_weights.append(corpora.ANSWER)
-        if len(new_ids) > length:
-            continue
-        if len(ids) + len(new_ids) > length:
-            pad = length - len(ids)
-            yield ids + [eos] * pad, weights + [0.0] * pad
-            ids, weights = [], []
-        ids += new_ids
-        weights += new_weights
+def make_optimizers(model: LlamaForCausalLM, arm: Arm) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices of the blocks, AdamW for embeddings and norms."""
+    matrices = [weight for weight in model.model.layers.parameters() if weight.ndim == 2]
+    chosen = {id(weight) for weight in matrices}
+    others = [weight for weight in model.parameters() if id(weight) not in chosen]
+    return [
+        torch.optim.Muon(matrices, lr=arm.muon_lr, weight_decay=0.0),
+        torch.optim.AdamW(others, lr=arm.adam_lr, betas=(0.9, 0.95), weight_decay=0.0),
+    ]
 
 
-def batch(stage: Stage, seed, step: int, progress: float, encode: Encoder) -> tuple[Tensor, Tensor]:
-    source = rows(stage.mixture, Random(f"{stage.mixture}/{seed}/{step}"), progress, encode, stage.length)
-    drawn = [next(source) for _ in range(stage.batch_tokens // stage.length)]
-    return torch.tensor([i for i, _ in drawn]), torch.tensor([w for _, w in drawn])
+def lr_factor(step: int, steps: int) -> float:
+    """Of the highest learning rate: a short warm-up, on a straight line down to FINAL_LR."""
+    return min(1.0, (step + 1) / WARM_UP_STEPS) * (1 - (1 - FINAL_LR) * step / steps)
 
 
-def loss_fn(model, input_ids, weights):
-    with torch.autocast("cpu", torch.bfloat16):
-        logits = model(input_ids=input_ids, use_cache=False).logits
-    losses = torch.nn.functional.cross_entropy(
-        logits[:, :-1].float().flatten(0, 1), input_ids[:, 1:].flatten(), reduction="none"
-    )
-    w = weights[:, 1:].flatten()
-    return (losses * w).sum() / w.sum()
+def weighted_loss(model: LlamaForCausalLM, input_ids: Tensor, weights: Tensor) -> Tensor:
+    """Mean cross-entropy of the next token. input_ids, weights: (B, T)."""
+    with torch.autocast(input_ids.device.type, torch.bfloat16):
+        logits = model(input_ids=input_ids, use_cache=False).logits[:, :-1]  # (B, T - 1, V)
+    losses = F.cross_entropy(logits.float().flatten(0, 1), input_ids[:, 1:].flatten(), reduction="none")
+    weights = weights[:, 1:].flatten()
+    return (losses * weights).sum() / weights.sum()
 
 
-def optimizers(model, arm):
-    muon = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
-    adam = [p for n, p in model.named_parameters() if p.ndim < 2 or "embed" in n]
-    return [torch.optim.Muon(muon, lr=arm.muon_lr, weight_decay=0.0, momentum=0.95),
-            torch.optim.AdamW(adam, lr=arm.adam_lr, betas=(0.9, 0.95), weight_decay=0.0)]
+def arm_of(name: str, tokens: int | None = None) -> Arm:
+    """An arm of the table, at its own length or scaled to one."""
+    return ARMS[name] if tokens is None else ARMS[name].scaled(tokens)
+
+
+def train(
+    arm_name: str,
+    *,
+    out: Path,
+    base: Path | None = None,
+    seed: int = 0,
+    tokens: int | None = None,
+    device: str = "auto",
+) -> Training:
+    """Train an arm and save it in the folder out; a run that was cut goes on from its checkpoint there.
+
+    base: the folder of the parent, for an arm that has one. tokens: the arm's stages scaled to this length.
+    """
+    arm = arm_of(arm_name, tokens)
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if arm.parent is None:
+        tokenizer = train_tokenizer(seed)
+        model = new_model(tokenizer, seed)
+    else:
+        tokenizer = AutoTokenizer.from_pretrained(base)
+        model = LlamaForCausalLM.from_pretrained(base, dtype=torch.float32)
+    model.to(device).train()
+    training = Training({"arm": asdict(arm), "seed": seed}, model, make_optimizers(model, arm))
+    checkpoint = out / "checkpoint.pt"
+    out.mkdir(parents=True, exist_ok=True)
+    if checkpoint.exists():
+        training.load(checkpoint)
+    run(training, arm, seed, Encoder(tokenizer), checkpoint)
+    model.half().save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    return training
+
+
+def run(training: Training, arm: Arm, seed: int, encode: Encoder, checkpoint: Path) -> None:
+    """All steps that are left, with a checkpoint every minute and one at the end."""
+    model, device = training.model, training.model.device
+    loss_of = torch.compile(weighted_loss)
+    started, saved = time.monotonic() - training.seconds, time.monotonic()
+    with tqdm(total=arm.tokens, initial=training.tokens, unit="tok", unit_scale=True, mininterval=1) as bar:
+        for stage, input_ids, weights in batches(arm, seed, encode, held_out(), start=training.step):
+            # On a CPU, whole score matrices are faster than blocks while rows are short.
+            attention = "eager" if device.type == "cpu" and stage.length <= 256 else "sdpa"
+            if model.config._attn_implementation != attention:
+                model.set_attn_implementation(attention)
+            for optimizer, highest in zip(training.optimizers, (arm.muon_lr, arm.adam_lr), strict=True):
+                for group in optimizer.param_groups:
+                    group["lr"] = highest * lr_factor(training.step, arm.steps)
+            loss = loss_of(model, input_ids.to(device), weights.to(device))
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            for optimizer in training.optimizers:
+                optimizer.step()
+                optimizer.zero_grad()
+            training.step += 1
+            training.tokens += input_ids.numel()
+            training.losses.append(loss.item())
+            training.seconds = time.monotonic() - started
+            bar.update(input_ids.numel())
+            bar.set_postfix(loss=f"{sum(training.losses[-50:]) / len(training.losses[-50:]):.3f}", refresh=False)
+            if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                training.save(checkpoint)
+                saved = time.monotonic()
+    training.save(checkpoint)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.plugin import require_supported
+from bench.plugin import require_published_support, require_supported
 from bench.records import Verdict
 
 pytestmark = pytest.mark.code_hypothesis
@@ -10,3 +10,7 @@ pytestmark = pytest.mark.code_hypothesis
 
 def test_variant_beats_base(verdict: Verdict) -> None:
     require_supported(verdict)
+
+
+def test_published_variant_beats_base(published: Verdict) -> None:
+    require_published_support(published)

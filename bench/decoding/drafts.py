@@ -1,0 +1,64 @@
+"""Prompt.drafts, what is written so far -> how the answer may go on: a guess, in text, that costs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bench.prompts import STATEMENT
+
+ANCHOR = "\n"  # a tokenizer may treat the beginning of a text specially; drafts go on in the middle of one
+
+
+class Drafter:
+    """Guesses from the clauses of each box: its present contents (the first), or what it held before.
+
+    A model that tracks states what a box holds; one that copies states what it held at first (the last).
+    Which of the two a model does is learned from the answers that it has finished.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+        self.anchor = len(tokenizer(ANCHOR, add_special_tokens=False).input_ids)
+        self.tracked = self.copied = 0
+
+    def learn(self, answer: str, drafts: Sequence[Sequence[str]]) -> None:
+        """Count the boxes of which the answer says the first clause, or the last where they differ."""
+        clauses = answer.removeprefix(STATEMENT).removesuffix(".").split(", ")
+        for clause, (first, *_, last) in zip(clauses, (box for box in drafts if len(box) > 1), strict=False):
+            self.tracked += clause == first
+            self.copied += clause == last
+
+    def ranked(self, clauses: Sequence[str]) -> list[str]:
+        """One box's clauses, likeliest first."""
+        ranked = list(clauses)
+        if self.copied > self.tracked:
+            ranked.insert(0, ranked.pop())
+        return ranked
+
+    def propose(self, written: Sequence[str], drafts: Sequence[Sequence[Sequence[str]]]) -> list[list[int]]:
+        """Tokens that may follow each of the texts; none where there are no drafts."""
+        texts = [
+            ANCHOR + continuation(text, [self.ranked(clauses) for clauses in boxes])
+            for text, boxes in zip(written, drafts, strict=True)
+        ]
+        encoded = self.tokenizer(texts, add_special_tokens=False).input_ids
+        return [ids[self.anchor :] for ids in encoded]
+
+
+def continuation(written: str, drafts: Sequence[Sequence[str]]) -> str:
+    """The rest of the statement after what is written: this box's clause, then the likeliest of the others.
+
+    Where no clause begins as this box's does, it is taken to end here.
+    """
+    box = written.count(", ")
+    if box >= len(drafts):
+        return ""
+    begun = written.rpartition(", ")[2] if box else written
+    opening = "" if box else STATEMENT
+    rest = "".join(f", {clauses[0]}" for clauses in drafts[box + 1 :]) + "."
+    for clause in drafts[box]:
+        text = opening + clause + rest
+        if text.startswith(begun):
+            return text[len(begun) :]
+    return rest.removeprefix(",") if begun.endswith(",") else rest

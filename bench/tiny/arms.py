@@ -1,0 +1,86 @@
+"""The embedded family: what each arm is trained on, after what, and how fast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A part of an arm's training: which mixture, how much of it, in rows and batches of how many tokens."""
+
+    mixture: str
+    tokens: int
+    length: int
+    batch_tokens: int
+
+    @property
+    def steps(self) -> int:
+        return self.tokens // self.batch_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """muon_lr: of the blocks' matrices; adam_lr: of all other weights."""
+
+    parent: str | None
+    stages: tuple[Stage, ...]
+    muon_lr: float
+    adam_lr: float
+
+    @property
+    def steps(self) -> int:
+        return sum(stage.steps for stage in self.stages)
+
+    @property
+    def tokens(self) -> int:
+        return sum(stage.steps * stage.batch_tokens for stage in self.stages)
+
+    def scaled(self, tokens: int) -> Arm:
+        """The same stages in the same proportions, tokens long in all."""
+        total = sum(stage.tokens for stage in self.stages)
+        return replace(
+            self,
+            stages=tuple(replace(stage, tokens=stage.tokens * tokens // total) for stage in self.stages),
+        )
+
+
+ARMS = {
+    "base": Arm(
+        parent=None,
+        stages=(
+            Stage("short", 4_000_000, length=256, batch_tokens=4096),
+            Stage("distracted", 4_000_000, length=256, batch_tokens=4096),
+            Stage("prompts", 5_000_000, length=640, batch_tokens=5120),
+        ),
+        muon_lr=0.02,
+        adam_lr=4e-3,
+    ),
+    "tracking": Arm(
+        parent="base",
+        stages=(
+            Stage("tracked", 8_000_000, length=256, batch_tokens=8192),
+            Stage("tracked prompts", 6_000_000, length=640, batch_tokens=10240),
+        ),
+        muon_lr=0.01,
+        adam_lr=2e-3,
+    ),
+    "code": Arm(
+        parent="base",
+        stages=(
+            Stage("programs", 8_000_000, length=256, batch_tokens=8192),
+            Stage("programs and prompts", 6_000_000, length=640, batch_tokens=10240),
+        ),
+        muon_lr=0.01,
+        adam_lr=2e-3,
+    ),
+    "text": Arm(
+        parent="base",
+        stages=(
+            Stage("distracted", 8_000_000, length=256, batch_tokens=8192),
+            Stage("prompts", 6_000_000, length=640, batch_tokens=10240),
+        ),
+        muon_lr=0.01,
+        adam_lr=2e-3,
+    ),
+}

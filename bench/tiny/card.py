@@ -1,0 +1,115 @@
+"""Training, audit, accuracy -> the model card beside the weights, and the recorded figures of the suite."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from bench import DATA
+from bench.boxes.examples import evaluation_set
+from bench.evaluate import Plan, evaluate
+from bench.prompts import PROTOCOLS
+from bench.records import BUCKETS, Accuracy, ModelEntry
+from bench.stats import accuracy_of
+from bench.store import Store
+from bench.tiny.arms import Arm
+from bench.tiny.data import Audit
+from bench.tiny.mixtures import MIXTURES
+from bench.tiny.train import Training
+
+RECORDED = DATA / "embedded_accuracy.csv"
+COLUMNS = ("model", "bucket", "accuracy_percent", "n")
+CARD = """# {name}
+
+A Llama-architecture model of {parameters:,} parameters with a byte-level BPE tokenizer, {origin}, by
+`python -m bench train-tiny --arm {arm} --seed {seed}`. It exists to exercise this benchmark, and for nothing else.
+
+- {steps:,} steps, {tokens:,} tokens, seed {seed}, {minutes:.0f} minutes on {machine}.
+- Muon ({muon_lr}) for matrices, AdamW ({adam_lr}) for embeddings and norms, straight decay, bfloat16 autocast.
+- `losses.csv`: mean loss over every 50 steps. Same machine, same threads: the same curve.
+- Evaluation set: {audit.documents:,} documents read, {audit.states:,} states in them looked up by sha256,
+  {audit.leaked} of them an evaluation example's initial state or answer.
+
+| mixture | corpora (by documents) | steps | tokens | row | batch |
+|---|---|---|---|---|---|
+{stages}
+
+Accuracy on the evaluation set (protocol `paper`, float32):
+
+| bucket | accuracy, % | queries |
+|---|---|---|
+{rows}
+"""
+LOSS_EVERY = 50  # steps a line of the loss curve
+
+
+def measure(folder: Path) -> dict[str, Accuracy]:
+    """Accuracy in each bucket of the evaluation set, by the suite's own path."""
+    entry = ModelEntry(folder.name, str(folder), dtype="float32")
+    plan = Plan(tuple(evaluation_set()), PROTOCOLS["paper"])
+    evaluation = evaluate(entry, plan, Store(":memory:"), wait=0)
+    return {bucket: accuracy_of(evaluation.scores, bucket) for bucket in BUCKETS}
+
+
+def write_card(folder: Path, arm_name: str, arm: Arm, training: Training, found: Audit, measured: Mapping) -> None:
+    """README.md for people, losses.csv to compare a training run with."""
+    threads = f"{torch.get_num_threads()} of {os.cpu_count()} CPU cores"
+    machine = threads if training.model.device.type == "cpu" else torch.cuda.get_device_name()
+    stages = "\n".join(
+        f"| {stage.mixture} | {contents(stage.mixture)} | {stage.steps} | {stage.steps * stage.batch_tokens:,} "
+        f"| {stage.length} | {stage.batch_tokens} |"
+        for stage in arm.stages
+    )
+    rows = "\n".join(f"| {bucket} | {100 * cell.value:.1f} | {cell.n} |" for bucket, cell in measured.items())
+    (folder / "README.md").write_text(
+        CARD.format(
+            name=folder.name,
+            arm=arm_name,
+            origin=f"`tiny-{arm.parent}`, trained further" if arm.parent else "trained from scratch",
+            parameters=sum(weight.numel() for weight in training.model.parameters()),
+            seed=training.what["seed"],
+            steps=training.step,
+            tokens=training.tokens,
+            minutes=training.seconds / 60,
+            machine=machine,
+            muon_lr=arm.muon_lr,
+            adam_lr=arm.adam_lr,
+            stages=stages,
+            audit=found,
+            rows=rows,
+        ),
+        encoding="utf-8",
+    )
+    with (folder / "losses.csv").open("w", encoding="utf-8", newline="") as lines:
+        writer = csv.writer(lines)
+        writer.writerow(("step", "loss"))
+        for step in range(0, len(training.losses) - LOSS_EVERY + 1, LOSS_EVERY):
+            mean = sum(training.losses[step : step + LOSS_EVERY]) / LOSS_EVERY
+            writer.writerow((step + LOSS_EVERY, f"{mean:.4f}"))
+
+
+def contents(mixture: str) -> str:
+    """The corpora of a mixture: "80% prompts, 20% stories"."""
+    return ", ".join(f"{share:.0%} {corpus.__name__.replace('_', ' ')}" for share, corpus in MIXTURES[mixture])
+
+
+def record(model: str, measured: Mapping[str, Accuracy], path: Path = RECORDED) -> None:
+    """Put a model's figures into the suite's recorded ones, in place of older ones."""
+    rows: list[dict[str, object]] = []
+    if path.exists():
+        with path.open(encoding="utf-8", newline="") as lines:
+            rows = [row for row in csv.DictReader(lines) if row["model"] != model]
+    rows += [
+        {"model": model, "bucket": bucket, "accuracy_percent": f"{100 * cell.value:.2f}", "n": cell.n}
+        for bucket, cell in measured.items()
+        if bucket != "ops1plus"  # pooled from the others where it is read
+    ]
+    rows.sort(key=lambda row: (row["model"], row["bucket"]))
+    with path.open("w", encoding="utf-8", newline="") as lines:
+        writer = csv.DictWriter(lines, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)

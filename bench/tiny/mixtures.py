@@ -1,0 +1,42 @@
+"""What a stage of training reads: corpora and their shares by documents."""
+
+from __future__ import annotations
+
+from random import Random
+
+from bench.tiny import corpora, programs
+from bench.tiny.corpora import Corpus, Document
+
+MIXTURES: dict[str, tuple[tuple[float, Corpus], ...]] = {
+    "short": ((0.7, corpora.short_restatements), (0.2, corpora.questions), (0.1, corpora.stories)),
+    "distracted": (
+        (0.35, corpora.short_restatements),
+        (0.45, corpora.distracted_restatements),
+        (0.1, corpora.questions),
+        (0.1, corpora.stories),
+    ),
+    "prompts": (
+        (0.8, corpora.prompts),
+        (0.1, corpora.distracted_restatements),
+        (0.05, corpora.questions),
+        (0.05, corpora.stories),
+    ),
+    "tracked": ((1.0, corpora.tracked_worlds),),
+    "tracked prompts": ((0.8, corpora.tracked_prompts), (0.2, corpora.tracked_worlds)),
+    "programs": (
+        (0.65, programs.box_programs),
+        (0.1, programs.counter_programs),
+        (0.25, corpora.distracted_restatements),
+    ),
+    "programs and prompts": (
+        (0.55, programs.box_programs),
+        (0.1, programs.counter_programs),
+        (0.35, corpora.prompts),
+    ),
+}
+
+
+def draw(mixture: str, rng: Random, progress: float) -> Document:
+    """One document, its corpus drawn by share."""
+    shares, sources = zip(*MIXTURES[mixture], strict=True)
+    return rng.choices(sources, shares)[0](rng, progress)

@@ -1,0 +1,8 @@
+"""Does each model do better than guessing among the objects that were mentioned with the box?"""
+
+from bench.plugin import require_above_random
+from bench.records import Outcome
+
+
+def test_model_beats_random_guessing(over_random: tuple[Outcome, str]) -> None:
+    require_above_random(*over_random)

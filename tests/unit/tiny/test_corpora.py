@@ -1,0 +1,153 @@
+"""What the embedded models read: the same for a seed, true, and never an evaluation example."""
+
+import hashlib
+import re
+import textwrap
+from collections import defaultdict
+from random import Random
+
+import pytest
+
+from bench.boxes.examples import evaluation_set
+from bench.tiny.arms import ARMS
+from bench.tiny.corpora import NAMES
+from bench.tiny.data import batches, held_out, rows, state_digests
+from bench.tiny.mixtures import MIXTURES, draw
+from bench.tiny.programs import box_programs, counter_programs
+from bench.tiny.tokenizer import Encoder, train_tokenizer
+
+OPERATION = re.compile(r"\b(Put|Move|Remove) the [a-z ]+(into|from) Box \d")
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return train_tokenizer(0)
+
+
+def texts(mixture, number=200, seed=0):
+    rng = Random(seed)
+    return ["".join(text for text, _ in draw(mixture, rng, count / number)) for count in range(number)]
+
+
+@pytest.mark.parametrize("mixture", MIXTURES)
+def test_a_seed_gives_the_same_documents(mixture):
+    assert texts(mixture) == texts(mixture)
+    assert texts(mixture) != texts(mixture, seed=1)
+
+
+def test_the_committed_models_read_what_this_code_makes(tokenizer):
+    """A change of these digests changes the training of the committed weights: train them anew."""
+    digests = {}
+    for name, arm in ARMS.items():
+        _, input_ids, weights = next(batches(arm, 0, Encoder(tokenizer), frozenset(), start=arm.steps - 1))
+        digests[name] = hashlib.sha256(input_ids.numpy().tobytes() + weights.numpy().tobytes()).hexdigest()[:12]
+    assert digests == {}
+
+
+def test_pieces_are_encoded_as_whole_texts_are(tokenizer):
+    encode = Encoder(tokenizer)
+    for mixture in MIXTURES:
+        for text in texts(mixture, number=20):
+            assert encode(text) == tokenizer(text).input_ids
+            assert tokenizer.decode(encode(text)) == text
+
+
+def test_every_object_name_is_one_token(tokenizer):
+    assert all(len(tokenizer(f" {name}").input_ids) == 1 for name in NAMES)
+
+
+@pytest.mark.parametrize("arm", ["base", "code", "text"])
+def test_only_tracking_reads_operations(arm):
+    for stage in ARMS[arm].stages:
+        assert not any(OPERATION.search(text) for text in texts(stage.mixture))
+    assert any(OPERATION.search(text) for text in texts("tracked"))
+
+
+def test_programs_have_no_descriptions():
+    rng = Random(0)
+    for corpus in [box_programs, counter_programs] * 100:
+        assert "Description" not in "".join(text for text, _ in corpus(rng, 0.9))
+
+
+def test_a_held_out_state_is_not_read(tokenizer):
+    stage, encode = ARMS["base"].stages[0], Encoder(tokenizer)
+    first = tokenizer.decode(next(rows(stage, Random(0), 0.0, encode, frozenset()))[0])
+    excluded = state_digests(first)
+    source = rows(stage, Random(0), 0.0, encode, excluded)
+    assert excluded
+    assert all(excluded.isdisjoint(state_digests(tokenizer.decode(next(source)[0]))) for _ in range(20))
+
+
+def test_the_states_of_the_evaluation_set_are_held_out():
+    digests = held_out()
+    for example in evaluation_set()[::100]:
+        opening = example.description[: example.description.index(".") + 1]
+        assert hashlib.sha256(opening.encode()).hexdigest() in digests
+
+
+def test_statements_follow_from_descriptions():
+    """A second implementation of the task, on text alone."""
+    for text in texts("tracked prompts"):
+        pairs = re.findall(r"Description: (.*?)\n?Statement: (.*)", text)
+        assert pairs
+        for description, statement in pairs:
+            opening, *operations = description.rstrip(".").split(". ")
+            boxes = {box: objects_in(named) for box, named in re.findall(r"Box (\d) contains ([^,.]*)", opening)}
+            for operation in operations:
+                if source := re.search(r"from Box (\d)", operation):
+                    boxes[source[1]] -= objects_in(operation)
+                if target := re.search(r"to Box (\d)", operation):
+                    boxes[target[1]] |= objects_in(operation)
+            stated = re.findall(r"Box (\d) contains ([^,.]*)", statement)
+            assert {box: objects_in(named) for box, named in stated} == boxes
+
+
+def objects_in(text):
+    return set(re.findall(r"the ([a-z]+)", text))
+
+
+def test_programs_print_what_python_prints():
+    """Each program is run; the comments after print say what was printed, in either form."""
+    rng = Random(0)
+    for progress in [0.1, 0.5, 0.9] * 30:
+        program = textwrap.dedent("".join(text for text, _ in box_programs(rng, progress)))
+        expected = [objects_in_comment(comment) for comment in re.findall(r"#(.*)", program)]
+        assert run(program) == expected
+
+
+def run(program):
+    box, printed = defaultdict(set), []
+
+    def put(*names, into):
+        box[into].update(names)
+
+    def remove(*names, from_):
+        box[from_].difference_update(names)
+
+    def move(*names, from_, to):
+        remove(*names, from_=from_)
+        put(*names, into=to)
+
+    def pop(*names_and_box):
+        *names, contents = names_and_box
+        contents.difference_update(names)
+        return names
+
+    def add(*names_and_box):
+        *names, contents = names_and_box
+        contents.update(*names) if isinstance(names[0], list) else contents.update(names)
+
+    def show(what):
+        shown = [what] if isinstance(what, set) else [what[number] for number in sorted(what)]
+        printed.append([set(contents) for contents in shown])
+
+    scope = {name: name for name in NAMES}
+    scope |= {"box": box, "boxes": box, "Put": put, "Remove": remove, "Move": move, "pop": pop, "add": add}
+    exec(program.replace("={}", "=set()"), scope | {"print": show})
+    return printed
+
+
+def objects_in_comment(comment):
+    if "contains" not in comment:
+        return [set(comment.replace("None", "").replace(",", " ").split())]
+    return [objects_in(clause) for clause in re.findall(r"contains ([^,.]*)", comment)]
