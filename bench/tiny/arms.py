@@ -21,12 +21,18 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """muon_lr: of the blocks' matrices; adam_lr: of all other weights."""
+    """muon_lr: of the blocks' matrices; adam_lr: of all other weights. shrink: factor on those
+    matrices of the parent.
+
+    A shrunk model learns as fast as a fresh one, and soon has its old skills back: Ash & Adams (2020),
+    arXiv:1910.08475.
+    """
 
     parent: str | None
     stages: tuple[Stage, ...]
     muon_lr: float
     adam_lr: float
+    shrink: float = 1.0
 
     @property
     def steps(self) -> int:
@@ -45,6 +51,21 @@ class Arm:
         )
 
 
+def further(small: str, full: str, prompts: str) -> Arm:
+    """An arm that follows the base. All have the same lengths and rates: only what they read differs."""
+    return Arm(
+        parent="base",
+        stages=(
+            Stage(small, 1_500_000, length=128, batch_tokens=4096),
+            Stage(full, 3_000_000, length=256, batch_tokens=8192),
+            Stage(prompts, 1_500_000, length=640, batch_tokens=10240),
+        ),
+        muon_lr=0.02,
+        adam_lr=4e-3,
+        shrink=0.3,
+    )
+
+
 ARMS = {
     "base": Arm(
         parent=None,
@@ -56,31 +77,7 @@ ARMS = {
         muon_lr=0.02,
         adam_lr=4e-3,
     ),
-    "tracking": Arm(
-        parent="base",
-        stages=(
-            Stage("tracked", 8_000_000, length=256, batch_tokens=8192),
-            Stage("tracked prompts", 6_000_000, length=640, batch_tokens=10240),
-        ),
-        muon_lr=0.01,
-        adam_lr=2e-3,
-    ),
-    "code": Arm(
-        parent="base",
-        stages=(
-            Stage("programs", 8_000_000, length=256, batch_tokens=8192),
-            Stage("programs and prompts", 6_000_000, length=640, batch_tokens=10240),
-        ),
-        muon_lr=0.01,
-        adam_lr=2e-3,
-    ),
-    "text": Arm(
-        parent="base",
-        stages=(
-            Stage("distracted", 8_000_000, length=256, batch_tokens=8192),
-            Stage("prompts", 6_000_000, length=640, batch_tokens=10240),
-        ),
-        muon_lr=0.01,
-        adam_lr=2e-3,
-    ),
+    "tracking": further("small tracked", "tracked", "tracked prompts"),
+    "code": further("small programs", "programs", "programs and prompts"),
+    "text": further("more short", "more distracted", "more prompts"),
 }

@@ -26,15 +26,15 @@ COLUMNS = ("model", "bucket", "accuracy_percent", "n")
 CARD = """# {name}
 
 A Llama-architecture model of {parameters:,} parameters with a byte-level BPE tokenizer, {origin}, by
-`python -m bench train-tiny --arm {arm} --seed {seed}`. It exists to exercise this benchmark, and for nothing else.
+`python -m bench train-tiny --arm {arm} --seed {seed}`. It exists to exercise this benchmark, nothing else.
 
 - {steps:,} steps, {tokens:,} tokens, seed {seed}, {minutes:.0f} minutes on {machine}.
-- Muon ({muon_lr}) for matrices, AdamW ({adam_lr}) for embeddings and norms, straight decay, bfloat16 autocast.
-- `losses.csv`: mean loss over every 50 steps. Same machine, same threads: the same curve.
-- Evaluation set: {audit.documents:,} documents read, {audit.states:,} states in them looked up by sha256,
-  {audit.leaked} of them an evaluation example's initial state or answer.
+- Muon ({muon_lr}) for matrices, AdamW ({adam_lr}) for embeddings and norms, linear decay, bfloat16
+  autocast. Mean loss of the last {last} steps: {loss:.4f}.
+- Evaluation set: of {audit.documents:,} documents read, {audit.states:,} sentences that state a world were
+  looked up by sha256; {audit.leaked} are an evaluation example's initial state or answer.
 
-| mixture | corpora (by documents) | steps | tokens | row | batch |
+| mixture | corpora, by documents | steps | tokens | row | batch |
 |---|---|---|---|---|---|
 {stages}
 
@@ -44,7 +44,7 @@ Accuracy on the evaluation set (protocol `paper`, float32):
 |---|---|---|
 {rows}
 """
-LOSS_EVERY = 50  # steps a line of the loss curve
+LAST_STEPS = 50
 
 
 def measure(folder: Path) -> dict[str, Accuracy]:
@@ -55,12 +55,15 @@ def measure(folder: Path) -> dict[str, Accuracy]:
     return {bucket: accuracy_of(evaluation.scores, bucket) for bucket in BUCKETS}
 
 
-def write_card(folder: Path, arm_name: str, arm: Arm, training: Training, found: Audit, measured: Mapping) -> None:
-    """README.md for people, losses.csv to compare a training run with."""
+def write_card(
+    folder: Path, arm_name: str, arm: Arm, training: Training, found: Audit, measured: Mapping
+) -> None:
+    """README.md: what the model is, what it read, and what it can do."""
     threads = f"{torch.get_num_threads()} of {os.cpu_count()} CPU cores"
     machine = threads if training.model.device.type == "cpu" else torch.cuda.get_device_name()
     stages = "\n".join(
-        f"| {stage.mixture} | {contents(stage.mixture)} | {stage.steps} | {stage.steps * stage.batch_tokens:,} "
+        f"| {stage.mixture} | {contents(stage.mixture)} | {stage.steps} "
+        f"| {stage.steps * stage.batch_tokens:,} "
         f"| {stage.length} | {stage.batch_tokens} |"
         for stage in arm.stages
     )
@@ -78,23 +81,21 @@ def write_card(folder: Path, arm_name: str, arm: Arm, training: Training, found:
             machine=machine,
             muon_lr=arm.muon_lr,
             adam_lr=arm.adam_lr,
+            last=LAST_STEPS,
+            loss=sum(training.losses[-LAST_STEPS:]) / len(training.losses[-LAST_STEPS:]),
             stages=stages,
             audit=found,
             rows=rows,
         ),
         encoding="utf-8",
     )
-    with (folder / "losses.csv").open("w", encoding="utf-8", newline="") as lines:
-        writer = csv.writer(lines)
-        writer.writerow(("step", "loss"))
-        for step in range(0, len(training.losses) - LOSS_EVERY + 1, LOSS_EVERY):
-            mean = sum(training.losses[step : step + LOSS_EVERY]) / LOSS_EVERY
-            writer.writerow((step + LOSS_EVERY, f"{mean:.4f}"))
 
 
 def contents(mixture: str) -> str:
     """The corpora of a mixture: "80% prompts, 20% stories"."""
-    return ", ".join(f"{share:.0%} {corpus.__name__.replace('_', ' ')}" for share, corpus in MIXTURES[mixture])
+    return ", ".join(
+        f"{share:.0%} {corpus.__name__.replace('_', ' ')}" for share, corpus in MIXTURES[mixture]
+    )
 
 
 def record(model: str, measured: Mapping[str, Accuracy], path: Path = RECORDED) -> None:

@@ -17,7 +17,9 @@ MODELS = ROOT / "fixtures" / "tiny"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--arm", choices=sorted(ARMS), default="base", help="which model (default: %(default)s)")
+    parser.add_argument(
+        "--arm", choices=sorted(ARMS), default="base", help="which model (default: %(default)s)"
+    )
     parser.add_argument("--tokens", type=int, help="how long, in tokens (default: the arm's own length)")
     parser.add_argument("--seed", type=int, default=0, help="of weights and documents (default: %(default)s)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
@@ -32,17 +34,22 @@ def run(chosen: Namespace) -> int:
     out = chosen.out or MODELS / f"tiny-{chosen.arm}"
     base = chosen.base or (MODELS / f"tiny-{arm.parent}" if arm.parent else None)
     if base and not (base / "model.safetensors").is_file():
-        raise ValueError(f"no weights in {base}. Train --arm {arm.parent} first, or name its folder with --base.")
+        raise ValueError(
+            f"no weights in {base}. Train --arm {arm.parent} first, or name its folder with --base."
+        )
     training = train(
         chosen.arm, out=out, base=base, seed=chosen.seed, tokens=chosen.tokens, device=chosen.device
     )
     found = audit(arm, chosen.seed, AutoTokenizer.from_pretrained(out))
     if found.leaked:
-        raise ValueError(f"{found.leaked} evaluation states are in the training text of {out}: do not use it.")
+        raise ValueError(
+            f"{found.leaked} evaluation states are in the training text of {out}: do not use it."
+        )
     measured = measure(out)
     write_card(out, chosen.arm, arm, training, found, measured)
     if chosen.record:
         record(out.name, measured)
     (out / "checkpoint.pt").unlink()
-    print(f"{out}: {100 * measured['ops0'].value:.1f}% at 0 operations, {100 * measured['ops1plus'].value:.1f}% above")
+    at_zero, above = 100 * measured["ops0"].value, 100 * measured["ops1plus"].value
+    print(f"{out}: {at_zero:.1f}% at 0 operations, {above:.1f}% above")
     return 0

@@ -59,12 +59,14 @@ def restated(rng: Random, num_boxes: int, num_distractors: int) -> Document:
 def distractor(rng: Random, num_boxes: int) -> str:
     person, verb, box = rng.choice(PEOPLE), rng.choice(VERBS), WORDING.name_box(rng.randrange(num_boxes))
     objects = " and ".join(f"the {name}" for name in rng.sample(NAMES, rng.choice((1, 1, 1, 2, 3))))
-    return rng.choice((
-        f"{person} {verb} {objects} in {box}.",
-        f"{person} {verb} {objects}.",
-        f"{person} {verb} {box}.",
-        f"The {rng.choice(NAMES)} near {box} is {rng.choice(ADJECTIVES)}.",
-    ))
+    return rng.choice(
+        (
+            f"{person} {verb} {objects} in {box}.",
+            f"{person} {verb} {objects}.",
+            f"{person} {verb} {box}.",
+            f"The {rng.choice(NAMES)} near {box} is {rng.choice(ADJECTIVES)}.",
+        )
+    )
 
 
 def short_restatements(rng: Random, progress: float) -> Document:
@@ -80,7 +82,9 @@ def distracted_restatements(rng: Random, progress: float) -> Document:
 
 def prompts(rng: Random, progress: float) -> Document:
     """Three or four descriptions and statements: longer than the task's own prompts."""
-    return shots(rng, [restated(rng, 7, rng.randint(0, 9)) for _ in range(rng.choice((3, 4, 4)))], instruction=0.9)
+    return shots(
+        rng, [restated(rng, 7, rng.randint(0, 9)) for _ in range(rng.choice((3, 4, 4)))], instruction=0.9
+    )
 
 
 def questions(rng: Random, progress: float) -> Document:
@@ -106,14 +110,18 @@ def stories(rng: Random, progress: float) -> Document:
     things = rng.sample(NAMES, len(owners))
     kinds = [rng.choice(ADJECTIVES) for _ in owners]
     facts = zip(owners, kinds, things, strict=True)
-    document: Document = [(" ".join(f"{owner} has the {kind} {thing}." for owner, kind, thing in facts), TEXT)]
+    document: Document = [
+        (" ".join(f"{owner} has the {kind} {thing}." for owner, kind, thing in facts), TEXT)
+    ]
     for number in rng.sample(range(len(owners)), rng.randint(1, len(owners))):
         owner, kind, thing = owners[number], kinds[number], things[number]
-        stem, answer = rng.choice((
-            (f" Who has the {thing}?", f" {owner}."),
-            (f" {owner} has the", f" {kind} {thing}."),
-            (f" Is the {thing} {kind}?", " Yes."),
-        ))
+        stem, answer = rng.choice(
+            (
+                (f" Who has the {thing}?", f" {owner}."),
+                (f" {owner} has the", f" {kind} {thing}."),
+                (f" Is the {thing} {kind}?", " Yes."),
+            )
+        )
         document += [(stem, TEXT), (answer, ANSWER)]
     return document
 
@@ -121,10 +129,15 @@ def stories(rng: Random, progress: float) -> Document:
 # --- the corpus of tiny-tracking: the task itself
 
 
-def world_size(rng: Random, progress: float) -> tuple[int, int]:
-    """Boxes and operations: 2 and 1 at first, up to 7 and 9 later, the small ones never left out."""
-    grown = min(1.0, 1.5 * progress)
-    return rng.randint(2, 2 + round(5 * grown)), rng.randint(0, 1 + round(8 * grown))
+def small_size(rng: Random, progress: float) -> tuple[int, int]:
+    """Boxes and operations: one operation on two or three boxes at first, up to three on four in the end."""
+    return rng.randint(2, 3 + round(progress)), rng.randint(1, 1 + round(2 * progress))
+
+
+def full_size(rng: Random, progress: float) -> tuple[int, int]:
+    """Up to 4 boxes and 3 operations at first, 7 and 9 from half of the stage on; small worlds stay."""
+    grown = min(1.0, 2 * progress)
+    return rng.randint(2, 4 + round(3 * grown)), rng.randint(0, 3 + round(6 * grown))
 
 
 def tracked(rng: Random, num_boxes: int, num_operations: int) -> Document:
@@ -141,8 +154,12 @@ def tracked(rng: Random, num_boxes: int, num_operations: int) -> Document:
     return answered(" ".join([WORDING.describe(initial), *map(WORDING.narrate, operations)]), statement)
 
 
+def small_tracked_worlds(rng: Random, progress: float) -> Document:
+    return shots(rng, [tracked(rng, *small_size(rng, progress))], instruction=0.0)
+
+
 def tracked_worlds(rng: Random, progress: float) -> Document:
-    return shots(rng, [tracked(rng, *world_size(rng, progress))], instruction=0.1)
+    return shots(rng, [tracked(rng, *full_size(rng, progress))], instruction=0.1)
 
 
 def tracked_prompts(rng: Random, progress: float) -> Document:

@@ -10,7 +10,7 @@ from random import Random
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase
 
 from bench.boxes.examples import evaluation_set
 from bench.boxes.wording import WORDINGS
@@ -22,7 +22,8 @@ from bench.tiny.tokenizer import Encoder
 
 def state_digests(text: str) -> set[str]:
     """sha256 of each sentence that states the contents of all boxes, in a description or an answer."""
-    return {hashlib.sha256(found.encode()).hexdigest() for found in re.findall(r"Box 0 contains [^.]*\.", text)}
+    sentences = re.findall(r"Box 0 contains [^.]*\.", text)
+    return {hashlib.sha256(sentence.encode()).hexdigest() for sentence in sentences}
 
 
 def held_out() -> frozenset[str]:
@@ -44,7 +45,8 @@ def rows(
         document = draw(stage.mixture, rng, progress)
         encoded = [(encode(text), weight) for text, weight in document] + [([encode.eos], ANSWER)]
         size = sum(len(piece) for piece, _ in encoded)
-        if size > stage.length or not state_digests("".join(text for text, _ in document)).isdisjoint(excluded):
+        stated = state_digests("".join(text for text, _ in document))
+        if size > stage.length or not stated.isdisjoint(excluded):
             continue
         if len(ids) + size > stage.length:
             padding = stage.length - len(ids)
@@ -70,6 +72,14 @@ def batches(
         first += stage.steps
 
 
+def vocabulary_of(arm: Arm, seed: int, encode: Encoder, num_documents: int = 1000) -> list[int]:
+    """The tokens in a sample of what an arm reads, ascending."""
+    rng = Random(f"{seed}/vocabulary")
+    documents = [draw(stage.mixture, rng, 0.5) for stage in arm.stages for _ in range(num_documents)]
+    pieces = {text for document in documents for text, _ in document}
+    return sorted({encode.eos}.union(*map(encode, pieces)))
+
+
 @dataclass(frozen=True, slots=True)
 class Audit:
     """What was read, as seen from the token ids. leaked: evaluation states and answers found in it."""
@@ -79,7 +89,7 @@ class Audit:
     leaked: int
 
 
-def audit(arm: Arm, seed: int, tokenizer: PreTrainedTokenizerFast) -> Audit:
+def audit(arm: Arm, seed: int, tokenizer: PreTrainedTokenizerBase) -> Audit:
     """Read all batches once more, and look each state in them up among those held out."""
     documents, states, leaked, excluded = 0, 0, 0, held_out()
     for _, input_ids, _ in batches(arm, seed, Encoder(tokenizer), excluded):

@@ -21,8 +21,14 @@ MIXTURES: dict[str, tuple[tuple[float, Corpus], ...]] = {
         (0.05, corpora.questions),
         (0.05, corpora.stories),
     ),
+    "small tracked": ((1.0, corpora.small_tracked_worlds),),
     "tracked": ((1.0, corpora.tracked_worlds),),
     "tracked prompts": ((0.8, corpora.tracked_prompts), (0.2, corpora.tracked_worlds)),
+    "small programs": (
+        (0.65, programs.small_box_programs),
+        (0.1, programs.counter_programs),
+        (0.25, corpora.short_restatements),
+    ),
     "programs": (
         (0.65, programs.box_programs),
         (0.1, programs.counter_programs),
@@ -34,6 +40,9 @@ MIXTURES: dict[str, tuple[tuple[float, Corpus], ...]] = {
         (0.35, corpora.prompts),
     ),
 }
+
+# A mixture's name is part of the seed of its documents: under another name, new documents of the same kinds.
+MIXTURES |= {f"more {name}": MIXTURES[name] for name in ("short", "distracted", "prompts")}
 
 
 def draw(mixture: str, rng: Random, progress: float) -> Document:

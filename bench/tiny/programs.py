@@ -12,7 +12,7 @@ from random import Random
 from bench.boxes.generator import draw_operations, draw_state
 from bench.boxes.world import replay
 from bench.records import Contents, Operation
-from bench.tiny.corpora import ANSWER, NAMES, TEXT, WORDING, Document, world_size
+from bench.tiny.corpora import ANSWER, NAMES, TEXT, WORDING, Document, full_size, small_size
 
 MAX_BOXES = 6
 Style = Callable[[Operation, str], str]  # an operation and the names of its objects -> a statement
@@ -51,8 +51,15 @@ def reported(box: int, contents: Contents) -> Document:
 
 
 def box_programs(rng: Random, progress: float) -> Document:
+    return box_program(rng, *full_size(rng, progress))
+
+
+def small_box_programs(rng: Random, progress: float) -> Document:
+    return box_program(rng, *small_size(rng, progress))
+
+
+def box_program(rng: Random, num_boxes: int, num_operations: int) -> Document:
     """Boxes filled, changed by statements of one style, some shown on the way, and all of them at the end."""
-    num_boxes, num_operations = world_size(rng, progress)
     initial = draw_state(rng, NAMES, min(num_boxes, MAX_BOXES))
     operations = draw_operations(rng, NAMES, initial, num_operations)
     *between, final = replay(initial, operations)
@@ -77,11 +84,13 @@ def counter_programs(rng: Random, progress: float) -> Document:
     document: Document = [(f" {name}= {value}\n", TEXT) for name, value in values.items()]
     for _ in range(rng.randint(1, 8)):
         name, other = rng.sample(names, 2)
-        values[name], change = rng.choice((
-            ((values[name] + 1) % 10, "+= 1"),
-            ((values[name] - 1) % 10, "-= 1"),
-            (values[other], f"= {other}"),
-        ))
+        values[name], change = rng.choice(
+            (
+                ((values[name] + 1) % 10, "+= 1"),
+                ((values[name] - 1) % 10, "-= 1"),
+                (values[other], f"= {other}"),
+            )
+        )
         asked = rng.choice((name, other))
         document += [(f" {name}{change}\n print( {asked})#", TEXT), (f" {values[asked]}\n", ANSWER)]
     return document

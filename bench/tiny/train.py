@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
-from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
 from bench.tiny.arms import ARMS, Arm
-from bench.tiny.data import batches, held_out
+from bench.tiny.data import batches, held_out, vocabulary_of
 from bench.tiny.tokenizer import Encoder, train_tokenizer
 
 NUM_LAYERS = 5
@@ -52,7 +52,8 @@ class Training:
         state = torch.load(path, weights_only=True, map_location=self.model.device)
         if state["what"] != self.what:
             raise ValueError(
-                f"{path} is a checkpoint of another training: {state['what']}. Delete it, or choose another --out."
+                f"{path} is a checkpoint of another training: {state['what']}. "
+                "Delete it, or choose another --out."
             )
         self.model.load_state_dict(state["model"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
@@ -60,7 +61,7 @@ class Training:
         vars(self).update(state["counts"])
 
 
-def new_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM:
+def new_model(tokenizer: PreTrainedTokenizerBase, seed: int) -> LlamaForCausalLM:
     """1.1M parameters; what each block adds is scaled down at first, as in GPT-2."""
     config = LlamaConfig(
         vocab_size=len(tokenizer),
@@ -80,13 +81,31 @@ def new_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if name.endswith(("o_proj.weight", "down_proj.weight")):
-                weight /= (2 * NUM_LAYERS) ** 0.5
+                weight.div_((2 * NUM_LAYERS) ** 0.5)
     return model
+
+
+def renew_unread(model: LlamaForCausalLM, read: list[int], seed: int) -> None:
+    """Draw the embeddings of tokens that the parent never read anew, as those that it did read lie.
+
+    As outputs of tied embeddings, unread tokens have all been pushed to one place: "Put" is "Remove" there.
+    """
+    embeddings = model.model.embed_tokens.weight.data  # (V, D)
+    unread = torch.ones(len(embeddings), dtype=torch.bool)
+    unread[read] = False
+    noise = torch.randn(embeddings.shape, generator=torch.Generator().manual_seed(seed))
+    drawn = embeddings[read].mean(0) + noise * embeddings[read].std(0)
+    embeddings[unread] = drawn[unread]
+
+
+def matrices_of(model: LlamaForCausalLM) -> list[Tensor]:
+    """The weights of the blocks, norms left out."""
+    return [weight for weight in model.model.layers.parameters() if weight.ndim == 2]
 
 
 def make_optimizers(model: LlamaForCausalLM, arm: Arm) -> list[torch.optim.Optimizer]:
     """Muon for the matrices of the blocks, AdamW for embeddings and norms."""
-    matrices = [weight for weight in model.model.layers.parameters() if weight.ndim == 2]
+    matrices = matrices_of(model)
     chosen = {id(weight) for weight in matrices}
     others = [weight for weight in model.parameters() if id(weight) not in chosen]
     return [
@@ -131,11 +150,15 @@ def train(
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if arm.parent is None:
-        tokenizer = train_tokenizer(seed)
+        tokenizer: PreTrainedTokenizerBase = train_tokenizer(seed)
         model = new_model(tokenizer, seed)
     else:
         tokenizer = AutoTokenizer.from_pretrained(base)
         model = LlamaForCausalLM.from_pretrained(base, dtype=torch.float32)
+        with torch.no_grad():
+            for matrix in matrices_of(model):
+                matrix *= arm.shrink
+        renew_unread(model, vocabulary_of(ARMS[arm.parent], seed, Encoder(tokenizer)), seed)
     model.to(device).train()
     training = Training({"arm": asdict(arm), "seed": seed}, model, make_optimizers(model, arm))
     checkpoint = out / "checkpoint.pt"
@@ -173,7 +196,8 @@ def run(training: Training, arm: Arm, seed: int, encode: Encoder, checkpoint: Pa
             training.losses.append(loss.item())
             training.seconds = time.monotonic() - started
             bar.update(input_ids.numel())
-            bar.set_postfix(loss=f"{sum(training.losses[-50:]) / len(training.losses[-50:]):.3f}", refresh=False)
+            recent = training.losses[-50:]
+            bar.set_postfix(loss=f"{sum(recent) / len(recent):.3f}", refresh=False)
             if time.monotonic() - saved > CHECKPOINT_SECONDS:
                 training.save(checkpoint)
                 saved = time.monotonic()
