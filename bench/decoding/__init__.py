@@ -1,4 +1,4 @@
-"""Prompt -> Completion under a constraint, by one of several engines. Torch is imported only when one is made."""
+"""Prompt -> Completion under a constraint, by one of several engines; torch is imported when one is made."""
 
 from __future__ import annotations
 
@@ -35,8 +35,13 @@ def engine_for(
     batch_size, pack_tokens: None for what suits the device. Raises ValueError if the engine cannot run
     this model.
     """
-    if name == "reference":
-        from bench.decoding.reference import ReferenceEngine
+    if name not in ENGINES:
+        raise ValueError(f"unknown engine {name!r}. Choose from {', '.join(ENGINES)}.")
+    from bench.decoding import select
 
-        return ReferenceEngine(model, tokenizer, constraint, batch_size=batch_size)
-    raise ValueError(f"unknown engine {name!r}. Choose from {', '.join(ENGINES)}.")
+    if name == "reference":
+        return select.ReferenceEngine(model, tokenizer, constraint, batch_size=batch_size)
+    if name == "speculative":
+        select.check_supported(model)
+        return select.SpeculativeEngine(model, tokenizer, constraint, pack_tokens=pack_tokens)
+    return select.automatic(model, tokenizer, constraint, batch_size=batch_size, pack_tokens=pack_tokens)

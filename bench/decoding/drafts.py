@@ -25,9 +25,9 @@ class Drafter:
     def learn(self, answer: str, drafts: Sequence[Sequence[str]]) -> None:
         """Count the boxes of which the answer says the first clause, or the last where they differ."""
         clauses = answer.removeprefix(STATEMENT).removesuffix(".").split(", ")
-        for clause, (first, *_, last) in zip(clauses, (box for box in drafts if len(box) > 1), strict=False):
-            self.tracked += clause == first
-            self.copied += clause == last
+        for clause, known in zip(clauses, drafts, strict=False):
+            self.tracked += clause == known[0] != known[-1]
+            self.copied += clause == known[-1] != known[0]
 
     def ranked(self, clauses: Sequence[str]) -> list[str]:
         """One box's clauses, likeliest first."""
@@ -38,11 +38,16 @@ class Drafter:
 
     def propose(self, written: Sequence[str], drafts: Sequence[Sequence[Sequence[str]]]) -> list[list[int]]:
         """Tokens that may follow each of the texts; none where there are no drafts."""
-        texts = [
-            ANCHOR + continuation(text, [self.ranked(clauses) for clauses in boxes])
-            for text, boxes in zip(written, drafts, strict=True)
-        ]
-        encoded = self.tokenizer(texts, add_special_tokens=False).input_ids
+        return self.encode(
+            [
+                continuation(text, [self.ranked(clauses) for clauses in boxes])
+                for text, boxes in zip(written, drafts, strict=True)
+            ]
+        )
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """The tokens of each text, as they would be in the middle of one."""
+        encoded = self.tokenizer([ANCHOR + text for text in texts], add_special_tokens=False).input_ids
         return [ids[self.anchor :] for ids in encoded]
 
 

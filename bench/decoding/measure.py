@@ -1,4 +1,4 @@
-"""Time and memory -> Counters, and what follows from a device's limits."""
+"""What engines measure as they run: seconds, memory, logits that are not numbers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -23,6 +24,11 @@ def clock(counters: Counters, field: str) -> Iterator[None]:
         setattr(counters, field, getattr(counters, field) + time.perf_counter() - start)
 
 
+def device_kind(model: Any) -> str:
+    """ "cpu" or "cuda": which figures hold for the device of a model."""
+    return "cpu" if model.device.type == "cpu" else "cuda"
+
+
 def peak_bytes(device: torch.device) -> int:
     """The most memory in use so far: the device's, or on a CPU the process's."""
     if device.type == "cuda":
@@ -32,7 +38,7 @@ def peak_bytes(device: torch.device) -> int:
 
 
 def check_finite(logits: torch.Tensor) -> None:
-    """Raises FloatingPointError for logits that are not finite; under a constraint they would still answer."""
+    """Raises FloatingPointError for logits that are not finite: under a constraint they still answer."""
     if not torch.isfinite(logits).all():
         raise FloatingPointError(
             "the model returned logits that are not finite, so its answers would mean nothing. "

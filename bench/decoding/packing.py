@@ -1,8 +1,8 @@
-"""Prompts -> packs: which prompts share a tree, and where each of them leaves the path of the one before."""
+"""Token sequences -> packs: which of them share a tree, and where each leaves the path of the one before."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 ANSWER_TOKENS = 64  # a typical answer's
 
@@ -28,37 +28,18 @@ def attachment(tokens: Tokens, before: Tokens) -> int:
     return min(shared(tokens, before), len(tokens) - 1)
 
 
-def packs(sequences: Sequence[Tokens], prefix: int, pack_tokens: int) -> Iterator[range]:
-    """Cut sequences, in dictionary order, into runs whose trees and answers take about pack_tokens.
+def pack_size(sequences: Sequence[Tokens], prefix: int, pack_tokens: int) -> int:
+    """How many of the sequences, in dictionary order, make a tree of about pack_tokens with their answers.
 
-    A run ends between families (sequences that share most of what follows the prefix) where it can.
+    The tree ends between families (sequences that share most of what follows the prefix) where it can.
     """
-    start, size = 0, 0
-    for family in families(sequences, prefix):
-        tokens = tree_tokens(sequences[family.start : family.stop], prefix)
-        if start < family.start and size + sum(tokens) > pack_tokens:
-            yield range(start, family.start)
-            start, size = family.start, 0
-        for position, more in zip(family, tokens, strict=True):
-            if start < position and size + more > pack_tokens:
-                yield range(start, position)
-                start, size = position, 0
-            size += more
-    yield range(start, len(sequences))
-
-
-def families(sequences: Sequence[Tokens], prefix: int) -> Iterator[range]:
-    """Runs of neighbours each of which shares most of its own tokens with the one before."""
-    start = 0
-    for position in range(1, len(sequences)):
-        before = sequences[position - 1]
-        if 2 * (shared(sequences[position], before) - prefix) < len(before) - prefix:
-            yield range(start, position)
-            start = position
-    yield range(start, len(sequences))
-
-
-def tree_tokens(sequences: Sequence[Tokens], prefix: int) -> list[int]:
-    """What each sequence adds to a tree: the tokens that it does not share, and an answer."""
-    attached = [prefix, *(attachment(tokens, before) for before, tokens in zip(sequences, sequences[1:]))]
-    return [len(tokens) - at + ANSWER_TOKENS for tokens, at in zip(sequences, attached, strict=True)]
+    size = end = 0
+    for position, tokens in enumerate(sequences):
+        before = sequences[position - 1] if position else tokens[:prefix]
+        attached = attachment(tokens, before)
+        if 2 * (attached - prefix) < len(before) - prefix:
+            end = position
+        size += len(tokens) - attached + ANSWER_TOKENS
+        if size > pack_tokens:
+            return end or max(position, 1)
+    return len(sequences)

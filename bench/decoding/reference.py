@@ -13,10 +13,10 @@ from outlines.types import Regex
 from transformers import GenerationConfig
 
 from bench.decoding.constraint import Constraint
-from bench.decoding.measure import check_finite, clock, peak_bytes
+from bench.decoding.measure import check_finite, clock, device_kind, peak_bytes
 from bench.records import Completion, Counters, Prompt
 
-CPU_BATCH, GPU_BATCH = 16, 64
+BATCH_SIZE = {"cpu": 16, "cuda": 64}
 
 
 class ReferenceEngine:
@@ -25,16 +25,18 @@ class ReferenceEngine:
     name = "reference/1"
 
     def __init__(
-        self, model: Any, tokenizer: Any, constraint: Constraint, *, batch_size: int | None = CPU_BATCH
+        self, model: Any, tokenizer: Any, constraint: Constraint, *, batch_size: int | None = None
     ) -> None:
         self.model = model
         self.tokenizer = copy.deepcopy(tokenizer)  # outlines sets its padding
         self.constraint = constraint
-        self.batch_size = batch_size or (CPU_BATCH if model.device.type == "cpu" else GPU_BATCH)
+        self.batch_size = batch_size or BATCH_SIZE[device_kind(model)]
         self.reason = "asked for"
         self.counters = Counters()
         self.generator = outlines.Generator(
-            outlines.from_transformers(model, self.tokenizer), Regex(constraint.regex), backend="outlines_core"
+            outlines.from_transformers(model, self.tokenizer),
+            Regex(constraint.regex),
+            backend="outlines_core",
         )
         self.config = GenerationConfig(
             max_new_tokens=constraint.max_new_tokens,

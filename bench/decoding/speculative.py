@@ -15,40 +15,50 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
-from math import isqrt
-from typing import Any
+from operator import itemgetter
+from typing import Any, Literal
 
 import torch
 
 from bench.decoding.constraint import Constraint
+from bench.decoding.costs import Costs
 from bench.decoding.drafts import Drafter
-from bench.decoding.measure import check_finite, clock, peak_bytes
-from bench.decoding.packing import attachment, common_prefix, packs
+from bench.decoding.measure import check_finite, clock, device_kind, peak_bytes
+from bench.decoding.packing import attachment, common_prefix, pack_size, shared
 from bench.decoding.reference import ReferenceEngine
 from bench.decoding.tables import build_tables
 from bench.decoding.tree import Tree
 from bench.records import Completion, Counters, Prompt
 
-CPU_PACK, GPU_PACK = 1024, 4096
+PACK_TOKENS = {"cpu": 1200, "cuda": 4096}
+
+Encoded = tuple[list[int], Prompt]
 
 
 @dataclass(slots=True)
 class Branch:
-    """One prompt's path through the tree. pending: its tokens that the model has not seen yet."""
+    """One prompt and its answer so far.
+
+    path: the columns of its tokens in the tree. pending: the last token written, which the model has not
+    been given yet. draft: what it is given to verify. state: the automaton's after what is written.
+    """
 
     prompt: Prompt
     input_ids: list[int]
     path: list[int]
-    pending: list[int]
+    pending: list[int] = field(default_factory=list)
+    draft: list[int] = field(default_factory=list)
     state: int = 0
     written: list[int] = field(default_factory=list)
     text: str = ""
-    finish_reason: str | None = None
+    finish_reason: Literal["stop", "length"] | None = None
 
 
 class SpeculativeEngine:
-    """Verifies drafts, a pack of prompts a forward pass."""
+    """Verifies drafts, those of a pack of prompts in each forward pass.
+
+    Once drafts have cost more than they were worth, the reference engine takes the prompts that are left.
+    """
 
     name = "speculative/1"
 
@@ -64,10 +74,147 @@ class SpeculativeEngine:
         self.model = model
         self.tokenizer = tokenizer
         self.constraint = constraint
-        self.pack_tokens = pack_tokens or (CPU_PACK if model.device.type == "cpu" else GPU_PACK)
-        self.reference = reference
+        self.pack_tokens = pack_tokens or PACK_TOKENS[device_kind(model)]
+        self.reference = reference  # made when it is needed, since that takes seconds
         self.reason = "asked for"
         self.counters = Counters()
         self.tables = build_tables(constraint.regex, tokenizer, model.device)
         self.drafter = Drafter(tokenizer)
-        self.pass_tokens = pass_tokens(model)
+        self.costs = Costs(model)
+
+    def complete(self, prompts: Sequence[Prompt]) -> Iterator[list[tuple[Prompt, Completion]]]:
+        """Prompts that begin alike together; smaller packs each time that memory runs out."""
+        if not prompts:
+            return
+        texts = [prompt.text for prompt in prompts]
+        waiting = sorted(zip(self.tokenizer(texts).input_ids, prompts, strict=True), key=itemgetter(0))
+        tree, root = self.root([ids for ids, _ in waiting])
+        while waiting and self.costs.balance >= 0:
+            size = pack_size([ids for ids, _ in waiting], len(root), self.pack_tokens)
+            try:
+                yield self.decode(tree, root, waiting[:size])
+            except torch.OutOfMemoryError:
+                if size == 1:
+                    raise
+                self.pack_tokens //= 2
+                torch.cuda.empty_cache()
+            else:
+                waiting = waiting[size:]
+        if waiting:
+            yield from self.hand_over([prompt for _, prompt in waiting], len(prompts))
+
+    def hand_over(self, left: Sequence[Prompt], total: int) -> Iterator[list[tuple[Prompt, Completion]]]:
+        """Leave the rest to the reference engine."""
+        reference = self.reference or ReferenceEngine(self.model, self.tokenizer, self.constraint)
+        reference.counters = self.counters
+        self.reason += f"; as drafts did not pay, {len(left)} of {total} prompts went to the reference engine"
+        yield from reference.complete(left)
+
+    def root(self, sequences: Sequence[list[int]]) -> tuple[Tree, list[int]]:
+        """A tree of the tokens that all sequences begin with, and their columns."""
+        tree = Tree(self.model)
+        root = tree.add([], sequences[0][: common_prefix(sequences)])
+        if root:
+            self.forward(tree, root[-1:])
+        return tree, root
+
+    def decode(self, tree: Tree, root: list[int], pack: Sequence[Encoded]) -> list[tuple[Prompt, Completion]]:
+        """Complete the prompts of a pack on a tree that is cut back to its root."""
+        with clock(self.counters, "total_seconds"), torch.inference_mode():
+            tree.keep(len(root), [])
+            branches = plant(tree, root, pack)
+            active = branches
+            while active:
+                self.draft(active)
+                self.verify(tree, active)
+                active = [branch for branch in active if branch.finish_reason is None]
+        self.counters.peak_bytes = peak_bytes(self.model.device)
+        return [(branch.prompt, self.finish(branch)) for branch in branches]
+
+    def draft(self, branches: Sequence[Branch]) -> None:
+        """Guess how each answer goes on, as far as the automaton and the limit of tokens allow."""
+        length = self.costs.draft_length(len(branches))
+        texts = [branch.text for branch in branches]
+        guesses = self.drafter.propose(texts, [branch.prompt.drafts for branch in branches])
+        for branch, guess in zip(branches, guesses, strict=True):
+            room = self.constraint.max_new_tokens - len(branch.written) - 1
+            guess = guess[: min(length, room)]
+            branch.draft = guess[: len(self.tables.walk(branch.state, guess))]
+            self.counters.drafted_tokens += len(branch.draft)
+
+    def verify(self, tree: Tree, branches: Sequence[Branch]) -> None:
+        """One forward pass: each answer grows by what is right of its draft, and one token."""
+        first = len(tree.positions)
+        columns: list[int] = []
+        states: list[int] = []
+        for branch in branches:
+            branch.path += tree.add(branch.path, branch.pending + branch.draft)
+            columns += branch.path[-len(branch.draft) - 1 :]
+            states += [branch.state, *self.tables.walk(branch.state, branch.draft)]
+        self.costs.spend(len(tree.input_ids))
+        choices = iter(self.choose(self.forward(tree, columns), states))
+        for branch in branches:
+            self.accept(branch, [next(choices) for _ in range(len(branch.draft) + 1)])
+        forget_refused(tree, first, branches)
+
+    def forward(self, tree: Tree, columns: Sequence[int]) -> torch.Tensor:
+        self.counters.forward_passes += 1
+        self.counters.model_tokens += len(tree.input_ids)
+        with clock(self.counters, "model_seconds"), torch.inference_mode():
+            logits = tree.run(columns)
+            check_finite(logits)
+        return logits
+
+    def choose(self, logits: torch.Tensor, states: Sequence[int]) -> list[int]:
+        """The likeliest token that each state allows. logits: (N, V)"""
+        with clock(self.counters, "mask_seconds"):
+            forbidden = ~self.tables.allowed[torch.tensor(states, device=logits.device)]
+            best = logits[:, self.tables.tokens].masked_fill(forbidden, -torch.inf).argmax(-1)
+            return self.tables.tokens[best].tolist()
+
+    def accept(self, branch: Branch, chosen: Sequence[int]) -> None:
+        """Write the model's choices, up to the first that the draft did not foresee."""
+        right = shared(branch.draft, chosen)
+        self.costs.learn(len(branch.draft), right)
+        self.counters.accepted_tokens += right
+        del branch.path[len(branch.path) - len(branch.draft) + right :]
+        branch.pending = [chosen[right]]
+        for token in chosen[: right + 1]:
+            if token == self.tables.eos:
+                branch.finish_reason = "stop"
+                return
+            branch.written.append(token)
+            branch.text += self.tables.spelling[token]
+            branch.state = self.tables.follow[branch.state][token]
+        if len(branch.written) == self.constraint.max_new_tokens:
+            branch.finish_reason = "length"
+        elif self.tables.is_over(branch.state):
+            branch.finish_reason = "stop"
+
+    def finish(self, branch: Branch) -> Completion:
+        """The completion, after what can be learned from it."""
+        assert branch.finish_reason is not None, "only finished branches leave a pack"
+        self.drafter.learn(branch.text, branch.prompt.drafts)
+        self.costs.save(len(branch.input_ids), len(branch.written))
+        text = self.tokenizer.decode(branch.written, skip_special_tokens=True)
+        return Completion(text, branch.finish_reason, len(branch.input_ids), tuple(branch.written))
+
+
+def forget_refused(tree: Tree, first: int, branches: Sequence[Branch]) -> None:
+    """Close the gaps that refused tokens leave among the columns from the first on."""
+    kept = [[column for column in branch.path if column >= first] for branch in branches]
+    numbers = iter(tree.keep(first, [column for columns in kept for column in columns]))
+    for branch, columns in zip(branches, kept, strict=True):
+        branch.path[len(branch.path) - len(columns) :] = [next(numbers) for _ in columns]
+
+
+def plant(tree: Tree, root: list[int], pack: Sequence[Encoded]) -> list[Branch]:
+    """A branch for each prompt, which leaves the path of the one before where their tokens part."""
+    branches: list[Branch] = []
+    before, path = pack[0][0][: len(root)], root
+    for input_ids, prompt in pack:
+        start = attachment(input_ids, before)
+        path = path[:start] + tree.add(path[:start], input_ids[start:])
+        branches.append(Branch(prompt, input_ids, list(path)))
+        before = input_ids
+    return branches

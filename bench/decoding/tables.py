@@ -1,7 +1,7 @@
-"""Constraint, tokenizer -> Tables: which token may come next in each state of the automaton, and what follows.
+"""Regex, tokenizer -> Tables: which token may come next in each state of the automaton, and what follows.
 
-The automaton is outlines_core's, over the text of each token as outlines spells it, so that it allows what the
-reference engine allows. Source of the construction: Willard & Louf (2023), arXiv:2307.09702.
+The automaton is outlines_core's, over the text of each token as outlines spells it, so that it allows what
+the reference engine allows. Source of the construction: Willard & Louf (2023), arXiv:2307.09702.
 """
 
 from __future__ import annotations
@@ -104,5 +104,5 @@ def index_of(regex: str, spelling: dict[int, str], eos: int) -> dict[int, dict[i
     index = Index(regex, Vocabulary(eos, tokens))
     transitions = index.get_transitions()
     first = index.get_initial_state()
-    states = [first, *sorted((set(transitions) | {s for row in transitions.values() for s in row.values()}) - {first})]
-    return {state: transitions.get(state, {}) for state in states}
+    others = set(transitions).union(*(row.values() for row in transitions.values())) - {first}
+    return {state: transitions.get(state, {}) for state in (first, *sorted(others))}

@@ -14,10 +14,7 @@ from transformers.cache_utils import Cache, DynamicLayer
 
 
 class Tree:
-    """Tokens are added behind a path of columns; one forward pass then runs all that were added.
-
-    Rejected tokens stay in the cache as columns that no later path goes through.
-    """
+    """Tokens are added behind a path of columns; one forward pass then runs all that were added."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -76,21 +73,26 @@ class Tree:
         return {"full_attention": self.additive(visible), "sliding_attention": sliding}
 
     def additive(self, visible: np.ndarray) -> torch.Tensor:
-        """0 where a token sees a column, the least finite number elsewhere. -> (1, 1, new tokens, all columns)"""
+        """0 where a token sees a column, else the least finite number. -> (1, 1, new tokens, all columns)"""
         dtype = self.model.dtype
         mask = torch.full(visible.shape, torch.finfo(dtype).min, dtype=dtype)
         mask[torch.from_numpy(visible)] = 0
         return mask[None, None].to(self.model.device)
 
-    def cut(self, columns: int) -> None:
-        """Forget all but the first columns."""
-        del self.positions[columns:]
+    def keep(self, first: int, columns: Sequence[int]) -> list[int]:
+        """Of the columns from the first on, forget all but these; returns their new numbers.
+
+        Also forgets what was added and not run, as a pass that failed leaves it.
+        """
+        self.added, self.input_ids = [], []
+        self.positions[first:] = [self.positions[column] for column in columns]
         for layer in self.cache.layers:
-            layer.length = columns
+            layer.keep(first, columns)
+        return list(range(first, first + len(columns)))
 
 
 class GrowingLayer(DynamicLayer):
-    """A cache layer that is written in place, (1, heads, columns, head size), and can be cut back."""
+    """A cache layer, (1, heads, columns, head size), that is written in place and can forget columns."""
 
     length = 0
 
@@ -103,11 +105,18 @@ class GrowingLayer(DynamicLayer):
             self.keys, self.values = key_states, value_states
             self.is_initialized = True
         if end > self.keys.shape[-2]:
-            self.keys, self.values = (with_room(states, start, 2 * end) for states in (self.keys, self.values))
+            self.keys, self.values = (
+                with_room(states, start, 2 * end) for states in (self.keys, self.values)
+            )
         self.keys[..., start:end, :] = key_states
         self.values[..., start:end, :] = value_states
         self.length = end
         return self.keys[..., :end, :], self.values[..., :end, :]
+
+    def keep(self, first: int, columns: Sequence[int]) -> None:
+        self.length = first + len(columns)
+        for states in (self.keys, self.values):
+            states[..., first : self.length, :] = states[..., columns, :]
 
     def get_seq_length(self) -> int:
         return self.length

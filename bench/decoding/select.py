@@ -1,0 +1,90 @@
+"""Model -> the engine that is right for it: structural checks, then two prompts through both engines."""
+
+from __future__ import annotations
+
+import inspect
+from math import inf
+from typing import Any
+
+import torch
+
+from bench.boxes.examples import examples
+from bench.decoding.constraint import Constraint
+from bench.decoding.costs import Costs
+from bench.decoding.engine import Engine
+from bench.decoding.reference import ReferenceEngine
+from bench.decoding.speculative import SpeculativeEngine
+from bench.prompts import PROTOCOLS, SHOTS, build
+from bench.records import Completion, Counters
+
+NEEDED = ("attention_mask", "position_ids", "past_key_values", "logits_to_keep")
+ATTENTION = ("eager", "sdpa")  # those that take an additive mask over any columns
+LAYERS = {"full_attention", "sliding_attention"}
+
+
+def automatic(
+    model: Any, tokenizer: Any, constraint: Constraint, *, batch_size: int | None, pack_tokens: int | None
+) -> Engine:
+    """The speculative engine where it gives the reference engine's answers, else the reference engine."""
+    reference = ReferenceEngine(model, tokenizer, constraint, batch_size=batch_size)
+    if (obstacle := unsupported(model)) is None:
+        speculative = SpeculativeEngine(
+            model, tokenizer, constraint, pack_tokens=pack_tokens, reference=reference
+        )
+        if (obstacle := difference(speculative, reference)) is None:
+            speculative.reason = "the model takes trees of tokens, and a probe equalled the reference engine"
+            return speculative
+    reference.reason = f"not speculative: {obstacle}"
+    return reference
+
+
+def check_supported(model: Any) -> None:
+    """Raises ValueError if it is known that the speculative engine cannot run the model."""
+    if obstacle := unsupported(model):
+        raise ValueError(
+            f"the speculative engine cannot run this model: {obstacle}. Ask for reference or auto."
+        )
+
+
+def unsupported(model: Any) -> str | None:
+    """Why the model cannot run trees of tokens; None if nothing is known against it."""
+    config = model.config.get_text_config()
+    if config.is_encoder_decoder:
+        return "an encoder-decoder has no prompt to share"
+    missing = [name for name in NEEDED if name not in inspect.signature(type(model).forward).parameters]
+    if missing:
+        return f"{type(model).__name__} takes no {' and no '.join(missing)}"
+    if getattr(model, "_is_stateful", False):
+        return f"{type(model).__name__} keeps a state that cannot be shared between branches"
+    if getattr(config, "alibi", False):
+        return "its positions are distances in the cache (ALiBi)"
+    if config._attn_implementation not in ATTENTION:
+        return f"its attention is {config._attn_implementation}, which takes no mask for a tree"
+    if others := set(getattr(config, "layer_types", None) or ()) - LAYERS:
+        return f"it has layers of {', '.join(sorted(others))}"
+    return None
+
+
+def difference(speculative: SpeculativeEngine, reference: ReferenceEngine) -> str | None:
+    """What a probe of two prompts tells against the speculative engine; None if they come out the same.
+
+    In less than float32 rounding may change one of the two answers, but a wrong mask changes both.
+    """
+    shots = examples(SHOTS)
+    prompts = [build(shot, PROTOCOLS["strict"]) for shot in (shots[1], shots[-1])]
+    answers: list[dict[str, Completion]] = []
+    speculative.costs.balance = inf  # it must not leave the probe to the other engine
+    try:
+        for engine in (reference, speculative):
+            packs = engine.complete(prompts)
+            answers.append({prompt.example_id: done for pack in packs for prompt, done in pack})
+    except (AttributeError, IndexError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
+        if len(answers) == 0:
+            raise
+        return f"a probe failed ({str(error).splitlines()[0]})"
+    finally:
+        reference.counters, speculative.counters = Counters(), Counters()
+        speculative.costs = Costs(speculative.model)
+    same = sum(answers[0][name] == answers[1][name] for name in answers[0])
+    needed = len(prompts) if speculative.model.dtype == torch.float32 else 1
+    return None if same >= needed else f"a probe gave {len(prompts) - same} of {len(prompts)} other answers"

@@ -1,0 +1,78 @@
+"""The reference engine is outlines, with what is known about each answer besides its text."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from bench.decoding.constraint import Constraint
+from bench.decoding.reference import ReferenceEngine
+
+
+def test_its_texts_are_those_of_outlines_own_generator(random_model, tokenizer, prompts, paper, complete):
+    engine = ReferenceEngine(random_model(), tokenizer, paper, batch_size=3)
+    texts = engine.generator.batch(
+        [prompt.text for prompt in prompts[:3]], max_new_tokens=100, do_sample=False
+    )
+    done = complete(engine, prompts[:3])
+    assert [done[prompt.example_id].text for prompt in prompts[:3]] == texts
+
+
+def test_a_batch_answers_as_each_prompt_alone(random_model, tokenizer, prompts, complete):
+    short = Constraint("Statement: [a-z ]+", 12)
+    together, alone = (
+        ReferenceEngine(random_model(), tokenizer, short, batch_size=size) for size in (len(prompts), 1)
+    )
+    assert complete(together, prompts) == complete(alone, prompts)
+
+
+@pytest.mark.parametrize(
+    ("regex", "limit", "text", "reason"),
+    [
+        pytest.param("(key|cat)", 9, None, "stop", id="ends with the constraint"),
+        pytest.param("x{20}", 7, "x" * 7, "length", id="cut at the limit"),
+        pytest.param("x{7}", 7, "x" * 7, "length", id="no room for the end of the sequence"),
+        pytest.param("x{7}", 8, "x" * 7, "stop", id="room for the end of the sequence"),
+    ],
+)
+def test_it_says_how_an_answer_ended(regex, limit, text, reason, random_model, tokenizer, prompts, complete):
+    done = complete(ReferenceEngine(random_model(), tokenizer, Constraint(regex, limit)), prompts[:1])
+    (completion,) = done.values()
+    assert completion.finish_reason == reason
+    assert completion.text == text or (text is None and completion.text in ("key", "cat"))
+    assert completion.prompt_tokens == len(tokenizer(prompts[0].text).input_ids)
+    assert tokenizer.decode(completion.token_ids) == completion.text
+
+
+def test_a_penalty_in_the_checkpoint_does_not_change_answers(random_model, tokenizer, prompts, complete):
+    short = Constraint("Statement: [a-z ]+", 24)
+    plain, penal = random_model(), random_model()
+    penal.generation_config.repetition_penalty = 3.0
+    assert complete(ReferenceEngine(penal, tokenizer, short), prompts[:2]) == complete(
+        ReferenceEngine(plain, tokenizer, short), prompts[:2]
+    )
+    assert penal.generation_config.repetition_penalty == 3.0
+
+
+def test_a_batch_that_does_not_fit_is_halved(random_model, tokenizer, prompts, complete, monkeypatch):
+    engine = ReferenceEngine(random_model(), tokenizer, Constraint("x", 2), batch_size=7)
+    sizes = []
+
+    def generate(input_ids, attention_mask, whole=engine.generate):
+        sizes.append(len(input_ids))
+        if len(input_ids) > 2:
+            raise torch.OutOfMemoryError("the device is full")
+        return whole(input_ids, attention_mask)
+
+    monkeypatch.setattr(engine, "generate", generate)
+    assert len(complete(engine, prompts)) == len(prompts)
+    assert sizes == [7, 3, 1, 1, 1, 1, 1, 1, 1]
+
+
+def test_its_counters_count_passes_and_tokens(random_model, tokenizer, prompts, complete):
+    engine = ReferenceEngine(random_model(), tokenizer, Constraint("x{5}", 3), batch_size=2)
+    done = complete(engine, prompts[:2])
+    assert engine.counters.forward_passes == 3
+    assert (
+        engine.counters.model_tokens == sum(completion.prompt_tokens for completion in done.values()) + 2 * 2
+    )
