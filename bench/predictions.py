@@ -11,64 +11,46 @@ import json
 import sys
 from argparse import ArgumentParser, Namespace
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tabulate import tabulate
 
 from bench.answers import clauses, split_names
 from bench.boxes.wording import MASK
 
 EMPTY = ("nothing", "is empty")
+WITH_VERB = ("contains ", "is empty")  # how targets begin in the folders for fine-tuned models
 
 
 @dataclass(frozen=True, slots=True)
 class Gold:
-    """One box of a state. target: "the map", "nothing"; in some folders "contains the map", "is empty"."""
+    """One box of a state. target: "the map" or "nothing", or WITH_VERB."""
 
     sentence: str
     target: str
     num_ops: int
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """How many of n were right."""
+def score_predictions(gold_path: Path, predictions_path: Path) -> tuple[dict[str, Any], list[str]]:
+    """What was right, as --json prints it, and a note on each row that could not be read.
 
-    correct: int
-    n: int
-
-    @property
-    def accuracy(self) -> float | None:
-        return self.correct / self.n if self.n else None
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """Accuracy by number of operations, over one and more, and of whole states; notes: what was amiss."""
-
-    by_num_ops: dict[int, Tally]
-    one_plus: Tally
-    states: Tally
-    notes: tuple[str, ...]
-
-
-def score_predictions(gold_path: Path, predictions_path: Path) -> Scored:
-    """Predictions are joined to the gold rows by their order: one a state, or one a box if they have targets.
-
+    Predictions are joined to the gold rows by their order: one a state, or one a box if they have targets.
     Raises ValueError if a file cannot be read, or a gold row cannot be understood.
     """
-    gold, rows = read_gold(gold_path), read_rows(predictions_path)
     notes: list[str] = []
-    num_boxes = count_boxes(gold[0].sentence)
-    if len(gold) % num_boxes:
+    gold, predictions = read_gold(gold_path, notes), read_rows(predictions_path)
+    num_boxes = gold[0].sentence.partition(".")[0].count(", ") + 1  # that the description tells of
+    by_box = any(isinstance(row, dict) and "target" in row for row in predictions)
+    if len(gold) % num_boxes and not by_box:
         raise ValueError(
             f"{gold_path} has {len(gold)} rows, which is no multiple of its {num_boxes} boxes. "
             "Give whole states, their rows in the order of the boxes."
         )
-    judge = judge_boxes if any(isinstance(row, dict) and "target" in row for row in rows) else judge_states
-    right = list(judge(gold, rows, num_boxes, notes))
-    return tally(gold, right, num_boxes, notes)
+    judge = judge_boxes if by_box else judge_states
+    return tally(gold, list(judge(gold, predictions, num_boxes, notes)), num_boxes), notes
 
 
 def read_rows(path: Path) -> list[Any]:
@@ -87,26 +69,23 @@ def parse_line(line: str) -> Any:
         return ValueError(f"not JSON ({error})")
 
 
-def read_gold(path: Path) -> list[Gold]:
+def read_gold(path: Path, notes: list[str]) -> list[Gold]:
     """The rows of the data set. Raises ValueError with the row that cannot be understood."""
     found = []
     for number, row in enumerate(read_rows(path), start=1):
         try:
             target = row["masked_content"].replace(MASK, "").strip()
-            found.append(Gold(row["sentence"].strip(), target, int(row["numops"])))
+            if row["sentence"][:-1] != row["sentence_masked"].replace(f" {MASK}", "")[:-1] + target:
+                notes.append(f"gold row {number}: sentence is not sentence_masked with its masked_content")
+            found.append(Gold(row["sentence"], target, int(row["numops"])))
         except (TypeError, KeyError, AttributeError, ValueError) as error:
             raise ValueError(
                 f"{path}, row {number}: not a row of the data set ({error!r}). "
-                "Rows have sentence, masked_content and numops."
+                "Rows have sentence, sentence_masked, masked_content and numops."
             ) from error
     if not found:
         raise ValueError(f"{path} has no rows. Give the data set that the predictions answer.")
     return found
-
-
-def count_boxes(sentence: str) -> int:
-    """How many boxes the first sentence describes."""
-    return sentence.partition(".")[0].count(", ") + 1
 
 
 def judge_states(
@@ -169,7 +148,7 @@ def is_right(stated: str, target: str) -> bool:
     Quirks kept: "nothing" and "is empty" are right only as the target has them, and of what is stated
     (not of the target) "the" is dropped within words too.
     """
-    if not target.startswith(("contains ", *EMPTY[1:])):
+    if not target.startswith(WITH_VERB):
         stated, target = stated.strip("."), target.strip(".")
     stated, target = stated.strip(), target.strip()
     if stated == target or stated.replace("the", "") == target.replace(" the", ""):
@@ -180,45 +159,32 @@ def is_right(stated: str, target: str) -> bool:
     return names == {name.replace("the ", "") for name in target.replace("contains ", "").split(" and ")}
 
 
-def tally(gold: Sequence[Gold], right: Sequence[bool], num_boxes: int, notes: Sequence[str]) -> Scored:
-    """What was right, counted. A state is right when all of its boxes are."""
-    groups: dict[int, list[bool]] = defaultdict(list)
+def tally(gold: Sequence[Gold], right: Sequence[bool], num_boxes: int) -> dict[str, Any]:
+    """Accuracies in [0, 1], None where there is nothing to score. A state is right when all its boxes are."""
+    by_num_ops: dict[int, list[bool]] = defaultdict(list)
     for box, correct in zip(gold, right, strict=False):
-        groups[box.num_ops].append(correct)
-    states = [right[start : start + num_boxes] for start in range(0, len(right) - num_boxes + 1, num_boxes)]
-    return Scored(
-        {num_ops: Tally(sum(group), len(group)) for num_ops, group in sorted(groups.items())},
-        one_plus=Tally(
-            sum(sum(group) for num_ops, group in groups.items() if num_ops >= 1),
-            sum(len(group) for num_ops, group in groups.items() if num_ops >= 1),
-        ),
-        states=Tally(sum(map(all, states)), len(states)),
-        notes=tuple(notes),
-    )
+        by_num_ops[box.num_ops].append(correct)
+    one_plus = [correct for num_ops, group in by_num_ops.items() if num_ops >= 1 for correct in group]
+    whole = range(0, len(right) - num_boxes + 1, num_boxes)
+    return {
+        "by_num_ops": {str(num_ops): accuracy(group) for num_ops, group in sorted(by_num_ops.items())},
+        "one_plus": accuracy(one_plus),
+        "states": accuracy([all(right[start : start + num_boxes]) for start in whole]),
+    }
 
 
-def as_json(scored: Scored) -> str:
-    """Accuracies in [0, 1], null where there is nothing to score."""
-
-    def cell(counted: Tally) -> dict[str, float | int | None]:
-        return {"accuracy": counted.accuracy, "n": counted.n}
-
-    by_num_ops = {str(num_ops): cell(counted) for num_ops, counted in scored.by_num_ops.items()}
-    return json.dumps({
-        "by_num_ops": by_num_ops, "one_plus": cell(scored.one_plus), "states": cell(scored.states),
-    })  # fmt: skip
+def accuracy(right: Sequence[bool]) -> dict[str, float | int | None]:
+    return {"accuracy": sum(right) / len(right) if right else None, "n": len(right)}
 
 
-def as_table(scored: Scored) -> str:
+def as_table(found: Mapping[str, Any]) -> str:
     """The same in Markdown, in percent."""
-    rows = [(str(num_ops), counted) for num_ops, counted in scored.by_num_ops.items()]
-    rows += [("1+", scored.one_plus), ("whole states", scored.states)]
-    cells = [f"| {name} | {percent(counted)} | {counted.n} |" for name, counted in rows]
-    return "\n".join(["| operations | accuracy (%) | n |", "|---|--:|--:|", *cells])
-
-
-def percent(counted: Tally) -> str:
-    return "-" if counted.accuracy is None else f"{100 * counted.accuracy:.2f}"
+    groups = found["by_num_ops"] | {"1+": found["one_plus"], "whole states": found["states"]}
+    cells = [
+        [name, "-" if group["accuracy"] is None else f"{100 * group['accuracy']:.2f}", group["n"]]
+        for name, group in groups.items()
+    ]
+    return tabulate(cells, ["operations", "accuracy (%)", "n"], tablefmt="github", disable_numparse=True)
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -235,8 +201,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Print the accuracy on standard output, what was amiss on standard error."""
-    scored = score_predictions(args.gold, args.predictions)
-    for note in scored.notes:
+    found, notes = score_predictions(args.gold, args.predictions)
+    for note in notes:
         print(note, file=sys.stderr)
-    print(as_json(scored) if args.json else as_table(scored))
+    print(json.dumps(found) if args.json else as_table(found))
     return 0

@@ -80,7 +80,10 @@ def shot_turns(version: str) -> list[Turn]:
     return [
         turn
         for shot in (first, last)
-        for turn in (Turn("user", f"Description: {shot.description}"), Turn("assistant", gold_statement(shot)))
+        for turn in (
+            Turn("user", f"Description: {shot.description}"),
+            Turn("assistant", gold_statement(shot)),
+        )
     ]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -19,20 +19,41 @@ ADJECTIVES = ("big", "small", "blue", "green", "red", "yellow")
 MAX_BOXES = 10  # a box is named by one character: released scripts tell boxes apart by it
 
 
+def object_names(file: str = "object_names.txt") -> tuple[str, ...]:
+    """The nouns of a version, in alphabetical order."""
+    return tuple((DATA / file).read_text(encoding="utf-8").split())
+
+
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How large the worlds of a version are, and what they are filled with."""
+    """How large the worlds of a version are, and what they are filled with.
+
+    with_adjectives: few of the nouns, each with every adjective, drawn anew for each scenario.
+    """
 
     num_boxes: int = 7
     num_operations: int = 12
-    names: str = "object_names.txt"
+    nouns: tuple[str, ...] = object_names()
     with_adjectives: bool = False
+
+    def check(self) -> None:
+        """Raises ValueError if worlds of this size cannot be told of."""
+        if not 2 <= self.num_boxes <= MAX_BOXES or self.num_operations < 0:
+            raise ValueError(
+                f"a world of {self.num_boxes} boxes and {self.num_operations} operations cannot be told: "
+                f"ask for 2 to {MAX_BOXES} boxes and no fewer than 0 operations."
+            )
+        if self.num_boxes * MAX_OBJECTS > len(self.nouns):
+            raise ValueError(
+                f"{self.num_boxes} boxes may hold {self.num_boxes * MAX_OBJECTS} objects, but there are "
+                f"{len(self.nouns)} names. Ask for fewer boxes or give more names."
+            )
 
 
 SIZES = {
     "base": Size(),
     "altforms": Size(),
-    "disjoint": Size(names="disjoint_object_names.txt"),
+    "disjoint": Size(nouns=object_names("disjoint_object_names.txt")),
     "movecontents": Size(),
     "adjectives": Size(with_adjectives=True),
     "moreops": Size(num_operations=24),
@@ -40,9 +61,8 @@ SIZES = {
 }
 
 
-def object_names(file: str = "object_names.txt") -> tuple[str, ...]:
-    """The nouns of a version, in alphabetical order."""
-    return tuple((DATA / file).read_text(encoding="utf-8").split())
+def anything(initial: State) -> bool:
+    return True
 
 
 def generate(
@@ -50,47 +70,32 @@ def generate(
     *,
     seed: int,
     version: str = "base",
-    names: Sequence[str] | None = None,
-    num_boxes: int | None = None,
-    num_operations: int | None = None,
-    where: Callable[[State], bool] = lambda initial: True,
+    size: Size | None = None,
+    where: Callable[[State], bool] = anything,
 ) -> Iterator[Scenario]:
     """Scenarios as the released data set draws them, without end if num_scenarios is None.
 
     A scenario depends on seed and its number only: versions of one size tell of the same worlds, their
     objects renamed. where: which initial states to go on with; the others are left out.
-    Raises ValueError, before the first scenario, if the boxes cannot be named or filled.
+    Raises ValueError, before the first scenario, if the size cannot be met.
     """
-    size = SIZES[version]
-    names = object_names(size.names) if names is None else tuple(names)
-    num_boxes = size.num_boxes if num_boxes is None else num_boxes
-    num_operations = size.num_operations if num_operations is None else num_operations
-    check_size(num_boxes, num_operations, names)
-
-    def draw() -> Iterator[Scenario]:
-        for number in itertools.count() if num_scenarios is None else range(num_scenarios):
-            rng = Random(f"{seed}/{number}")
-            called = with_adjectives(f"{seed}/{number}", names) if size.with_adjectives else names
-            initial = draw_state(rng, called, num_boxes)
-            if where(initial):
-                operations = draw_operations(rng, called, initial, num_operations)
-                yield Scenario(f"s{seed}-{number:04d}", initial, operations, version)
-
-    return draw()
+    size = size or SIZES[version]
+    size.check()
+    numbers = itertools.count() if num_scenarios is None else range(num_scenarios)
+    return draw(numbers, seed, version, size, where)
 
 
-def check_size(num_boxes: int, num_operations: int, names: Sequence[str]) -> None:
-    """Raises ValueError if worlds of this size cannot be told of."""
-    if not 2 <= num_boxes <= MAX_BOXES or num_operations < 0:
-        raise ValueError(
-            f"a world of {num_boxes} boxes and {num_operations} operations cannot be told: "
-            f"ask for 2 to {MAX_BOXES} boxes and no fewer than 0 operations."
-        )
-    if num_boxes * MAX_OBJECTS > len(set(names)):
-        raise ValueError(
-            f"{num_boxes} boxes may hold {num_boxes * MAX_OBJECTS} objects, but there are {len(set(names))} "
-            "names. Ask for fewer boxes or give more names."
-        )
+def draw(
+    numbers: Iterable[int], seed: int, version: str, size: Size, where: Callable[[State], bool]
+) -> Iterator[Scenario]:
+    """The scenarios of these numbers, one at a time."""
+    for number in numbers:
+        rng = Random(f"{seed}/{number}")
+        names = with_adjectives(f"{seed}/{number}", size.nouns) if size.with_adjectives else size.nouns
+        initial = draw_state(rng, names, size.num_boxes)
+        if where(initial):
+            operations = draw_operations(rng, names, initial, size.num_operations)
+            yield Scenario(f"s{seed}-{number:04d}", initial, operations, version)
 
 
 def with_adjectives(seed: str, nouns: Sequence[str]) -> list[str]:

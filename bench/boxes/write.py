@@ -6,8 +6,8 @@ import io
 import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from itertools import chain, islice, product
+from dataclasses import replace
+from itertools import islice, product
 from pathlib import Path
 from random import Random
 from typing import TextIO
@@ -82,42 +82,28 @@ def split_sizes(scenarios: list[int]) -> dict[str, int]:
     return sizes
 
 
-@contextmanager
-def plain_file(directory: Path, name: str) -> Iterator[TextIO]:
-    with (directory / name).open("w", encoding="utf-8") as file:
-        yield file
-
-
-@contextmanager
-def zip_member(archive: pyzipper.AESZipFile, name: str) -> Iterator[TextIO]:
-    member = archive.open(name, "w", force_zip64=True)
-    with io.TextIOWrapper(member, encoding="utf-8") as file:
-        yield file
-
-
 def write(splits: Mapping[str, Iterator[Scenario]], directory: Path, password: str | None) -> list[Path]:
     """The files written: one a split, or one AES-encrypted ZIP of them. Rows are streamed."""
     directory.mkdir(parents=True, exist_ok=True)
-    names = {split: f"{split}-t5.jsonl" for split in splits}
+    files = {split: directory / f"{split}-t5.jsonl" for split in splits}
     if password is None:
         for split, scenarios in splits.items():
-            with plain_file(directory, names[split]) as file:
+            with files[split].open("w", encoding="utf-8") as file:
                 write_rows(file, scenarios)
-        return [directory / name for name in names.values()]
+        return list(files.values())
     path = directory / "boxes-dataset.zip"
-    with pyzipper.AESZipFile(
-        path, "w", compression=pyzipper.ZIP_DEFLATED, encryption=pyzipper.WZ_AES
-    ) as archive:
+    with pyzipper.AESZipFile(path, "w", pyzipper.ZIP_DEFLATED, encryption=pyzipper.WZ_AES) as archive:
         archive.setpassword(password.encode())
         for split, scenarios in splits.items():
-            with zip_member(archive, names[split]) as file:
+            member = archive.open(files[split].name, "w", force_zip64=True)
+            with io.TextIOWrapper(member, encoding="utf-8") as file:
                 write_rows(file, scenarios)
     return [path]
 
 
 def write_rows(file: TextIO, scenarios: Iterator[Scenario]) -> None:
-    for row in chain.from_iterable(map(rows, scenarios)):
-        file.write(f"{row}\n")
+    for scenario in scenarios:
+        file.writelines(f"{row}\n" for row in rows(scenario))
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -143,23 +129,16 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Write the splits and say where. Nothing is written if the options cannot be met."""
-    num_boxes = SIZES[args.version].num_boxes if args.boxes is None else args.boxes
-    sizes = split_sizes(args.scenarios)
-    splits = {
-        split: islice(
-            generate(
-                None,
-                seed=args.seed,
-                version=args.version,
-                num_boxes=num_boxes,
-                num_operations=args.operations,
-                where=of_split(split, args.seed, num_boxes),
-            ),
-            size,
-        )
-        for split, size in sizes.items()
-        if size
-    }
+    size = SIZES[args.version]
+    asked = {"num_boxes": args.boxes, "num_operations": args.operations}
+    size = replace(size, **{field: value for field, value in asked.items() if value is not None})
+    size.check()
+    splits = {}
+    for split, number in split_sizes(args.scenarios).items():
+        where = of_split(split, args.seed, size.num_boxes)
+        found = generate(None, seed=args.seed, version=args.version, size=size, where=where)
+        if number:
+            splits[split] = islice(found, number)
     for path in write(splits, args.out, args.password):
         print(path)
     return 0

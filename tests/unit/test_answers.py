@@ -136,7 +136,7 @@ def test_clauses_are_told_apart_as_the_released_scripts_do(text, expected):
 
 @pytest.mark.parametrize("version", SIZES)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-@settings(max_examples=50, deadline=None, database=None)
+@settings(max_examples=20, deadline=None, database=None)
 @given(seed=st.integers(0, 10**9))
 def test_the_right_answer_meets_the_constraint_and_reads_back_as_the_state(version, protocol, seed):
     (scenario,) = generate(1, seed=seed, version=version)

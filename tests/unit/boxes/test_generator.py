@@ -3,7 +3,7 @@ from math import sqrt
 
 import pytest
 
-from bench.boxes.generator import SIZES, generate, object_names
+from bench.boxes.generator import SIZES, Size, generate
 
 # Percent of queries with 0..7 operations among the published 90,090: Kim & Schuster (2023).
 PUBLISHED_SHARES = (39.4, 29.2, 18.1, 9.0, 3.2, 0.87, 0.22, 0.03)
@@ -49,14 +49,15 @@ def test_versions_of_one_size_tell_of_the_same_operations(version):
 
 
 def test_disjoint_names_are_none_of_the_base_version():
-    assert len(set(object_names("disjoint_object_names.txt"))) == len(set(object_names())) == 100
-    assert not set(object_names("disjoint_object_names.txt")) & set(object_names())
+    disjoint, base = set(SIZES["disjoint"].nouns), set(SIZES["base"].nouns)
+    assert len(disjoint) == len(base) == 100
+    assert not disjoint & base
 
 
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        pytest.param({"names": ["car", "key"]}, "21 objects, but there are 2 names", id="too few names"),
+        pytest.param({"nouns": ("car", "key")}, "21 objects, but there are 2 names", id="too few names"),
         pytest.param({"num_boxes": 11}, "2 to 10 boxes", id="boxes that cannot be named"),
         pytest.param({"num_boxes": 1}, "2 to 10 boxes", id="nowhere to move to"),
         pytest.param({"num_operations": -1}, "no fewer than 0", id="negative operations"),
@@ -64,4 +65,4 @@ def test_disjoint_names_are_none_of_the_base_version():
 )
 def test_options_that_cannot_be_met_are_refused_at_once(options, reason):
     with pytest.raises(ValueError, match=reason):
-        generate(1, seed=0, **options)
+        generate(1, seed=0, size=Size(**options))

@@ -70,7 +70,7 @@ def test_every_version_has_a_wording_and_a_size():
 
 
 @pytest.mark.parametrize("version", SIZES)
-@settings(max_examples=100, deadline=None, database=None)
+@settings(max_examples=40, deadline=None, database=None)
 @given(seed=st.integers(0, 10**9))
 def test_what_is_told_reads_back_as_the_same_world(version, seed):
     (scenario,) = generate(1, seed=seed, version=version)
