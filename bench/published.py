@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import ROOT
-from bench.hypotheses import adjust_over_pairs, compare_recorded, judge
-from bench.records import Results, Suite, Verdict
-from bench.report.files import accuracy_csv
+from bench.hypotheses import judge_recorded
+from bench.records import Results, Verdict
+from bench.report.figures import draw_all
+from bench.report.files import accuracy_csv, write_figures
+from bench.report.page import html
 from bench.report.tables import HEADINGS, accuracy_table, pair_sections, verdict_lines
+from bench.stats import counts_over
 from bench.suites import load_suite
 
 INTRODUCTION = """\
@@ -21,29 +24,21 @@ about 20 pairs under this suite's tests. Made by `python -m bench published`.
 
 Only counts are known, so the tests are **unpaired and unclustered**: Newcombe's interval for the difference,
 the score test for its p (Holm over the pairs of a hypothesis at 1+, Benjamini-Hochberg over the buckets of a
-pair). They take queries for independent; a live run pairs the two models' answers and resamples scenarios."""
+pair). They take queries for independent; a live run pairs the two models' answers and resamples scenarios.
+Accuracies are in percent, by number of operations on the box; bold where shown to beat random guessing."""
 
 
 def published() -> Results:
     """The paper's accuracies, random baseline and verdicts, without a single model run."""
     suite = load_suite("paper")
     metadata = {"source": "published", "tests": "from counts: unpaired, unclustered"}
-    return Results(metadata, {}, suite.recorded, suite.recorded_baseline, tuple(judge_recorded(suite)))
-
-
-def judge_recorded(suite: Suite) -> list[Verdict]:
-    """The verdicts of a suite's recorded figures, on every pair and bucket that has them."""
-    found = []
-    for hypothesis in HEADINGS:
-        compared = [
-            compare_recorded(
-                pair, suite.recorded[pair.base], suite.recorded[pair.variant], suite.recorded_baseline
-            )
-            for pair in suite.pairs
-            if pair.hypothesis == hypothesis and {pair.base, pair.variant} <= suite.recorded.keys()
-        ]
-        found += [judge(entry) for entries in adjust_over_pairs(compared) for entry in entries]
-    return found
+    baseline = suite.recorded_baseline
+    over_random = {
+        name: {bucket: counts_over(observed, baseline[bucket]) for bucket, observed in found.items()}
+        for name, found in suite.recorded.items()
+    }
+    verdicts = tuple(judge_recorded(suite, baseline))
+    return Results(metadata, {}, suite.recorded, baseline, verdicts, over_random=over_random)
 
 
 def markdown(results: Results) -> str:
@@ -52,8 +47,11 @@ def markdown(results: Results) -> str:
     for hypothesis, heading in HEADINGS.items():
         verdicts = [entry for entry in results.verdicts if entry.comparison.pair.hypothesis == hypothesis]
         accuracies = {name: results.accuracies[name] for name in models_of(verdicts)}
-        table = accuracy_table(accuracies, results.baseline)
-        parts += [f"## {heading}", *verdict_lines(verdicts), table, *pair_sections(verdicts)]
+        table = accuracy_table(accuracies, results.baseline, results.over_random)
+        figures = [
+            f"![{heading}: {kind}](figures/{hypothesis}-{kind}.png)" for kind in ("accuracy", "effects")
+        ]
+        parts += [f"## {heading}", *verdict_lines(verdicts), table, *figures, *pair_sections(verdicts)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -68,10 +66,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the report and its figures as CSV."""
-    results, folder = published(), arguments.report_dir
+    """Write the report, its drawings, and all figures as CSV."""
+    results, suite, folder = published(), load_suite("paper"), arguments.report_dir
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.md").write_text(markdown(results), encoding="utf-8")
     (folder / "accuracy.csv").write_text(accuracy_csv(results), encoding="utf-8", newline="")
+    (folder / "report.html").write_text(html(results, suite), encoding="utf-8")
+    write_figures(draw_all(results.verdicts, (), suite), folder / "figures")
     print(f"published figures of {len(results.accuracies)} models: {folder / 'report.md'}")
     return 0

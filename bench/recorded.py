@@ -24,6 +24,10 @@ def read_accuracies(path: Path) -> dict[str, dict[str, Accuracy]]:
     found: dict[str, dict[str, Accuracy]] = {}
     for model, bucket, recorded in read_rows(path, model_row):
         found.setdefault(model, {})[bucket] = recorded
+    if not found:
+        raise ValueError(
+            f"{path}: has no recorded figures. Add a line a model and bucket, or take the file out."
+        )
     for buckets in found.values():
         counted = [buckets[bucket] for bucket in OPS1PLUS if bucket in buckets]
         pooled = accuracy(sum(entry.correct for entry in counted), sum(entry.n for entry in counted))
@@ -35,20 +39,23 @@ def read_baseline(path: Path, asked: Mapping[str, Accuracy]) -> dict[str, float]
     """Columns: bucket or num_ops; accuracy or accuracy_percent. asked: its n weigh buckets in ops1plus."""
     found = dict(read_rows(path, lambda row: (bucket_of(row), share_of(row))))
     counts = {bucket: asked[bucket].n for bucket in OPS1PLUS if bucket in found and bucket in asked}
-    pooled = sum(found[bucket] * n for bucket, n in counts.items()) / sum(counts.values())
-    return {**found, "ops1plus": pooled}
+    if counts:
+        found["ops1plus"] = sum(found[bucket] * n for bucket, n in counts.items()) / sum(counts.values())
+    return found
 
 
 def read_rows(path: Path, read: Callable[[Row], Read]) -> list[Read]:
     try:
         with path.open(encoding="utf-8", newline="") as lines:
             return [read(row) for row in csv.DictReader(lines)]
-    except (OSError, LookupError, TypeError, ValueError) as error:
+    except (OSError, LookupError, TypeError, ValueError, csv.Error) as error:
         raise ValueError(f"{path}: cannot be read as recorded figures: {error!r}.") from None
 
 
 def model_row(row: Row) -> tuple[str, str, Accuracy]:
     n = int(row["n"])
+    if n < 1:
+        raise ValueError(f"n is {n}")
     model = row["model" if "model" in row else "model_id"]
     return model, bucket_of(row), accuracy(round(share_of(row) * n), n)
 

@@ -99,11 +99,33 @@ def test_recorded_figures_are_pooled_from_counts(suite_file, tmp_path: Path, lin
     assert (found["ops1plus"].correct, found["ops1plus"].n) == (2 + 2, 8 + 2)
 
 
-@pytest.mark.parametrize("line", ["a,ops9,0.5,10", "a,ops0,50,10", "a,ops0,0.5,many", "a,ops0"])
+@pytest.mark.parametrize(
+    "line", ["a,ops9,0.5,10", "a,ops0,50,10", "a,ops0,0.5,many", "a,ops0,0.5,0", "a,ops0"]
+)
 def test_recorded_figure_of_another_form_is_refused(suite_file, tmp_path: Path, line: str) -> None:
     (tmp_path / "figures.csv").write_text(f"model,bucket,accuracy,n\n{line}\n")
     with pytest.raises(ValueError, match="figures.csv: cannot be read as recorded figures"):
         load_suite(suite_file(RECORDED))
+
+
+def test_recorded_file_without_a_figure_is_refused(suite_file, tmp_path: Path) -> None:
+    (tmp_path / "figures.csv").write_text("model,bucket,accuracy,n\n")
+    with pytest.raises(ValueError, match="figures.csv: has no recorded figures"):
+        load_suite(suite_file(RECORDED))
+
+
+def test_recorded_baseline_is_pooled_by_what_the_models_were_asked(suite_file, tmp_path: Path) -> None:
+    (tmp_path / "figures.csv").write_text(
+        "model,bucket,accuracy,n\na,ops0,0.5,10\na,ops1,0.5,30\na,ops2,0.5,10\n"
+    )
+    (tmp_path / "random.csv").write_text("num_ops,accuracy_percent,draws\n0,40,1000\n1,20,1\n2,10,1000\n")
+    text = RECORDED.replace(HEAD, HEAD + 'recorded_baseline = "random.csv"\n')
+    assert load_suite(suite_file(text)).recorded_baseline == {
+        "ops0": 0.4,
+        "ops1": 0.2,
+        "ops2": 0.1,
+        "ops1plus": pytest.approx((30 * 0.2 + 10 * 0.1) / 40),
+    }
 
 
 def test_paper_suite_has_the_paper_s_models_and_pairs() -> None:
