@@ -54,17 +54,19 @@ def audit(
     entry: ModelEntry, tokenizer: Any, prompts: Sequence[Prompt], golds: Sequence[str], constraint: Constraint
 ) -> Audit:
     """Look at the prompts and at the right answer to each as this tokenizer writes them."""
+    from bench.decoding.tables import spell
+
     ids = tokenizer(prompts[0].text).input_ids
     prompt_tokens = len(tokenizer(max((prompt.text for prompt in prompts), key=len)).input_ids)
     answers = tokenizer(list(golds), add_special_tokens=False).input_ids
-    strings = token_strings(tokenizer)
-    starts = {string for string in strings.values() if string and golds[0].startswith(string)}
+    spelling = spell(tokenizer)
+    starts = {text for text in spelling.values() if text and golds[0].startswith(text)}
     cut = sum(len(answer) > constraint.max_new_tokens for answer in answers)
     bos = count_bos(prompts[0].text, tokenizer)
-    problems = (
+    problem = (
         wrong_ends(tokenizer, bos)
         or no_room(entry, prompt_tokens + constraint.max_new_tokens)
-        or unwritable(golds, set(strings.values()), constraint)
+        or unwritable(golds, set(spelling.values()), constraint)
         or too_short(cut, len(golds), constraint)
     )
     return Audit(
@@ -73,11 +75,11 @@ def audit(
         bos=bos,
         prompt_tokens=prompt_tokens,
         starts=tuple(sorted(starts, key=len)),
-        canonical=strings.get(answers[0][0]) in starts,
+        canonical=spelling.get(answers[0][0]) in starts,
         longest=max(map(len, answers)),
         cut=cut,
         max_new_tokens=constraint.max_new_tokens,
-        problem=f"model {entry.name}: {problems}" if problems else None,
+        problem=problem,
     )
 
 
@@ -98,11 +100,11 @@ def no_room(entry: ModelEntry, tokens: int) -> str | None:
     return None
 
 
-def unwritable(golds: Sequence[str], strings: set[str], constraint: Constraint) -> str | None:
+def unwritable(golds: Sequence[str], tokens: set[str], constraint: Constraint) -> str | None:
     for gold in golds:
         if not constraint.matches(gold):
             return f"the constraint forbids a right answer ({gold!r}). Choose another protocol."
-        if not can_write(gold, strings):
+        if not can_write(gold, tokens):
             return f"its tokenizer cannot write a right answer ({gold!r}). Leave it out."
     return None
 
@@ -116,22 +118,13 @@ def too_short(cut: int, golds: int, constraint: Constraint) -> str | None:
     return None
 
 
-def token_strings(tokenizer: Any) -> dict[int, str]:
-    """What each token writes, as the reference engine reads it."""
-    from outlines.models.transformers import TransformerTokenizer
-
-    read = TransformerTokenizer(tokenizer).convert_token_to_string
-    special = set(tokenizer.all_special_tokens)
-    return {index: read(token) for token, index in tokenizer.get_vocab().items() if token not in special}
-
-
-def can_write(text: str, strings: set[str]) -> bool:
-    """Whether tokens' strings can be joined into the text."""
-    if strings.issuperset(text):  # every character is a token
+def can_write(text: str, tokens: set[str]) -> bool:
+    """Whether tokens can be joined into the text."""
+    if tokens.issuperset(text):  # every character is a token
         return True
-    longest = max(map(len, strings))
+    longest = max(map(len, tokens))
     reached = {0}
     for start in range(len(text)):
         if start in reached:
-            reached |= {end for end in range(start + 1, start + longest + 1) if text[start:end] in strings}
+            reached |= {end for end in range(start + 1, start + longest + 1) if text[start:end] in tokens}
     return len(text) in reached

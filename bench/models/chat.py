@@ -1,4 +1,4 @@
-"""Turns -> text, as a model was taught to read them; its tokens begin with exactly one BOS."""
+"""Turns -> text, as a model was taught to read them, beginning with exactly one BOS."""
 
 from __future__ import annotations
 
@@ -88,5 +88,6 @@ def has_own_bos(tokenizer: Any) -> bool:
 
 
 def count_bos(text: str, tokenizer: Any) -> int:
-    """How many BOS the tokens of a text hold."""
-    return tokenizer(text).input_ids.count(tokenizer.bos_token_id)
+    """How many BOS the tokens begin with. Those inside are the template's (Llama 2: one a user turn)."""
+    ids = tokenizer(text).input_ids
+    return next((place for place, index in enumerate(ids) if index != tokenizer.bos_token_id), len(ids))

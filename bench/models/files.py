@@ -150,7 +150,7 @@ def shards(index: Path) -> list[Path]:
     """The files that an index of a sharded checkpoint names."""
     try:
         names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    except (ValueError, LookupError, AttributeError):
+    except (ValueError, LookupError, AttributeError, TypeError):
         raise ValueError(f"{index} is not an index of weights. Copy or download it again.") from None
     return [index.parent / name for name in sorted(names)]
 

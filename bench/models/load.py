@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,14 +31,11 @@ def load(entry: ModelEntry, devices: Sequence[str]) -> LoadedModel:
 
     disable_progress_bar()  # a line a shard would tear our own bar apart
     dtype = dtype_of(entry, on_gpu=devices[0] != "cpu")
-    pickled = weights_of(entry)[0].suffix == ".bin"
-    from_pretrained: Any = AutoModelForCausalLM.from_pretrained
-    model, info = from_pretrained(
-        folder_of(entry),
+    model, info = read(
+        entry,
+        AutoModelForCausalLM.from_pretrained,
         dtype=getattr(torch, dtype),
-        use_safetensors=not pickled,
-        trust_remote_code=entry.trust_remote_code,
-        local_files_only=True,
+        use_safetensors=weights_of(entry)[0].suffix != ".bin",
         output_loading_info=True,
         ignore_mismatched_sizes=True,  # they are refused below, by name
         quantization_config=quantization_of(entry, dtype),
@@ -57,18 +54,23 @@ def load_tokenizer(entry: ModelEntry) -> Any:
     """The tokenizer alone, padding on the left. Raises ValueError if it is not there."""
     from transformers import AutoTokenizer
 
-    folder = folder_of(entry)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            folder, trust_remote_code=entry.trust_remote_code, local_files_only=True
-        )
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"model {entry.name}: no tokenizer can be read from {folder} ({reason}).") from None
+    tokenizer = read(entry, AutoTokenizer.from_pretrained)
     tokenizer.padding_side = "left"
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
+
+
+def read(entry: ModelEntry, from_pretrained: Callable[..., Any], **settings: object) -> Any:
+    """What transformers makes of a folder. Raises ValueError, in one line, where that is nothing."""
+    folder = folder_of(entry)
+    try:
+        return from_pretrained(
+            folder, trust_remote_code=entry.trust_remote_code, local_files_only=True, **settings
+        )
+    except (OSError, ValueError, ImportError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"model {entry.name}: transformers cannot load {folder}: {reason}") from error
 
 
 def placement(entry: ModelEntry, devices: Sequence[str]) -> dict[str, object]:

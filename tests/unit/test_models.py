@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from bench import models
+from bench import ROOT, models
 from bench.models import files
 from bench.records import ModelEntry
 from fixtures.checkpoints import make_checkpoint
@@ -108,6 +111,27 @@ def test_folder_that_cannot_be_loaded_is_refused_before_torch_sees_it(
             ask(entry_of(folder))
 
 
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        pytest.param(
+            lambda f: edit(f / "config.json", model_type="novel"), "novel", id="unknown architecture"
+        ),
+        pytest.param(
+            lambda f: edit(f / "config.json", model_type="novel", auto_map={"AutoConfig": "code.Config"}),
+            "trust_remote_code",
+            id="code of its own",
+        ),
+        pytest.param(lambda f: [path.unlink() for path in f.glob("token*")], "tokenizer", id="no tokenizer"),
+    ],
+)
+def test_folder_that_transformers_cannot_load_is_refused_in_one_line(damage, said: str, folder: Path) -> None:
+    damage(folder)
+    with pytest.raises(ValueError, match=f"model small: transformers cannot load .*{said}") as error:
+        models.load(entry_of(folder), ["cpu"])
+    assert "\n" not in str(error.value)
+
+
 def test_pickle_is_loaded_where_it_is_allowed(folder: Path) -> None:
     before = models.load(entry_of(folder), ["cpu"]).model.state_dict()
     to_pickle(folder)
@@ -195,6 +219,18 @@ def test_hub_model_is_found_in_the_cache_and_known_by_its_commit(
     assert models.unavailable(entry) is None
     assert models.fingerprint(entry)["weights"] == COMMIT
     assert models.load(entry, ["cpu"]).device == "cpu"
+
+
+def test_hub_s_own_environment_says_where_the_cache_is(hub: ModelEntry) -> None:
+    program = (
+        "import sys; from bench import models; from bench.records import ModelEntry\n"
+        "found = models.fingerprint(ModelEntry('small', 'org/small', 'hub'))\n"
+        "print(found['weights'], 'torch' in sys.modules)"
+    )
+    environ = os.environ | {"HF_HUB_CACHE": huggingface_hub.constants.HF_HUB_CACHE, "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-c", program]
+    said = subprocess.run(command, env=environ, capture_output=True, text=True, cwd=ROOT)
+    assert said.stdout.split() == [COMMIT, "False"], said.stderr
 
 
 def test_hub_model_that_is_not_downloaded_is_skipped_with_what_to_do(hub: ModelEntry) -> None:

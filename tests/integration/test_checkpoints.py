@@ -1,0 +1,63 @@
+"""Every family's architecture, from a checkpoint folder to scores, by both engines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench import models
+from bench.evaluate import Plan, evaluate
+from bench.prompts import PROTOCOLS
+from bench.records import Evaluation, Example, ModelEntry
+from bench.store import Store
+from fixtures.checkpoints import FAMILIES, TEMPLATES, make_checkpoint, make_tokenizer
+
+TOKENIZERS = {  # as each family's: SentencePiece's way or byte by byte, and its chat template
+    "llama-2": (True, "system role and BOS"),
+    "llama-2-70b": (True, "system role and BOS"),
+    "codellama": (True, "system role and BOS"),
+    "deepseek": (False, "system role and BOS"),
+    "mistral": (True, "no system role"),
+    "gemma": (True, "no system role"),
+}
+
+
+def run(entry: ModelEntry, engine: str, examples: tuple[Example, ...], protocol: str) -> Evaluation:
+    return evaluate(entry, Plan(examples, PROTOCOLS[protocol], engine), Store(":memory:"), wait=0)
+
+
+CASES = [
+    pytest.param(
+        family,
+        chat,
+        protocol,
+        id=f"{family}-{'chat' if chat else 'base'}-{protocol}",
+        marks=[] if not chat and protocol == "paper" else pytest.mark.nightly,
+    )
+    for family in FAMILIES
+    for chat in (False, True)
+    for protocol in PROTOCOLS
+]
+
+
+@pytest.mark.parametrize(("family", "chat", "protocol"), CASES)
+def test_both_engines_write_the_same_answers(
+    family: str, chat: bool, protocol: str, tmp_path: Path, evaluation_examples: tuple[Example, ...]
+) -> None:
+    sentencepiece, template = TOKENIZERS[family]
+    tokenizer = make_tokenizer(sentencepiece, template=TEMPLATES[template])
+    entry = ModelEntry(family, str(make_checkpoint(tmp_path, family, tokenizer)), chat=chat)
+    examples = evaluation_examples[:3]
+    reference = run(entry, "reference", examples, protocol)
+    speculative = run(entry, "speculative", examples, protocol)
+    assert reference.engine != speculative.engine
+    assert speculative.completions == reference.completions
+    assert speculative.scores == reference.scores
+    assert len(reference.scores) == 7 * len(examples)
+
+
+def test_code_llama_keeps_its_rope_base(tmp_path: Path) -> None:
+    folder = make_checkpoint(tmp_path, "codellama")
+    config = models.load(ModelEntry("codellama", str(folder)), ["cpu"]).model.config
+    assert config.rope_parameters["rope_theta"] == 1e6
