@@ -24,11 +24,12 @@ class Progress:
 
     def __init__(self, store: Path | str, say: Callable[[str], object], interval: float = 10.0) -> None:
         self.path, self.say, self.interval = store, say, interval
-        self.ended = threading.Event()
+        self.started, self.ended = threading.Event(), threading.Event()
         self.thread = threading.Thread(target=self.watch, daemon=True, name="progress of the store")
 
     def __enter__(self) -> Progress:
         self.thread.start()
+        self.started.wait()
         return self
 
     def __exit__(
@@ -38,11 +39,13 @@ class Progress:
         self.thread.join()
 
     def watch(self) -> None:
-        with Store(self.path) as store, suppress(OSError):  # who writes to the store says what is wrong
+        with suppress(OSError, ValueError), Store(self.path) as store:  # who writes to it says what is wrong
             [(start,)] = store.read("SELECT ifnull(max(number), 0) FROM completions")
+            self.started.set()
             before: dict[str, int] = {}
             while not self.ended.wait(self.interval):
                 added = dict(store.read(ADDED, start))
                 if added != before:
                     self.say(", ".join(f"{model}: {count} completed" for model, count in added.items()))
                 before = added
+        self.started.set()

@@ -58,7 +58,7 @@ def ls(store: Store, args: argparse.Namespace) -> Iterator[str]:
 def verify(store: Store, args: argparse.Namespace) -> Iterator[str]:
     damaged = [row for row in store.read(f"SELECT {FIELDS} FROM completions") if not is_intact(row)]
     if damaged:
-        store.set_aside(damaged)
+        store.set_aside([row[0] for row in damaged])
     [(rows,)] = store.read("SELECT count(*) FROM completions")
     yield f"{rows} completions match their digests, and the file is whole"
     yield from store.problems()

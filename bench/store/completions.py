@@ -19,7 +19,7 @@ from bench.store.settings import Settings, digest
 FIELDS = "key, text, finish_reason, prompt_tokens, token_ids, digest"
 Row = tuple[Any, ...]
 RUN_FIELDS = "id, settings_digest, model, started, settings, metadata, counters"
-GIVEN = "IN (SELECT value FROM json_each(?))"  # any number of keys as one parameter
+OF_KEYS = f"SELECT {FIELDS} FROM completions WHERE key IN (SELECT value FROM json_each(?))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +60,11 @@ class Store:
 
     def get(self, keys: Sequence[str]) -> dict[str, Completion]:
         """The completions that are there. A row that does not match its digest is set aside, not served."""
-        rows = self.read(f"SELECT {FIELDS} FROM completions WHERE key {GIVEN}", json.dumps(keys))
-        if damaged := [row for row in rows if not is_intact(row)]:
-            self.set_aside(damaged)
-        return {row[0]: completion(row) for row in rows if row not in damaged}
-
-    def count(self, keys: Sequence[str]) -> int:
-        """How many of the keys have a row."""
-        return int(self.read(f"SELECT count(*) FROM completions WHERE key {GIVEN}", json.dumps(keys))[0][0])
+        rows = self.read(OF_KEYS, to_json(keys))
+        intact = [row for row in rows if is_intact(row)]
+        if len(intact) < len(rows):
+            self.set_aside([row[0] for row in rows])
+        return {row[0]: completion(row) for row in intact}
 
     def add(self, rows: Sequence[tuple[str, Completion]], run: Run) -> int:
         """Keep completions in one transaction; they are on disk when this returns. Returns how many were new.
@@ -139,11 +136,13 @@ class Store:
             )
         return said
 
-    def set_aside(self, rows: Sequence[Row]) -> None:
+    def set_aside(self, keys: Sequence[str]) -> None:
+        """Look again, alone with the store: another process may have mended a row meanwhile."""
         with self.transaction():
-            for row in rows:
+            damaged = [row for row in self.read(OF_KEYS, to_json(keys)) if not is_intact(row)]
+            for row in damaged:
                 self.move_to_quarantine(row)
-        self.notices.append(f"{self.path}: {len(rows)} damaged completions were set aside")
+        self.notices.append(f"{self.path}: {len(damaged)} damaged completions were set aside")
 
     def move_to_quarantine(self, row: Row) -> None:
         self.database.execute("DELETE FROM completions WHERE key = ?", (row[0],))

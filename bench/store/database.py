@@ -63,6 +63,19 @@ def open_database(path: Path | str) -> tuple[sqlite3.Connection, list[str]]:
         raise ValueError(f"cannot open the store {path}: {error.strerror}. Name another file.") from None
 
 
+def check_store(path: Path | str) -> None:
+    """Raises ValueError where opening the store would; makes none where there is none."""
+    path = Path(path)
+    if path.exists():
+        open_database(path)[0].close()
+    elif not nearest_folder(path).is_dir():
+        raise ValueError(f"cannot open the store {path}: {nearest_folder(path)} is no folder. Name another.")
+
+
+def nearest_folder(path: Path) -> Path:
+    return next(parent for parent in path.absolute().parents if parent.exists())
+
+
 def check_path(path: Path) -> None:
     """Refuse what is not ours before anything is written to it or beside it."""
     if path.is_dir():

@@ -48,10 +48,3 @@ class Settings:
     def key(self, prompt_text: str) -> str:
         """The key of one completion. The prompt enters exactly as the model is given it."""
         return digest([self.digest, prompt_text])
-
-
-def completion_key(
-    model: Mapping[str, object], prompt_text: str, constraint: Constraint, engine: str
-) -> str:
-    """The key of one completion; `Settings(model, constraint, engine).key` hashes the common part once."""
-    return Settings(model, constraint, engine).key(prompt_text)

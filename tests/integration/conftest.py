@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.evaluate import Plan
+from bench.options import limited
 from bench.prompts import PROTOCOLS
 from bench.records import Example, ModelEntry, Pair, Suite
 from bench.session import Session
@@ -18,10 +19,9 @@ PAIR = Pair("code", "one", "two")
 
 @pytest.fixture(scope="session")
 def plan(evaluation_examples: tuple[Example, ...]) -> Plan:
-    """Eight examples in batches of two."""
-    return Plan(
-        evaluation_examples[::90][:8], PROTOCOLS["paper"], engine="reference", batch_size=2, run_id="night"
-    )
+    """Four examples, each a batch: --boxes-limit=4 --boxes-engine=reference --boxes-batch-size=1."""
+    asked = limited(evaluation_examples, 4)
+    return Plan(asked, PROTOCOLS["paper"], engine="reference", batch_size=1, run_id="night")
 
 
 @pytest.fixture
@@ -30,10 +30,10 @@ def models(random_checkpoints: Path) -> dict[str, ModelEntry]:
 
 
 @pytest.fixture
-def session_of(plan: Plan, models: dict[str, ModelEntry]) -> Callable[[Path | str], Session]:
-    """A session of both models on a store, as one process of a run has it."""
+def session_of(plan: Plan, models: dict[str, ModelEntry]) -> Callable[..., Session]:
+    """A session of both models, and others by name, on a store, as one process of a run has it."""
 
-    def make(store: Path | str) -> Session:
-        return Session(Suite("random", models, (PAIR,)), plan, Store(store), wait=60)
+    def make(store: Path | str, **others: ModelEntry) -> Session:
+        return Session(Suite("random", models | others, (PAIR,)), plan, Store(store), wait=60)
 
     return make

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import multiprocessing
+import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from bench.records import ModelEntry
+from bench.session import Session
+
+FORK = multiprocessing.get_context("fork")
 
 FILL = """
 import resource, sys
@@ -65,3 +76,181 @@ def test_a_quota_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
     said, kept = fill(tmp_path, 1_000_000).splitlines()
     assert "What was kept before is intact: free some space" in said
     assert int(kept.split()[0]) > 50
+
+
+def edit_weights(source: Path, target: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """A copy of a checkpoint whose tensors have been changed."""
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(source, target)
+    tensors = load_file(target / "model.safetensors")
+    change(tensors)
+    save_file(tensors, target / "model.safetensors", metadata={"format": "pt"})
+    return target
+
+
+def write_tokenizer_without(letter: str, folder: Path) -> None:
+    """A tokenizer of single characters, all that answers need but one."""
+    from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    known = (character for character in map(chr, range(32, 127)) if character != letter)
+    vocabulary = {token: index for index, token in enumerate(["<eos>", "<unk>", *known])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
+    special = {"eos_token": "<eos>", "unk_token": "<unk>"}
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special).save_pretrained(folder)
+
+
+def poison(tensors: dict[str, Any]) -> None:
+    tensors["lm_head.weight"][5] = float("nan")
+
+
+def lose(tensors: dict[str, Any]) -> None:
+    del tensors["model.layers.0.mlp.up_proj.weight"]
+
+
+def misshape(tensors: dict[str, Any]) -> None:
+    tensors["model.norm.weight"] = tensors["model.norm.weight"][:7].clone()
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        pytest.param(poison, FloatingPointError, "logits that are not finite", id="non-finite logits"),
+        pytest.param(lose, ValueError, "the checkpoint lacks model.layers.0.mlp.up", id="missing tensor"),
+        pytest.param(misshape, ValueError, "has the wrong shape for model.norm.weight", id="other shape"),
+    ],
+)
+def test_a_broken_checkpoint_fails_alone_and_keeps_no_answer(
+    change: Callable[[dict[str, Any]], object],
+    error: type[Exception],
+    says: str,
+    session_of: Callable[..., Session],
+    models: dict[str, ModelEntry],
+    tmp_path: Path,
+) -> None:
+    folder = edit_weights(Path(models["one"].path), tmp_path / "broken", change)
+    session = session_of(":memory:", broken=ModelEntry("broken", str(folder)))
+    with pytest.raises(error, match=says):
+        session.evaluate("broken")
+    assert session.store.runs() == []
+    assert session.evaluate("two")[0].model == "two"
+
+
+def test_a_cut_checkpoint_is_refused_before_it_is_loaded(
+    session_of: Callable[..., Session], models: dict[str, ModelEntry], tmp_path: Path
+) -> None:
+    folder = tmp_path / "cut"
+    shutil.copytree(models["one"].path, folder)
+    os.truncate(folder / "model.safetensors", 1000)
+    with pytest.raises(ValueError, match="model cut: .*is damaged"):
+        session_of(":memory:", cut=ModelEntry("cut", str(folder))).evaluate("cut")
+
+
+def test_a_tokenizer_that_cannot_write_a_right_answer_is_refused(
+    session_of: Callable[..., Session], models: dict[str, ModelEntry], tmp_path: Path
+) -> None:
+    folder = tmp_path / "mute"
+    shutil.copytree(models["one"].path, folder)
+    write_tokenizer_without("6", folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 8192}))
+    with pytest.raises(ValueError, match="model mute: .*cannot write a right answer"):
+        session_of(":memory:", mute=ModelEntry("mute", str(folder))).evaluate("mute")
+
+
+def test_a_cut_answer_is_counted_and_wrong_where_it_was_not_read(session_of: Callable[..., Session]) -> None:
+    """The random models go on until they are cut; no query of theirs is left out."""
+    session = session_of(":memory:")
+    [evaluation] = session.evaluate("one")
+    assert evaluation.forms["cut"] == len(session.plan.examples)
+    assert len(evaluation.scores) == 7 * len(session.plan.examples)
+    assert {score.error for score in evaluation.scores if score.box > 0} == {"unread"}
+
+
+@pytest.fixture
+def small_memory(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[int]]:
+    """Makes every forward pass of more rows than this run out of memory. Returns the rows of each pass."""
+    import torch
+    from transformers import LlamaForCausalLM
+
+    forward = LlamaForCausalLM.forward
+
+    def limit(rows: int) -> list[int]:
+        asked: list[int] = []
+
+        def limited(self: Any, input_ids: Any = None, **others: Any) -> Any:
+            asked.append(len(input_ids))
+            if len(input_ids) > rows:
+                raise torch.OutOfMemoryError("tried to allocate 2.00 GiB")
+            return forward(self, input_ids=input_ids, **others)
+
+        monkeypatch.setattr(LlamaForCausalLM, "forward", limited)
+        return asked
+
+    return limit
+
+
+def test_a_batch_that_does_not_fit_is_halved_until_it_does(
+    session_of: Callable[..., Session], small_memory: Callable[[int], list[int]]
+) -> None:
+    [whole] = session_of(":memory:").evaluate("one")
+    asked = small_memory(1)
+    session = session_of(":memory:")
+    session.plan = replace(session.plan, batch_size=4)
+    [halved] = session.evaluate("one")
+    assert asked[0] == 4 and set(asked) == {4, 2, 1}
+    assert halved.completions == whole.completions
+
+
+def test_a_model_that_never_fits_fails_alone_and_by_name(
+    session_of: Callable[..., Session], small_memory: Callable[[int], list[int]], tmp_path: Path
+) -> None:
+    session = session_of(tmp_path / "store.sqlite")
+    session.evaluate("two")
+    small_memory(0)
+    with pytest.raises(Exception, match="allocate 2.00 GiB"):
+        session.evaluate("one", "two")
+    results = session.results([session.suite.pairs], {})
+    assert list(results.evaluations) == ["two"]
+    assert "allocate 2.00 GiB" in results.skipped["one"]
+
+
+def count_loads(session: Session, log: Path) -> None:
+    """What one worker of several does: each model that a case asks for, wherever it begins."""
+    from bench import models
+
+    load = models.load
+
+    def load_and_tell(entry: ModelEntry, devices: Sequence[str]) -> models.LoadedModel:
+        with log.open("a") as file:
+            file.write(f"{entry.name}\n")
+        return load(entry, devices)
+
+    models.load = load_and_tell
+    session.evaluate(*session.suite.models)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_four_models_are_loaded_once_each_however_many_workers_ask(
+    workers: int, session_of: Callable[..., Session], models: dict[str, ModelEntry], tmp_path: Path
+) -> None:
+    def brighten(tensors: dict[str, Any]) -> None:
+        tensors["lm_head.weight"] *= 2  # another digest: another model
+
+    others = {
+        name: ModelEntry(name, str(edit_weights(Path(models[source].path), tmp_path / name, brighten)))
+        for name, source in {"three": "one", "four": "two"}.items()
+    }
+    log = tmp_path / "loads"
+    processes = [
+        FORK.Process(target=lambda: count_loads(session_of(tmp_path / "store.sqlite", **others), log))
+        for _ in range(workers)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * workers
+    assert sorted(log.read_text().split()) == ["four", "one", "three", "two"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,11 +15,15 @@ from random import Random
 
 import pytest
 
+from bench import ROOT
 from bench.decoding.constraint import Constraint
-from bench.records import Completion
-from bench.report.files import write
+from bench.records import Completion, ModelEntry
+from bench.report.files import accuracy_csv, as_json
+from bench.report.tables import markdown
 from bench.session import Session
 from bench.store import Run, Settings, Store
+
+pytest_plugins = ["pytester"]
 
 FORK = multiprocessing.get_context("fork")
 RUN = Run("night", "tiny", Settings({"weights": "ab"}, Constraint(".*", 100), "reference/1"))
@@ -60,11 +66,9 @@ def test_a_writer_killed_at_any_step_loses_nothing_that_it_acknowledged(tmp_path
 Sessions = Callable[[Path | str], Session]
 
 
-def evaluate_both(session_of: Sessions, path: Path, acknowledge: int) -> None:
-    """What a worker does, telling which rows it was promised to find again."""
-    import torch
-
-    torch.set_num_threads(1)
+def evaluate_both(session_of: Sessions, path: Path, acknowledge: int, seconds: float) -> None:
+    """What a worker does, telling which rows it was promised to find again; killed on its way."""
+    threading.Thread(target=die_after, args=(seconds,), daemon=True).start()
     session = session_of(path)
     add = session.store.add
 
@@ -77,16 +81,21 @@ def evaluate_both(session_of: Sessions, path: Path, acknowledge: int) -> None:
     session.evaluate("one", "two")
 
 
-def report(session: Session, folder: Path) -> dict[str, object]:
-    """A report's files, but for the line on when its rows were made."""
+def die_after(seconds: float) -> None:
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        time.sleep(0.001)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def report(session: Session) -> tuple[str, str, dict[str, object]]:
+    """A report's pages and figures, but for the lines on when its rows were made."""
     session.evaluate("one", "two")
-    write(session.results([session.suite.pairs], {"run": "night"}), folder)
-    results = json.loads((folder / "results.json").read_text())
-    for model in results["models"].values():
+    results = session.results([session.suite.pairs], {"run": "night"})
+    found = as_json(results)
+    for model in found["models"].values():
         del model["run"]
-    return {"results.json": results} | {
-        name: (folder / name).read_bytes() for name in ("report.md", "accuracy.csv")
-    }
+    return markdown(results), accuracy_csv(results), found
 
 
 @pytest.mark.parametrize(
@@ -97,9 +106,10 @@ def test_a_run_killed_at_random_moments_ends_with_the_report_of_an_undisturbed_o
 ) -> None:
     """Each run is killed and started again until it ends by itself; then the next run begins anew."""
     random = Random(f"kills/{kills}")
-    start = time.monotonic()
-    undisturbed = report(session_of(":memory:"), tmp_path / "undisturbed")
-    longest = time.monotonic() - start
+    undisturbed = report(session_of(":memory:"))
+    start = time.process_time()
+    assert report(session_of(":memory:")) == undisturbed
+    longest = time.process_time() - start
     killed = runs = 0
     while killed < kills:
         folder = tmp_path / str(runs)
@@ -108,18 +118,16 @@ def test_a_run_killed_at_random_moments_ends_with_the_report_of_an_undisturbed_o
         ended = False
         while not ended:
             with log.open("ab", buffering=0) as file:
-                worker = FORK.Process(target=evaluate_both, args=(session_of, store, file.fileno()))
+                arguments = (session_of, store, file.fileno(), random.uniform(0, longest))
+                worker = FORK.Process(target=evaluate_both, args=arguments)
                 worker.start()
-                worker.join(random.uniform(0, longest))
-                worker.kill()
                 worker.join()
             ended = worker.exitcode == 0
             killed += not ended
             assert worker.exitcode in (0, -signal.SIGKILL)
             check_kept(store, log.read_text().split())
         runs += 1
-        assert report(session_of(store), folder / "report") == undisturbed
-    assert runs < killed
+        assert report(session_of(store)) == undisturbed
 
 
 def check_kept(path: Path, acknowledged: list[str]) -> None:
@@ -129,3 +137,128 @@ def check_kept(path: Path, acknowledged: list[str]) -> None:
             assert len(store.get(acknowledged)) == len(acknowledged) == len(set(acknowledged))
             assert store.notices == store.problems() == []
             assert store.read("SELECT count(*) - count(DISTINCT key) FROM completions") == [(0,)]
+
+
+FAULT = """
+import os, signal, time
+from pathlib import Path
+from bench.store import Store
+
+add, marker = Store.add, Path(__file__).with_name("armed")
+
+def die(): os.kill(os.getpid(), signal.SIGKILL)
+def kill_the_controller(): os.kill(os.getppid(), signal.SIGKILL); time.sleep(60)
+def leave(): os._exit(3)
+def hang(): time.sleep(600)
+
+def add_at_last(store, rows, run):
+    left = int(marker.read_text()) if marker.exists() else 0
+    if left == 1:
+        marker.unlink()
+        {fault}()
+    if left:
+        marker.write_text(str(left - 1))
+    return add(store, rows, run)
+
+Store.add = add_at_last
+"""
+
+
+class Night:
+    """Runs of the project's tests on two random models and one store, in processes of their own."""
+
+    def __init__(self, pytester: pytest.Pytester) -> None:
+        self.pytester, self.path = pytester, pytester.path
+
+    def command(self, *options: str) -> list[str]:
+        return [
+            sys.executable, "-m", "pytest", f"--rootdir={ROOT}", f"--config-file={ROOT / 'pytest.ini'}",
+            "-p", "no:cacheprovider", str(ROOT / "tests" / "hypotheses" / "test_code.py"),
+            "--boxes-suite=suite.toml", "--boxes-store=store.sqlite", "--boxes-report-dir=reports",
+            "--boxes-limit=4", "--boxes-engine=reference", "--boxes-batch-size=1", *options,
+        ]  # fmt: skip
+
+    def run(self, *options: str) -> pytest.RunResult:
+        return self.pytester.run(*self.command(*options))
+
+    def arm(self, fault: str, writes: int) -> None:
+        """From now on, whoever is at the n-th write suffers the fault, once."""
+        (self.path / "fault.py").write_text(FAULT.format(fault=fault))
+        (self.path / "armed").write_text(str(writes))
+
+    def figures(self) -> str:
+        return (self.path / "reports" / "latest" / "accuracy.csv").read_bytes().decode()
+
+    def rows(self) -> int:
+        with Store(self.path / "store.sqlite") as store:
+            assert store.notices == store.problems() == []
+            [(rows, distinct)] = store.read("SELECT count(*), count(DISTINCT key) FROM completions")
+        assert rows == distinct
+        return rows
+
+
+@pytest.fixture
+def night(pytester: pytest.Pytester, models: dict[str, ModelEntry]) -> Night:
+    lines = [f'[[models]]\nname = "{entry.name}"\npath = "{entry.path}"' for entry in models.values()]
+    pair = '[[pairs]]\nhypothesis = "code"\nbase = "one"\nvariant = "two"'
+    (pytester.path / "suite.toml").write_text("\n".join(['name = "random"', *lines, pair]))
+    return Night(pytester)
+
+
+@pytest.fixture
+def undisturbed(session_of: Sessions) -> str:
+    """The figures that every night ends with."""
+    session = session_of(":memory:")
+    session.evaluate("one", "two")
+    return accuracy_csv(session.results([session.suite.pairs], {}))
+
+
+def test_a_killed_worker_costs_one_case_and_no_answer(night: Night, undisturbed: str) -> None:
+    night.arm("die", writes=3)
+    first = night.run("-n1", "-p", "fault")
+    assert first.ret == 1 and first.parseoutcomes()["failed"] == 1
+    first.stdout.fnmatch_lines(["*worker 'gw0' crashed while running*"])
+    assert night.rows() == 8  # another worker went on where it was
+    assert night.figures() == undisturbed
+    assert night.run().ret == 0
+    assert night.figures() == undisturbed
+
+
+def test_a_killed_controller_is_followed_by_a_run_that_goes_on(night: Night, undisturbed: str) -> None:
+    night.arm("kill_the_controller", writes=3)
+    assert night.run("-n1", "-p", "fault").ret == -signal.SIGKILL
+    assert 1 <= night.rows() < 8
+    assert night.run().ret == 0
+    assert night.rows() == 8
+    assert night.figures() == undisturbed
+
+
+def test_cases_that_a_dead_worker_took_with_it_fail_the_run_by_name(night: Night) -> None:
+    night.arm("leave", writes=3)
+    result = night.run("-n1", "--max-worker-restart=0", "-p", "fault")
+    assert result.ret == 1
+    result.stdout.re_match_lines([r".*cases lost", r"\d+ collected cases never report", r".*test_code.py::"])
+    assert night.run().ret == 0
+
+
+@pytest.mark.nightly
+def test_a_hang_fails_one_case_and_not_the_night(night: Night) -> None:
+    night.arm("hang", writes=3)
+    result = night.run("-p", "fault", "--timeout=60")
+    assert result.ret == 1 and sum(result.parseoutcomes().get(kind, 0) for kind in ("failed", "errors")) == 1
+    assert night.rows() == 8
+    assert night.run().ret == 0
+
+
+@pytest.mark.nightly
+def test_two_runs_at_once_share_the_work_and_both_end_right(night: Night, undisturbed: str) -> None:
+    folders = ("reports", "others")
+    runs = [
+        subprocess.Popen(night.command("-n2", f"--boxes-report-dir={folder}"), cwd=night.path)
+        for folder in folders
+    ]
+    assert [run.wait(600) for run in runs] == [0, 0]
+    one, other = ((night.path / folder / "latest" / "accuracy.csv").read_bytes() for folder in folders)
+    assert one.decode() == other.decode() == undisturbed
+    with Store(night.path / "store.sqlite") as store:
+        assert sorted(run["rows"] for run in store.runs()) == [4, 4]  # each model in one run

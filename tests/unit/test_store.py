@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from bench.decoding.constraint import Constraint
 from bench.records import Completion
-from bench.store import Run, Settings, Store, command, completion_key
+from bench.store import Run, Settings, Store, check_store, command
 from bench.store.database import APPLICATION_ID, SCHEMA_VERSION, filesystem
 
 MODEL = {"weights": "1f" * 32, "adapter": None, "dtype": "float32", "attention": "sdpa", "chat": False}
@@ -87,7 +87,7 @@ def test_keys_differ_where_prompts_differ(one: str, other: str) -> None:
 
 def test_a_key_does_not_depend_on_the_order_of_the_fingerprint() -> None:
     backwards = dict(reversed(MODEL.items()))
-    assert completion_key(backwards, "p", SETTINGS.constraint, SETTINGS.engine) == SETTINGS.key("p")
+    assert replace(SETTINGS, model=backwards).key("p") == SETTINGS.key("p")
 
 
 def test_a_key_is_the_sha256_of_canonical_json() -> None:
@@ -112,7 +112,6 @@ def test_what_is_added_is_found(place: str, answer: Completion, path: Path) -> N
     with Store(path if place == "file" else place) as store:
         assert store.add([("key", answer)], RUN) == 1
         assert store.get(["key", "absent"]) == {"key": answer}
-        assert store.count(["key", "absent"]) == 1
 
 
 def test_rows_outlive_the_process(filled: Path) -> None:
@@ -123,7 +122,7 @@ def test_rows_outlive_the_process(filled: Path) -> None:
 
 def test_any_number_of_keys_is_asked_for_at_once() -> None:
     with Store(":memory:") as store:
-        assert store.count([str(number) for number in range(100_000)]) == 0
+        assert store.get([str(number) for number in range(100_000)]) == {}
 
 
 def test_another_answer_to_the_same_prompt_is_counted_and_the_first_is_kept(path: Path) -> None:
@@ -139,7 +138,7 @@ def test_a_transaction_is_kept_whole_or_not_at_all(path: Path) -> None:
     with Store(path) as store:
         with pytest.raises(AttributeError):
             store.add([*ROWS, ("broken", None)], RUN)
-        assert store.count(KEYS) == 0
+        assert store.get(KEYS) == {}
         assert store.runs() == []
 
 
@@ -259,15 +258,22 @@ def test_what_is_not_ours_is_refused_and_left_as_it_is(prepare: object, error: s
     path = tmp_path / "store.sqlite"
     prepare(path)
     before = path.is_file() and path.read_bytes()
-    with pytest.raises(ValueError, match=error):
-        Store(path)
+    for use in (check_store, Store):
+        with pytest.raises(ValueError, match=error):
+            use(path)
     assert (path.is_file() and path.read_bytes()) == before
 
 
 def test_a_file_in_the_place_of_a_folder_is_a_callers_mistake(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match="cannot open the store"):
-        Store(tmp_path / "file" / "store.sqlite")
+    for use in (check_store, Store):
+        with pytest.raises(ValueError, match="cannot open the store"):
+            use(tmp_path / "file" / "store.sqlite")
+
+
+def test_a_check_makes_no_store(path: Path) -> None:
+    check_store(path)
+    assert not path.parent.exists()
 
 
 def test_an_empty_file_becomes_a_store(tmp_path: Path) -> None:
@@ -401,11 +407,11 @@ def test_prune_deletes_the_rows_of_the_chosen_runs_only(filled: Path) -> None:
         store.add([(other.key("p"), Completion("kept", "stop", 1))], Run("night", "other", other))
     command_line("prune", "--store", str(filled), "--before", "2001-01-01")
     with Store(filled) as store:
-        assert store.count(KEYS) == len(KEYS)
+        assert store.get(KEYS) == dict(ROWS)
     command_line("prune", "--store", str(filled), "--model", "tiny-base")
     with Store(filled) as store:
-        assert store.count(KEYS) == 0
-        assert store.count([other.key("p")]) == 1
+        assert store.get(KEYS) == {}
+        assert len(store.get([other.key("p")])) == 1
         assert [run["model"] for run in store.runs()] == ["other"]
 
 

@@ -1,0 +1,43 @@
+"""Cases that xdist loses in silence fail the run; cases that the user gave up do not."""
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+CONFTEST = """
+from bench.completeness import Completeness
+
+def pytest_configure(config):
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Completeness())
+"""
+CASES = """
+import os
+import pytest
+
+@pytest.mark.parametrize("number", range(6))
+def test_case(number, record_property):
+    {}
+"""
+
+
+def run(pytester: pytest.Pytester, body: str, *options: str) -> pytest.RunResult:
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(CASES.format(body))
+    return pytester.runpytest_subprocess("-p", "no:cacheprovider", "--dist=worksteal", *options)
+
+
+def test_a_case_whose_report_cannot_be_sent_is_lost_and_named(pytester: pytest.Pytester) -> None:
+    """Without the check this run passes: 5 passed, exit status 0."""
+    result = run(pytester, "if number == 5: record_property('name', os)", "-n2")
+    assert result.ret != 0
+    result.stdout.re_match_lines([r".*cases lost", r"1 collected cases never reported", r".*test_case\[5\]"])
+
+
+@pytest.mark.parametrize("options", [("-n2",), (), ("-x",)], ids=["workers", "alone", "stopped"])
+def test_nothing_is_lost_where_every_case_reports_or_the_user_stops(
+    options: tuple[str, ...], pytester: pytest.Pytester
+) -> None:
+    result = run(pytester, "assert number != 2", *options)
+    assert result.ret == 1
+    result.stdout.no_fnmatch_line("*cases lost*")
