@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.records import BUCKETS, Accuracy, Pair, Verdict
-from bench.report.tables import short_bucket
+from bench.records import BUCKETS, Accuracy, Pair, Suite, Verdict
+from bench.report.tables import HEADINGS, short_bucket
 
 # Okabe & Ito's palette: told apart by colour-blind readers too. Markers say the same once more.
 INK, MUTED, GRID = "#24292f", "#6e7781", "#e2e5e9"
@@ -26,7 +26,7 @@ OUTCOMES = {  # marker, colour
     "below baseline": ("X", MUTED),
 }
 STYLE = {
-    "font.family": "sans-serif",
+    "font.family": ["DejaVu Sans"],
     "font.size": 8.5,
     "text.color": INK,
     "axes.edgecolor": MUTED,
@@ -52,6 +52,7 @@ STYLE = {
 CELL = (2.8, 2.9)  # inches, of a panel and what is written around it
 MARGINS = {"left": 0.5, "right": 0.1, "bottom": 0.55, "top": 0.45}
 COLUMNS = 5
+SECTIONS = (*HEADINGS, "controls")
 BY_NUM_OPS = BUCKETS[:-1]
 DODGE = 0.09  # so that the intervals of base and variant stand beside each other
 
@@ -91,15 +92,45 @@ def by_pair(verdicts: Iterable[Verdict]) -> dict[Pair, dict[str, Verdict]]:
     return grouped
 
 
-def rows_of(drawn: Sequence[Panel], code_models: Collection[str]) -> list[list[Panel]]:
-    """Pairs from base models, then pairs from models trained on code, at most COLUMNS to a row.
+def sections(
+    found: Iterable[Verdict], recorded: Iterable[Verdict], suite: Suite
+) -> dict[str, list[list[Panel]]]:
+    """Rows of panels by hypothesis, controls apart: measured pairs first, then those recorded only."""
+    drawn = panels(found, recorded)
+    code_models = {pair.variant for pair in suite.pairs if pair.hypothesis == "code" and not pair.control}
+    return {
+        name: [
+            row
+            for live in (True, False)
+            for row in rows_of([p for p in chosen if p.live is live], code_models)
+        ]
+        for name in SECTIONS
+        if (chosen := [panel for panel in drawn if section_of(panel.pair) == name])
+    }
 
-    A hypothesis whose pairs mostly start from code models (math) stays in one row, in its own order.
-    """
-    groups = [list(drawn)]
+
+def section_of(pair: Pair) -> str:
+    return "controls" if pair.control else pair.hypothesis
+
+
+def rows_of(drawn: Sequence[Panel], code_models: Collection[str]) -> list[list[Panel]]:
+    """At most COLUMNS panels to a row; if more, those that start from a code model stand below the others."""
+    groups = [drawn]
     if len(drawn) > COLUMNS:
-        groups = [[panel for panel in drawn if (panel.pair.base in code_models) is code] for code in (False, True)]
-    return [group[start : start + COLUMNS] for group in groups for start in range(0, len(group), COLUMNS)]
+        groups = [
+            [panel for panel in drawn if (panel.pair.base in code_models) is code] for code in (False, True)
+        ]
+    return [
+        list(group[start : start + COLUMNS]) for group in groups for start in range(0, len(group), COLUMNS)
+    ]
+
+
+def draw_all(found: Iterable[Verdict], recorded: Iterable[Verdict], suite: Suite) -> dict[str, Figure]:
+    """Two figures a section, by name."""
+    figures = {}
+    for name, rows in sections(found, recorded, suite).items():
+        figures |= {f"{name}-accuracy": draw_hypothesis(rows), f"{name}-effects": draw_effects(rows)}
+    return figures
 
 
 def draw_hypothesis(rows: Rows, legend: bool = True) -> Figure:
@@ -146,7 +177,10 @@ def grid(rows: Rows, legend: bool, beside: float = 0.0) -> tuple[Figure, list[tu
         bottom = height - top - CELL[1] * (number + 1)
         for column in range(len(drawn)):
             left = CELL[0] * column + MARGINS["left"]
-            size = (CELL[0] - MARGINS["left"] - MARGINS["right"] - beside, CELL[1] - MARGINS["bottom"] - MARGINS["top"])
+            size = (
+                CELL[0] - MARGINS["left"] - MARGINS["right"] - beside,
+                CELL[1] - MARGINS["bottom"] - MARGINS["top"],
+            )
             place = (left / width, (bottom + MARGINS["bottom"]) / height, size[0] / width, size[1] / height)
             figure.add_axes(place)
     first = [column == 0 for drawn in rows for column in range(len(drawn))]
@@ -182,8 +216,6 @@ def draw_series(axes: Axes, panel: Panel, role: str, found: Mapping[str, Accurac
     colour, marker, side = (BASE, "o", -1) if role == "base" else (VARIANT, "s", 1)
     places = [BY_NUM_OPS.index(bucket) + side * DODGE for bucket in found]
     values = [100 * accuracy.value for accuracy in found.values()]
-    below = [100 * (accuracy.value - accuracy.low) for accuracy in found.values()]
-    above = [100 * (accuracy.high - accuracy.value) for accuracy in found.values()]
     axes.plot(
         places, values,
         color=colour, marker=marker, markersize=4.2, linewidth=0.7 if hollow else 1.5,
@@ -191,7 +223,8 @@ def draw_series(axes: Axes, panel: Panel, role: str, found: Mapping[str, Accurac
         gid=f"{panel.pair.id}/{role}{'/recorded' if hollow else ''}", clip_on=False, zorder=3,
     )  # fmt: skip
     if not hollow:
-        axes.errorbar(places, values, [below, above], fmt="none", ecolor=colour, elinewidth=0.9, capsize=0)
+        ends = [(100 * accuracy.low, 100 * accuracy.high) for accuracy in found.values()]
+        axes.vlines(places, *zip(*ends, strict=True), color=colour, linewidth=0.9)
 
 
 def draw_forest(axes: Axes, panel: Panel, span: float) -> None:
@@ -199,9 +232,11 @@ def draw_forest(axes: Axes, panel: Panel, span: float) -> None:
     axes.set(xlim=(-span, span), ylim=(9.1, -0.6))
     axes.grid(axis="x")
     axes.axvline(0, color=INK, linewidth=0.8)
-    axes.set_yticks([places[bucket] for bucket in panel.shown], [short_bucket(bucket) for bucket in panel.shown])
+    axes.set_yticks(
+        [places[bucket] for bucket in panel.shown], [short_bucket(bucket) for bucket in panel.shown]
+    )
     axes.axhline(8.05, color=GRID, linewidth=0.8)
-    add_title(axes, panel)
+    add_title(axes, panel, right=1.15)
     for verdicts, hollow in ((panel.behind, True), (panel.shown, False)):
         for bucket, verdict in verdicts.items():
             draw_effect(axes, places[bucket] + 0.3 * hollow, verdict, hollow, f"{panel.pair.id}/{bucket}")
@@ -217,28 +252,34 @@ def draw_effect(axes: Axes, place: float, verdict: Verdict, hollow: bool, name: 
     """One difference and its interval."""
     marker, colour = OUTCOMES[verdict.outcome]
     found = verdict.comparison.difference
-    axes.plot([100 * found.low, 100 * found.high], [place, place], color=colour, linewidth=0.7 if hollow else 1.5)
+    axes.plot(
+        [100 * found.low, 100 * found.high], [place, place], color=colour, linewidth=0.7 if hollow else 1.5
+    )
     axes.plot(
         [100 * found.value], [place],
-        marker=marker, color=colour, markerfacecolor="none" if hollow else colour, markersize=4 if hollow else 5,
-        markeredgewidth=0.8, gid=f"{name}{'/recorded' if hollow else ''}",
+        marker=marker, color=colour, markerfacecolor="none" if hollow else colour,
+        markersize=4 if hollow else 5, markeredgewidth=0.8, gid=f"{name}{'/recorded' if hollow else ''}",
     )  # fmt: skip
 
 
-def add_title(axes: Axes, panel: Panel) -> None:
+def add_title(axes: Axes, panel: Panel, right: float = 1.0) -> None:
     """Base and variant in the colours of their lines: the title is the legend."""
-    axes.set_title(f"● {panel.pair.base}", loc="left", color=BASE, fontsize=9, fontweight="bold", pad=17)
-    axes.annotate(
-        f"■ {panel.pair.variant}", (0, 1), xytext=(0, 6), textcoords="offset points", xycoords="axes fraction",
-        color=VARIANT, fontsize=9, fontweight="bold",
-    )  # fmt: skip
+    names = ((f"● {panel.pair.base}", BASE, 18), (f"■ {panel.pair.variant}", VARIANT, 6))
+    for text, colour, above in names:
+        annotate_above(axes, text, 0, above, color=colour, fontsize=9, fontweight="bold")
     if not panel.live:
-        axes.set_title("recorded", loc="right", color=MUTED, fontsize=7, fontstyle="italic", pad=17)
+        annotate_above(axes, "recorded", right, 18, color=MUTED, fontsize=7, fontstyle="italic", ha="right")
+
+
+def annotate_above(axes: Axes, text: str, place: float, points: float, **style: object) -> None:
+    axes.annotate(
+        text, (place, 1), xytext=(0, points), textcoords="offset points", xycoords="axes fraction", **style
+    )
 
 
 def add_legend(figure: Figure, handles: Sequence[Line2D], any_behind: bool) -> None:
     """One line above all panels, so that it covers no data."""
-    hollow = Line2D([], [], color=INK, marker="o", markerfacecolor="none", linewidth=0.7, label="hollow: recorded")
+    hollow = Line2D([], [], color=INK, marker="o", mfc="none", linewidth=0.7, label="hollow: recorded")
     shown = [*handles, hollow] if any_behind else handles
     figure.legend(handles=shown, loc="upper left", ncols=len(shown), fontsize=8.5, borderaxespad=0.3)
 
@@ -246,7 +287,9 @@ def add_legend(figure: Figure, handles: Sequence[Line2D], any_behind: bool) -> N
 def accuracy_handles() -> list[Line2D]:
     return [
         Line2D([], [], color=BASE, marker="o", markersize=4.2, linewidth=1.5, label="base, 95% interval"),
-        Line2D([], [], color=VARIANT, marker="s", markersize=4.2, linewidth=1.5, label="variant, 95% interval"),
+        Line2D(
+            [], [], color=VARIANT, marker="s", markersize=4.2, linewidth=1.5, label="variant, 95% interval"
+        ),
         Line2D([], [], color=MUTED, linewidth=1.1, dashes=(4, 2.5), label="random baseline"),
     ]
 
@@ -275,7 +318,7 @@ def svg(figure: Figure, name: str) -> str:
     out = io.StringIO()
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": name}):
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    drawing = out.getvalue()[out.getvalue().index("<svg") :]
+    drawing = re.sub(r"^.*?(?=<svg)|\n? *<metadata>.*?</metadata>", "", out.getvalue(), flags=re.DOTALL)
     return re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", drawing)
 
 

@@ -1,4 +1,4 @@
-"""Results -> a folder: report.md, accuracy.csv, results.json; `latest` beside it points at it."""
+"""Results -> a folder: report.md, report.html, figures, CSV and JSON; `latest` beside it points at it."""
 
 from __future__ import annotations
 
@@ -6,21 +6,51 @@ import csv
 import io
 import json
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from bench.records import Results
+from matplotlib.figure import Figure
+
+from bench.records import Example, Results, Suite, Verdict
+from bench.regression import Regression
+from bench.report.figures import draw_all, png, svg
+from bench.report.history import regression_markdown
+from bench.report.page import html
 from bench.report.tables import markdown
 
 
-def write(results: Results, folder: Path) -> Path:
-    """All formats of one run into a new folder, and the link reports/latest to it."""
+def write(
+    results: Results,
+    folder: Path,
+    suite: Suite,
+    examples: Sequence[Example] = (),
+    recorded: Sequence[Verdict] = (),
+    regression: Regression | None = None,
+) -> Path:
+    """All formats of one run into a new folder, and the link reports/latest to it.
+
+    examples: what was asked, for the examples behind the cases. recorded: drawn beside this run's verdicts.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "report.md").write_text(markdown(results), encoding="utf-8")
+    since = f"\n{regression_markdown(regression)}" if regression else ""
+    (folder / "report.md").write_text(markdown(results) + since, encoding="utf-8")
+    (folder / "report.html").write_text(
+        html(results, suite, examples, recorded, regression), encoding="utf-8"
+    )
+    write_figures(draw_all(results.verdicts, recorded, suite), folder / "figures")
     (folder / "accuracy.csv").write_text(accuracy_csv(results), encoding="utf-8", newline="")
     (folder / "results.json").write_text(json.dumps(as_json(results), indent=1) + "\n", encoding="utf-8")
     point_latest_at(folder)
     return folder
+
+
+def write_figures(figures: Mapping[str, Figure], folder: Path) -> None:
+    """Each as SVG and PNG."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, figure in figures.items():
+        (folder / f"{name}.svg").write_text(svg(figure, name), encoding="utf-8")
+        (folder / f"{name}.png").write_bytes(png(figure))
 
 
 def accuracy_csv(results: Results) -> str:
@@ -31,7 +61,9 @@ def accuracy_csv(results: Results) -> str:
     for model, found in sorted(results.accuracies.items()):
         for bucket, accuracy in found.items():
             figures = (accuracy.value, accuracy.low, accuracy.high, results.baseline[bucket])
-            writer.writerow([model, bucket, accuracy.n, accuracy.correct, *(f"{figure:.6f}" for figure in figures)])
+            writer.writerow(
+                [model, bucket, accuracy.n, accuracy.correct, *(f"{figure:.6f}" for figure in figures)]
+            )
     return out.getvalue()
 
 
@@ -61,4 +93,3 @@ def point_latest_at(folder: Path) -> None:
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(folder.name, target_is_directory=True)
     os.replace(fresh, latest)
-

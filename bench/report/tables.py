@@ -8,9 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 import pandas as pd
 
 from bench.hypotheses import beats_random
-from bench.records import BUCKETS, Accuracy, Comparison, Difference, Results, Verdict
+from bench.records import BUCKETS, Accuracy, Comparison, Difference, ErrorKind, Results, Verdict
+from bench.stats import intervals_meet
 
 HEADINGS = {"code": "Code", "math": "Math", "alignment": "Alignment"}
+ANSWER_FORMS = ("whole", "cut", "malformed")
+ERROR_KINDS: tuple[ErrorKind, ...] = ("stale", "missing", "extra", "other", "unread")
+ANSWER_COLUMNS = ["model", *ANSWER_FORMS, *(f"boxes {kind}" for kind in ERROR_KINDS), "engine"]
 
 
 def markdown(results: Results) -> str:
@@ -22,8 +26,9 @@ def markdown(results: Results) -> str:
         *verdict_lines(findings),
         "## Accuracy by number of operations on the box (percent)",
         accuracy_table(results.accuracies, results.baseline, results.over_random),
-        "Right answers in percent of all boxes asked about; `1+` pools every box that some operation changed. "
-        "**Bold**: shown to beat random guessing.",
+        "Right answers in percent of all boxes asked about; `1+` pools every box that some operation changed."
+        " **Bold**: shown to beat random guessing.",
+        *published_section(results),
         "## The pairs",
         *pair_sections(findings),
     ]
@@ -48,7 +53,11 @@ def markdown(results: Results) -> str:
 def verdict_lines(verdicts: Sequence[Verdict]) -> list[str]:
     """The verdict of each pair, in one sentence."""
     tested = [verdict for verdict in verdicts if verdict.comparison.bucket == "ops1plus"]
-    return [bullet_list(f"**{name_pair(entry.comparison)}**: {entry.sentence}" for entry in tested)] if tested else []
+    return (
+        [bullet_list(f"**{name_pair(entry.comparison)}**: {entry.sentence}" for entry in tested)]
+        if tested
+        else []
+    )
 
 
 def skip_lines(skipped: Mapping[str, str]) -> list[str]:
@@ -83,6 +92,49 @@ def accuracy_table(
 def cell(observed: Accuracy, margin: Difference | None) -> str:
     text = f"{100 * observed.value:.1f}"
     return f"**{text}**" if margin and beats_random(margin) else text
+
+
+def published_section(results: Results) -> list[str]:
+    """This run's accuracies beside the published ones of the same models, where there are any."""
+    known = [model for model in results.accuracies if model in results.published]
+    if not known:
+        return []
+    rows = []
+    for model in known:
+        live, told = results.accuracies[model], results.published[model]
+        buckets = [bucket for bucket in BUCKETS if bucket in results.baseline]
+        rows.append([model, *(cell(live[bucket], None) for bucket in buckets)])
+        rows.append(["as published", *(beside(told.get(bucket), live[bucket]) for bucket in buckets)])
+    return [
+        "## Beside the published figures (percent)",
+        table(rows, ["model", *map(short_bucket, buckets)]),
+        "≠: the two 95% intervals do not meet.",
+    ]
+
+
+def beside(told: Accuracy | None, live: Accuracy) -> str:
+    if told is None:
+        return ""
+    return cell(told, None) + ("" if intervals_meet(told, live) else " ≠")
+
+
+def figures_of(verdict: Verdict) -> list[tuple[str, str]]:
+    """A case's figures by name, as JUnit XML keeps them."""
+    found = verdict.comparison
+    shares = {
+        "base_accuracy": found.base.value,
+        "variant_accuracy": found.variant.value,
+        "random_baseline": found.baseline,
+        "difference": found.difference.value,
+        "difference_low": found.difference.low,
+        "difference_high": found.difference.high,
+        "p_adjusted": found.p_adjusted,
+    }
+    return [
+        ("outcome", verdict.outcome),
+        ("n", str(found.base.n)),
+        *((name, f"{share:.6f}") for name, share in shares.items()),
+    ]
 
 
 def pair_sections(verdicts: Sequence[Verdict]) -> list[str]:
@@ -132,14 +184,19 @@ def signed_interval(found: Difference) -> str:
 
 
 def answers_table(results: Results) -> str:
+    return table(answers_rows(results), ANSWER_COLUMNS)
+
+
+def answers_rows(results: Results) -> list[list[str]]:
     """How each model's answers came out: whole, cut or malformed; and what kind of errors they hold."""
-    kinds = ("stale", "missing", "extra", "other", "unread")
     rows = []
     for model, evaluation in results.evaluations.items():
         errors = Counter(score.error for score in evaluation.scores)
-        forms = [evaluation.forms.get(form, 0) for form in ("whole", "cut", "malformed")]
-        rows.append([model, *map(str, forms), *(str(errors[kind]) for kind in kinds), evaluation.engine])
-    return table(rows, ["model", "whole", "cut", "malformed", *(f"boxes {kind}" for kind in kinds), "engine"])
+        forms = [evaluation.forms.get(form, 0) for form in ANSWER_FORMS]
+        rows.append(
+            [model, *map(str, forms), *(str(errors[kind]) for kind in ERROR_KINDS), evaluation.engine]
+        )
+    return rows
 
 
 def metadata_table(metadata: Mapping[str, object]) -> str:

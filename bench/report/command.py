@@ -1,0 +1,174 @@
+"""A store, or the folder of a run -> every format of its report. No model is loaded, or need be here."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from bench import ROOT, options
+from bench.evaluate import Plan, read_and_score
+from bench.hypotheses import families, judge_recorded
+from bench.metadata import describe_run
+from bench.records import Evaluation, Results, Suite
+from bench.regression import SAME, compare_nights, find_night, load
+from bench.report.files import write
+from bench.session import Session
+from bench.store import Settings, Store
+from bench.suites import load_suite
+
+DEFAULTS = {
+    "boxes_engine": "auto",
+    "boxes_batch_size": "auto",
+    "boxes_pack_tokens": "auto",
+    "boxes_gpus_per_worker": 1,
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "source", type=Path, metavar="STORE_OR_RUN", help="a store's file, or the folder of a run in reports/"
+    )
+    add(
+        "--store",
+        type=Path,
+        default=ROOT / ".boxes" / "store.sqlite",
+        help="of a run: default .boxes/store.sqlite",
+    )
+    add(
+        "--report-dir", type=Path, default=ROOT / "reports", metavar="DIR", help="of a store: default reports"
+    )
+    add("--compare", metavar="PATH|NAME", nargs="?", const="", help="a saved run, or the pinned baseline")
+    add("--suite", default="embedded,paper", metavar="NAME|FILE,...", help="default: %(default)s")
+    add("--dataset", default="evaluation", metavar="SET", help="of a store: as pytest --boxes-dataset")
+    add("--dataset-password", metavar="WORD")
+    add("--seed", type=int, default=0, metavar="N")
+    add("--version", default="base", metavar="NAME")
+    add("--limit", type=int, metavar="N")
+    add("--protocol", default="paper", metavar="NAME")
+    add("--released-examples", action="store_true", help="show released data in report.html too")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Remake a run's report in its folder, or make one of all that a store has."""
+    made = read_run(arguments.source) if arguments.source.is_dir() else {}
+    store_path = arguments.store if made else arguments.source
+    if not store_path.is_file():
+        raise ValueError(f"no store at {store_path}. Name the one that the run used.")
+    suites = [load_suite(name) for name in arguments.suite.split(",")]
+    plan = options.plan(vars(settle(arguments, made.get("metadata", {}))).__getitem__)
+    with Store(store_path) as store:
+        session = Session(options.merge(suites), plan, store, wait=0.0)
+        session.evaluations |= recall_runs(session.suite, plan, store, made.get("models"))
+        if not session.evaluations:
+            raise ValueError(
+                f"{store_path} has no model's answers to all of these examples under this protocol."
+            )
+        results = remake(session, made)
+        recorded = [
+            entry for suite in suites if suite.recorded for entry in judge_recorded(suite, session.baseline)
+        ]
+    tested = {entry.comparison.pair.hypothesis for entry in results.verdicts}
+    compare = arguments.compare
+    night = None if compare is None else load(find_night(compare, arguments.report_dir / "saved"))
+    folder = arguments.source if made else arguments.report_dir / store_path.stem
+    released = plan.dataset.startswith("release") and not arguments.released_examples
+    write(
+        results,
+        folder,
+        session.suite,
+        examples=() if released else plan.examples,
+        recorded=[entry for entry in recorded if entry.comparison.pair.hypothesis in tested],
+        regression=compare_nights(results, night) if night else None,
+    )
+    print(f"report of {len(results.evaluations)} models: {folder / 'report.html'}")
+    return 0
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """What a run wrote of itself."""
+    try:
+        return json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError) as error:
+        raise ValueError(
+            f"{folder} is not the folder of a run: {error}. Name one of reports/, or a store."
+        ) from None
+
+
+def settle(arguments: argparse.Namespace, metadata: Mapping[str, Any]) -> SimpleNamespace:
+    """The options of the plan: those that a run was made with, or those given for a store."""
+    found = {
+        "dataset": arguments.dataset,
+        "seed": arguments.seed,
+        "version": arguments.version,
+        "limit": arguments.limit,
+        "protocol": arguments.protocol,
+    }
+    if metadata:
+        found = {
+            "dataset": metadata["data set"].rpartition(" ")[0],
+            "seed": metadata["seed"],
+            "version": metadata["version of the task"],
+            "limit": metadata["examples"],
+            "protocol": metadata["protocol"].rpartition(" ")[0],
+        }
+    given = {f"boxes_{name}": value for name, value in found.items()}
+    return SimpleNamespace(**DEFAULTS, **given, boxes_dataset_password=arguments.dataset_password)
+
+
+def recall_runs(
+    suite: Suite, plan: Plan, store: Store, only: Mapping[str, Mapping[str, Any]] | None
+) -> dict[str, Evaluation]:
+    """Every model whose last settings in the store have answered all examples.
+
+    only: of a run, by model; its settings then, and no others.
+    """
+    found = {}
+    for made in store.runs():
+        name, recorded = made["model"], made["settings"]
+        if name not in suite.models or (
+            only is not None and recorded != only.get(name, {}).get("fingerprint")
+        ):
+            continue
+        parts = {
+            key.removeprefix("model."): value for key, value in recorded.items() if key.startswith("model.")
+        }
+        settings = Settings(parts, plan.constraint, recorded["engine"])
+        keys = plan.keys(settings)
+        rows = store.get(list(keys.values())) if settings.digest == made["settings_digest"] else {}
+        if len(rows) == len(keys):
+            completions = {example_id: rows[key] for example_id, key in keys.items()}
+            found[name] = read_and_score(suite.models[name], plan, store, settings, completions)
+    return found
+
+
+def remake(session: Session, made: Mapping[str, Any]) -> Results:
+    """The results of the pairs that the run tested, or of all pairs of which the store has both models."""
+    metadata = describe_run(session.suite, session.plan)
+    if made:
+        metadata = checked(metadata, made["metadata"])
+    tested = {
+        (entry["comparison"]["pair"]["base"], entry["comparison"]["pair"]["variant"])
+        for entry in made.get("verdicts", [])
+    }
+    pairs = [
+        pair
+        for pair in session.suite.pairs
+        if session.has_evaluated(pair) and (not made or (pair.base, pair.variant) in tested)
+    ]
+    session.skipped |= made.get("skipped", {})
+    return session.results(families(pairs), metadata)
+
+
+def checked(now: Mapping[str, object], made: Mapping[str, object]) -> dict[str, object]:
+    """The run's own metadata. Raises ValueError if its data or protocol cannot be made again."""
+    for part in SAME:
+        if now[part] != made[part]:
+            raise ValueError(
+                f"the run had another {part}: {made[part]}, but this checkout makes {now[part]}."
+            )
+    return dict(made)

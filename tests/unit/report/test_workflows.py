@@ -1,0 +1,53 @@
+"""The workflows run what the README and the Makefile name."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+from typing import Any
+
+import pytest
+
+from bench import ROOT
+
+yaml = pytest.importorskip("yaml", reason="needs pip install pyyaml", exc_type=ImportError)
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
+
+def commands(path) -> list[str]:
+    jobs: dict[str, Any] = yaml.safe_load(path.read_text())["jobs"]
+    return [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_every_command_is_a_program_that_is_there_and_shell_that_parses(path):
+    targets = re.findall(r"^([\w./]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    for command in commands(path):
+        subprocess.run(["bash", "-n", "-c", command], check=True)
+        program, *arguments = shlex.split(command)
+        if program == "make":
+            assert set(arguments) <= set(targets), command
+        elif program == ".ci/run":
+            assert os.access(ROOT / program, os.X_OK) and "make test" in (ROOT / program).read_text()
+        else:
+            assert program in (".venv/bin/python", "cat"), command
+
+
+def test_continuous_integration_runs_the_check_on_two_versions_of_python():
+    [path] = [path for path in WORKFLOWS if path.stem == "ci"]
+    versions = yaml.safe_load(path.read_text())["jobs"]["test"]["strategy"]["matrix"]["python"]
+    assert ".ci/run" in commands(path) and len(set(versions)) == 2 and "3.11" in versions
+
+
+def test_the_nightly_command_is_taken_by_pytest(pytestconfig):
+    """Every option exists, and the markers are declared."""
+    [path] = [path for path in WORKFLOWS if path.stem == "nightly"]
+    [command] = [command for command in commands(path) if " pytest " in command]
+    arguments = shlex.split(command.partition(" -m pytest ")[2])
+    chosen = pytestconfig._parser.parse(arguments)
+    assert chosen.boxes_save == chosen.boxes_compare == "" and chosen.boxes_compare_fail
+    assert chosen.xmlpath == "reports/junit.xml" and chosen.numprocesses == 2
+    declared = {line.split(":")[0] for line in pytestconfig.getini("markers")}
+    assert set(chosen.markexpr.split(" or ")) <= declared
