@@ -1,3 +1,9 @@
 """Wiring only: the plugin, and the fixtures that the tests stand on."""
 
-pytest_plugins = ["bench.plugin", "fixtures.results", "fixtures.datasets", "fixtures.models", "fixtures.generators"]
+pytest_plugins = [
+    "bench.plugin",
+    "fixtures.results",
+    "fixtures.datasets",
+    "fixtures.models",
+    "fixtures.generators",
+]

@@ -7,7 +7,17 @@ from importlib.metadata import PackageNotFoundError, version
 
 from bench import ROOT
 
-PACKAGES = ("torch", "transformers", "tokenizers", "outlines", "outlines_core", "numpy", "scipy", "statsmodels", "pytest")
+PACKAGES = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "outlines",
+    "outlines_core",
+    "numpy",
+    "scipy",
+    "statsmodels",
+    "pytest",
+)
 
 
 def package_versions() -> dict[str, str]:

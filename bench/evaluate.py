@@ -128,7 +128,9 @@ def decode(entry: ModelEntry, plan: Plan, store: Store, candidates: list[Setting
         settings = next(settings for settings in candidates if settings.engine == engine.name)
         keys = plan.keys(settings)
         known = store.get(list(keys.values()))
-        prompts = [prompt for prompt in plan.prompts(entry, loaded.tokenizer) if keys[prompt.example_id] not in known]
+        prompts = [
+            prompt for prompt in plan.prompts(entry, loaded.tokenizer) if keys[prompt.example_id] not in known
+        ]
         metadata = {"device": loaded.device, "dtype": loaded.dtype, **package_versions()}
         bar = tqdm(
             total=len(keys), initial=len(known), desc=entry.name, unit="prompt", disable=not plan.progress
@@ -136,7 +138,13 @@ def decode(entry: ModelEntry, plan: Plan, store: Store, candidates: list[Setting
         with bar:
             for batch in engine.complete(prompts):
                 rows = [(keys[prompt.example_id], completion) for prompt, completion in batch]
-                run = Run(plan.run_id, entry.name, settings, metadata | {"why": engine.reason}, asdict(engine.counters))
+                run = Run(
+                    plan.run_id,
+                    entry.name,
+                    settings,
+                    metadata | {"why": engine.reason},
+                    asdict(engine.counters),
+                )
                 store.add(rows, run)
                 bar.update(len(rows))
 

@@ -9,7 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from bench.records import BUCKETS, Accuracy, Comparison, Difference, Evaluation, Outcome, Pair, Suite, Verdict
+from bench.records import (
+    BUCKETS,
+    Accuracy,
+    Comparison,
+    Difference,
+    Evaluation,
+    Outcome,
+    Pair,
+    Suite,
+    Verdict,
+    in_bucket,
+)
 from bench.stats import (
     ALPHA,
     accuracy_of,
@@ -30,10 +41,11 @@ def compare(
     base: Evaluation,
     variant: Evaluation,
     expected: Mapping[tuple[str, int], float],
+    baseline: Mapping[str, float],
 ) -> list[Comparison]:
     """A pair on every bucket that has queries, adjusted over its buckets.
 
-    expected: (example id, box) -> probability that a random guess is right.
+    expected: (example id, box) -> probability that a random guess is right; baseline: its mean by bucket.
     """
     found = []
     for bucket in BUCKETS:
@@ -41,8 +53,9 @@ def compare(
         if accuracies[0].n:
             margins = [over_random(evaluation.scores, expected, bucket) for evaluation in (base, variant)]
             difference = compare_scores(base.scores, variant.scores, bucket)
-            clusters = {score.scenario_id for score in base.scores}
-            found.append(comparison(pair, bucket, accuracies, margins, difference, len(clusters)))
+            scenarios = {score.scenario_id for score in base.scores if in_bucket(score.num_ops, bucket)}
+            figures = (accuracies, baseline[bucket], margins, difference)
+            found.append(comparison(pair, bucket, *figures, scenarios=len(scenarios)))
     return adjust_over_buckets(found)
 
 
@@ -58,8 +71,8 @@ def compare_recorded(
         if bucket in base and bucket in variant:
             accuracies = [base[bucket], variant[bucket]]
             margins = [counts_over(observed, baseline[bucket]) for observed in accuracies]
-            difference = compare_counts(*accuracies)
-            found.append(comparison(pair, bucket, accuracies, margins, difference, scenarios=0))
+            figures = (accuracies, baseline[bucket], margins, compare_counts(*accuracies))
+            found.append(comparison(pair, bucket, *figures, scenarios=0))
     return adjust_over_buckets(found)
 
 
@@ -67,17 +80,19 @@ def comparison(
     pair: Pair,
     bucket: str,
     accuracies: Sequence[Accuracy],
+    baseline: float,
     margins: Sequence[Difference],
     difference: Difference,
     scenarios: int,
 ) -> Comparison:
+    """Not yet adjusted for other tests; no scenarios means that only counts are known."""
     base, variant = accuracies
     return Comparison(
         pair,
         bucket,
         base,
         variant,
-        baseline=base.value - margins[0].value,
+        baseline=baseline,
         difference=difference,
         base_over_random=margins[0],
         variant_over_random=margins[1],
@@ -102,10 +117,12 @@ def adjust_over_pairs(pairs: Sequence[Sequence[Comparison]], untested: int = 0) 
     """
     tested = [entry for found in pairs for entry in found if entry.bucket == "ops1plus"]
     adjusted = {
-        entry.pair.id: entry for entry in with_adjusted(tested, lambda p: holm([*p, *[1.0] * untested])[: len(p)])
+        entry.pair.id: entry
+        for entry in with_adjusted(tested, lambda p: holm([*p, *[1.0] * untested])[: len(p)])
     }
     return [
-        [adjusted[entry.pair.id] if entry.bucket == "ops1plus" else entry for entry in found] for found in pairs
+        [adjusted[entry.pair.id] if entry.bucket == "ops1plus" else entry for entry in found]
+        for found in pairs
     ]
 
 
@@ -129,7 +146,10 @@ def judge_recorded(suite: Suite, baseline: Mapping[str, float]) -> list[Verdict]
     for family in families(known):
         compared = [
             compare_recorded(
-                pair, suite.recorded[pair.base], suite.recorded[pair.variant], suite.recorded_baseline or baseline
+                pair,
+                suite.recorded[pair.base],
+                suite.recorded[pair.variant],
+                suite.recorded_baseline or baseline,
             )
             for pair in family
         ]
@@ -167,11 +187,12 @@ def describe(found: Comparison) -> str:
     """The figures in one clause."""
     difference, pair = found.difference, found.pair
     above = difference.value >= 0
+    p = found.p_adjusted if above else found.p_below_adjusted
     return (
         f"{pair.variant} is {points(abs(difference.value))} {'above' if above else 'below'} {pair.base} "
         f"on {name_bucket(found.bucket)} ({found.variant.value:.1%} against {found.base.value:.1%}, "
         f"random {found.baseline:.1%}, n = {found.base.n}; 95% interval {100 * difference.low:+.1f} to "
-        f"{100 * difference.high:+.1f}, adjusted p = {found.p_adjusted if above else found.p_below_adjusted:.2g}"
+        f"{100 * difference.high:+.1f}, adjusted p = {p:.2g}"
         f"{'' if found.paired else ', from counts'})"
     )
 
@@ -197,15 +218,16 @@ def judge_over_random(model: str, bucket: str, observed: Accuracy, margin: Diffe
         outcome = "supported"
     elif margin.p_below < ALPHA:
         outcome = "contradicted"
+    side = "above" if margin.value >= 0 else "below"
     return outcome, (
-        f"{outcome}: {model} is right on {observed.value:.1%} of {name_bucket(bucket)}, {points(abs(margin.value))} "
-        f"{'above' if margin.value >= 0 else 'below'} random guessing (n = {observed.n}; 95% interval "
+        f"{outcome}: {model} is right on {observed.value:.1%} of {name_bucket(bucket)}, "
+        f"{points(abs(margin.value))} {side} random guessing (n = {observed.n}; 95% interval "
         f"{100 * margin.low:+.1f} to {100 * margin.high:+.1f})."
     )
 
 
 def name_bucket(bucket: str) -> str:
-    """"ops3" -> "queries with 3 operations"."""
+    """ "ops3" -> "queries with 3 operations"."""
     number = bucket.removeprefix("ops").replace("1plus", "1 or more")
     return f"queries with {number} operation{'' if number == '1' else 's'}"
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.boxes.examples import evaluation_set, full_split
-from bench.boxes.release import read_release
-from bench.boxes.wording import WORDINGS
+from bench import ROOT, models
+from bench.boxes import datasets
+from bench.boxes.generator import SIZES
 from bench.decoding import ENGINES
 from bench.evaluate import Plan
 from bench.prompts import PROTOCOLS
-from bench.records import Example, ModelEntry, Suite
+from bench.records import BUCKETS, Example, ModelEntry, Pair, Suite
+from bench.store import check_store
+from bench.suites import MODEL_KEYS, check_value
 
+IN_MEMORY = (":memory:", "off")
 Get = Callable[[str], Any]  # pytest's config.getoption
 
 
@@ -27,30 +29,103 @@ def choose(kind: str, name: str, known: Sequence[str] | Mapping[str, object]) ->
     return name
 
 
+def add_options(add: Callable[..., None]) -> None:
+    """Every option with its default. add: pytest's addoption."""
+    add(
+        "--boxes-suite",
+        default="embedded,paper",
+        metavar="NAME|FILE,...",
+        help="models and pairs (default: %(default)s)",
+    )
+    add("--boxes-models", default="", metavar="NAME,...", help="only pairs of these models (default: all)")
+    add(
+        "--boxes-model-args", default="", metavar="FIELD=VALUE,...", help="for every model, as dtype=bfloat16"
+    )
+    add("--boxes-buckets", default=",".join(BUCKETS), metavar="NAME,...", help="default: %(default)s")
+    add(
+        "--boxes-dataset",
+        default="evaluation",
+        metavar="SET",
+        help="evaluation (716 examples), full (11,880), or release:PATH.zip[/MEMBER] (default: %(default)s)",
+    )
+    add("--boxes-dataset-password", metavar="WORD", help="of the ZIP; safer in $BOXES_DATASET_PASSWORD")
+    add("--boxes-seed", type=int, default=0, metavar="N", help="of generated data (default: %(default)s)")
+    add("--boxes-version", default="base", metavar="NAME", help=f"{', '.join(SIZES)} (default: %(default)s)")
+    add("--boxes-limit", type=int, metavar="N", help="ask N examples, evenly spread (default: all)")
+    add(
+        "--boxes-protocol",
+        default="paper",
+        metavar="NAME",
+        help=f"{' or '.join(PROTOCOLS)} (default: %(default)s)",
+    )
+    add(
+        "--boxes-engine",
+        default="auto",
+        metavar="NAME",
+        help="auto, speculative or reference (default: %(default)s)",
+    )
+    add("--boxes-batch-size", default="auto", metavar="auto|N", help="prompts a batch (default: %(default)s)")
+    add(
+        "--boxes-pack-tokens",
+        default="auto",
+        metavar="auto|N",
+        help="tokens a pack, speculative engine (default: %(default)s)",
+    )
+    add(
+        "--boxes-gpus-per-worker",
+        type=int,
+        default=1,
+        metavar="N",
+        help="GPUs a model (default: %(default)s)",
+    )
+    add(
+        "--boxes-wait",
+        type=float,
+        default=86400.0,
+        metavar="SECONDS",
+        help="for a model in evaluation elsewhere (default: %(default)s)",
+    )
+    add(
+        "--boxes-store",
+        default=str(ROOT / ".boxes" / "store.sqlite"),
+        metavar="PATH|:memory:|off",
+        help="default: .boxes/store.sqlite",
+    )
+    add("--boxes-require", action="store_true", help="fail where a model cannot run here; the default skips")
+    add("--boxes-dry-run", action="store_true", help="show how each model would be asked, and run nothing")
+    add("--boxes-report-dir", default=str(ROOT / "reports"), metavar="DIR", help="default: reports")
+    add("--boxes-released-examples", action="store_true", help="show released data in report.html too")
+
+
 def check(get: Get) -> None:
     """Raises ValueError for the first option that cannot be met."""
     choose("protocol", get("boxes_protocol"), PROTOCOLS)
     choose("engine", get("boxes_engine"), ENGINES)
-    choose("version of the task", get("boxes_version"), WORDINGS)
+    choose("version of the task", get("boxes_version"), SIZES)
     number_or_auto("--boxes-batch-size", get("boxes_batch_size"))
     number_or_auto("--boxes-pack-tokens", get("boxes_pack_tokens"))
     number_or_auto("--boxes-gpus-per-worker", str(get("boxes_gpus_per_worker")))
-    if get("boxes_dataset") != "evaluation" or get("boxes_limit") is not None:
-        plan(get)
     check_writable(Path(get("boxes_report_dir")))
+
+
+def check_places(suite: Suite, pairs: Sequence[Pair], get: Get) -> None:
+    """Raises ValueError where the store, or a local model that is to be asked, cannot be read."""
+    if get("boxes_wait") < 0:
+        raise ValueError(f"--boxes-wait {get('boxes_wait')} is below zero. Give the seconds to wait.")
+    if get("boxes_store") not in IN_MEMORY:
+        check_store(get("boxes_store"))
+    for pair in pairs:
+        for name in (pair.base, pair.variant):
+            models.unavailable(suite.models[name])
 
 
 def plan(get: Get) -> Plan:
     """What every model is asked."""
-    found = load_dataset(
-        get("boxes_dataset"),
-        get("boxes_seed"),
-        get("boxes_version"),
-        get("boxes_dataset_password") or os.environ.get("BOXES_DATASET_PASSWORD"),
-        get("boxes_limit"),
+    found = datasets.load(
+        get("boxes_dataset"), get("boxes_seed"), get("boxes_version"), get("boxes_dataset_password")
     )
     return Plan(
-        tuple(found),
+        limited(found, get("boxes_limit")),
         PROTOCOLS[get("boxes_protocol")],
         engine=get("boxes_engine"),
         batch_size=number_or_auto("--boxes-batch-size", get("boxes_batch_size")),
@@ -61,21 +136,13 @@ def plan(get: Get) -> Plan:
     )
 
 
-def load_dataset(name: str, seed: int, version: str, password: str | None, limit: int | None) -> list[Example]:
-    """The examples that every model is asked. limit: keep so many, evenly spread over the set."""
-    if name == "evaluation":
-        found = evaluation_set(seed, version=version)
-    elif name == "full":
-        found = full_split(seed, version=version)
-    elif name.startswith("release:"):
-        found = read_release(Path(name.removeprefix("release:")), password=password)
-    else:
-        raise ValueError(f"unknown data set {name!r}. Choose from evaluation, full, release:PATH.zip.")
+def limited(found: Sequence[Example], limit: int | None) -> tuple[Example, ...]:
+    """So many of the examples, evenly spread over all of them."""
     if limit is None:
-        return found
+        return tuple(found)
     if limit < 1:
         raise ValueError(f"a limit of {limit} leaves no example. Give a number from 1 to {len(found)}.")
-    return [found[index * len(found) // limit] for index in range(min(limit, len(found)))]
+    return tuple(found[index * len(found) // limit] for index in range(min(limit, len(found))))
 
 
 def merge(suites: Sequence[Suite]) -> Suite:
@@ -85,7 +152,11 @@ def merge(suites: Sequence[Suite]) -> Suite:
         for name, entry in suite.models.items():
             if models.setdefault(name, entry) != entry:
                 raise ValueError(f"two suites have different models called {name!r}. Rename one of them.")
-    return Suite(",".join(suite.name for suite in suites), models, tuple(pair for suite in suites for pair in suite.pairs))
+    return Suite(
+        ",".join(suite.name for suite in suites),
+        models,
+        tuple(pair for suite in suites for pair in suite.pairs),
+    )
 
 
 def choose_models(suite: Suite, names: str) -> Suite:
@@ -98,13 +169,17 @@ def choose_models(suite: Suite, names: str) -> Suite:
 
 def override(suite: Suite, model_args: str) -> Suite:
     """The suite with fields of all its models replaced: "dtype=bfloat16,quantization=8bit"."""
-    fields = {field.name: field for field in dataclasses.fields(ModelEntry)}
-    changes: dict[str, object] = {}
+    changes: dict[str, Any] = {}
     for part in filter(None, model_args.split(",")):
-        name, _, value = part.partition("=")
-        if name in ("name", "path", "source") or not value:
-            raise ValueError(f"cannot take {part!r} as a model argument. Write field=value, as in dtype=bfloat16.")
-        changes[choose("model argument", name, fields)] = {"true": True, "false": False}.get(value.lower(), value)
+        name, _, text = part.partition("=")
+        if not text or name in ("name", "path", "hub"):
+            raise ValueError(f"cannot take {part!r} as a model argument. Write field=value: dtype=bfloat16.")
+        known = {key: kind for key, kind in MODEL_KEYS.items() if key not in ("name", "path", "hub")}
+        choose("model argument", name, known)
+        changes[name] = {"true": True, "false": False}.get(text.lower(), text)
+        if known[name] is float and text.replace(".", "", 1).isdecimal():
+            changes[name] = float(text)
+        check_value(changes[name], known[name], f"--boxes-model-args: {name}")
     models = {name: dataclasses.replace(entry, **changes) for name, entry in suite.models.items()}
     return dataclasses.replace(suite, models=models)
 
@@ -125,5 +200,6 @@ def check_writable(folder: Path) -> Path:
         with tempfile.TemporaryFile(dir=folder):
             return folder
     except OSError as error:
-        raise ValueError(f"cannot write reports into {folder}: {error.strerror}. Name another with --boxes-report-dir.") from None
-
+        raise ValueError(
+            f"cannot write reports into {folder}: {error.strerror}. Name another with --boxes-report-dir."
+        ) from None

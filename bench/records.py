@@ -284,7 +284,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """All that a run found, for every kind of report. accuracies, over_random: by model and bucket."""
+    """All that a run found, for every kind of report.
+
+    accuracies, over_random, published (others' figures of the same models): by model and bucket.
+    """
 
     metadata: Mapping[str, object]
     evaluations: Mapping[str, Evaluation]
@@ -293,3 +296,4 @@ class Results:
     verdicts: tuple[Verdict, ...]
     skipped: Mapping[str, str] = field(default_factory=dict)
     over_random: Mapping[str, Mapping[str, Difference]] = field(default_factory=dict)
+    published: Mapping[str, Mapping[str, Accuracy]] = field(default_factory=dict)

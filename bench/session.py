@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 
 from bench import models
 from bench.baselines import baseline, expected_accuracy
 from bench.evaluate import Plan, evaluate, recall
-from bench.hypotheses import adjust_over_pairs, compare, judge, judge_over_random
-from bench.records import BUCKETS, Accuracy, Comparison, Difference, Evaluation, Outcome, Pair, Results, Suite, Verdict
-from bench.stats import accuracy_of, over_random
+from bench.hypotheses import adjust_over_pairs, compare, judge, judge_over_random, name_bucket
+from bench.records import (
+    BUCKETS,
+    Accuracy,
+    Comparison,
+    Difference,
+    Evaluation,
+    Outcome,
+    Pair,
+    Results,
+    Suite,
+    Verdict,
+)
+from bench.stats import accuracy_of, intervals_meet, over_random
 from bench.store import Store
 
 
@@ -63,14 +75,17 @@ class Session:
     def check(self, name: str) -> None:
         if name in self.failed:
             raise self.failed[name]
+        self.recall([name])
         if name not in self.evaluations:
-            reason = self.skipped.get(name) or models.unavailable(self.suite.models[name], self.plan.gpus_per_model)
+            reason = self.skipped.get(name) or models.unavailable(
+                self.suite.models[name], self.plan.gpus_per_model
+            )
             if reason:
                 self.skipped[name] = reason
                 raise Unavailable(name, reason)
 
     def attempt(self, name: str, patience: float) -> None:
-        """Evaluate a model unless another process holds it for longer than our patience, when that is short."""
+        """Evaluate a model, unless another process holds it and there is no patience to wait."""
         if name in self.evaluations:
             return
         try:
@@ -83,16 +98,18 @@ class Session:
             raise
 
     def recall(self, names: Iterable[str]) -> None:
-        """Take what other processes have evaluated from the store; nothing is decoded."""
+        """Take what has been evaluated before, here or elsewhere, from the store; nothing is decoded."""
         for name in names:
-            if name not in self.evaluations and (found := recall(self.suite.models[name], self.plan, self.store)):
-                self.evaluations[name] = found
+            if name not in self.evaluations and name not in self.skipped:
+                with suppress(ValueError):  # its files are not here, so that nothing can be known of it
+                    if found := recall(self.suite.models[name], self.plan, self.store):
+                        self.evaluations[name] = found
 
     def comparisons(self, pair: Pair) -> list[Comparison]:
         """The pair on every bucket, adjusted over its buckets."""
         if pair not in self.compared:
             base, variant = self.evaluate(pair.base, pair.variant)
-            self.compared[pair] = compare(pair, base, variant, self.expected)
+            self.compared[pair] = compare(pair, base, variant, self.expected, self.baseline)
         return self.compared[pair]
 
     def verdict(self, pair: Pair, bucket: str, family: Sequence[Pair]) -> Verdict | None:
@@ -103,15 +120,29 @@ class Session:
         return next((judge(entry) for entry in found if entry.bucket == bucket), None)
 
     def over_random(self, name: str, bucket: str) -> tuple[Outcome, str] | None:
-        """Whether a model beats random guessing, in a word and a sentence; None if the bucket has no queries."""
+        """Whether a model beats random guessing, in a word and a sentence; None without queries."""
         (evaluation,) = self.evaluate(name)
         observed = accuracy_of(evaluation.scores, bucket)
         if not observed.n:
             return None
-        return judge_over_random(name, bucket, observed, over_random(evaluation.scores, self.expected, bucket))
+        return judge_over_random(
+            name, bucket, observed, over_random(evaluation.scores, self.expected, bucket)
+        )
+
+    def agreement(self, name: str, bucket: str, published: Accuracy) -> tuple[bool, str] | None:
+        """Whether a model comes out as published, and both figures in a sentence; None without queries."""
+        (evaluation,) = self.evaluate(name)
+        observed = accuracy_of(evaluation.scores, bucket)
+        if not observed.n:
+            return None
+        return intervals_meet(observed, published), (
+            f"{name} is right on {observed.value:.1%} of {name_bucket(bucket)} "
+            f"(95% interval {observed.low:.1%} to {observed.high:.1%}), "
+            f"published {published.value:.1%} ({published.low:.1%} to {published.high:.1%})"
+        )
 
     def adjusted(self, family: Sequence[Pair]) -> list[list[Comparison]]:
-        """The comparisons of a family of pairs. One that cannot run here is left out; one that fails counts."""
+        """The comparisons of a family; a pair that cannot run here is left out, one that fails counts."""
         found, failed = [], 0
         for pair in family:
             try:
@@ -125,7 +156,11 @@ class Session:
     def results(self, families: Iterable[Sequence[Pair]], metadata: Mapping[str, object]) -> Results:
         """All that is known when the cases have run, from the models that have been evaluated."""
         families = [list(family) for family in families]
-        names = [name for name in self.suite.models if any(name in (p.base, p.variant) for f in families for p in f)]
+        names = [
+            name
+            for name in self.suite.models
+            if any(name in (p.base, p.variant) for f in families for p in f)
+        ]
         self.recall(names)
         verdicts = [
             judge(entry)
@@ -146,7 +181,9 @@ class Session:
 
     def margins(self, evaluation: Evaluation) -> dict[str, Difference]:
         """Accuracy over random guessing, by bucket."""
-        return {bucket: over_random(evaluation.scores, self.expected, bucket) for bucket in accuracies(evaluation)}
+        return {
+            bucket: over_random(evaluation.scores, self.expected, bucket) for bucket in accuracies(evaluation)
+        }
 
     def has_evaluated(self, pair: Pair) -> bool:
         return pair.base in self.evaluations and pair.variant in self.evaluations

@@ -41,7 +41,8 @@ def bench_dir(pytester: pytest.Pytester, random_checkpoints: Path) -> Path:
 def run(pytester: pytest.Pytester, *options: str, tests: str = "test_code.py") -> pytest.RunResult:
     """The project's hypothesis tests in a process of their own, asking six examples."""
     return pytester.runpytest_subprocess(
-        f"--rootdir={ROOT}", f"--config-file={ROOT / 'pytest.ini'}", f"--confcutdir={ROOT}", "-p", "no:cacheprovider",
+        f"--rootdir={ROOT}", f"--config-file={ROOT / 'pytest.ini'}", f"--confcutdir={ROOT}",
+        "-p", "no:cacheprovider",
         str(ROOT / "tests" / "hypotheses" / tests), "--boxes-suite=suite.toml", "--boxes-store=store.sqlite",
         "--boxes-report-dir=reports", "--boxes-limit=6", "--boxes-engine=reference", *options,
     )  # fmt: skip
@@ -54,7 +55,7 @@ def latest(folder: Path, name: str) -> str:
 def test_a_run_ends_with_a_table_and_a_report(pytester: pytest.Pytester, bench_dir: Path) -> None:
     result = run(pytester)
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["*entity tracking*", "| model *", "| one *", "| two *", "| random baseline *"])
+    result.stdout.fnmatch_lines(["*entity tracking*", "| model *", "| one *", "| two *", "| random *"])
     report = latest(bench_dir, "report.md")
     assert "## Accuracy by number of operations" in report and "one → two (code)" in report
     results = json.loads(latest(bench_dir, "results.json"))
@@ -93,7 +94,7 @@ def test_other_protocols_are_kept_apart(pytester: pytest.Pytester, bench_dir: Pa
 
 def test_single_buckets_and_models_can_be_chosen(pytester: pytest.Pytester, bench_dir: Path) -> None:
     result = run(pytester, "--boxes-buckets=ops1plus", "--boxes-models=one,two")
-    assert sum(result.parseoutcomes().values()) == 1
+    assert result.parseoutcomes() == {"skipped": 1, "xfailed": 1}  # no live published pair; one case
 
 
 @pytest.mark.parametrize(
@@ -112,7 +113,9 @@ def test_single_buckets_and_models_can_be_chosen(pytester: pytest.Pytester, benc
         pytest.param("--boxes-report-dir=suite.toml/reports", "cannot write reports", id="report folder"),
     ],
 )
-def test_bad_input_is_one_line_and_status_4(pytester: pytest.Pytester, bench_dir: Path, option: str, says: str) -> None:
+def test_bad_input_is_one_line_and_status_4(
+    pytester: pytest.Pytester, bench_dir: Path, option: str, says: str
+) -> None:
     result = run(pytester, option)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert says in result.stderr.str()

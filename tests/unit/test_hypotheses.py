@@ -9,7 +9,9 @@ from bench.stats import accuracy
 PAIR = Pair("code", "base", "variant")
 
 
-def compared(base: int, variant: int, n: int = 1000, baseline: float = 0.2, pair: Pair = PAIR) -> list[Comparison]:
+def compared(
+    base: int, variant: int, n: int = 1000, baseline: float = 0.2, pair: Pair = PAIR
+) -> list[Comparison]:
     """From counts, on ops1plus alone."""
     recorded = [{"ops1plus": accuracy(correct, n)} for correct in (base, variant)]
     return compare_recorded(pair, *recorded, baseline={"ops1plus": baseline})
@@ -79,7 +81,8 @@ def evaluation(name: str, right: int) -> Evaluation:
 
 def test_a_pair_is_compared_on_every_bucket_that_has_queries():
     expected = {(f"s{number}-1", box): 0.1 for number in range(40) for box in (0, 1)}
-    found = compare(PAIR, evaluation("base", 8), evaluation("variant", 30), expected)
+    baseline = dict.fromkeys(BUCKETS, 0.1)
+    found = compare(PAIR, evaluation("base", 8), evaluation("variant", 30), expected, baseline)
     assert [entry.bucket for entry in found] == ["ops1", "ops2", "ops1plus"]
     assert all(entry.paired and entry.baseline == pytest.approx(0.1) for entry in found)
     assert [judge(entry).outcome for entry in found] == ["supported"] * 3

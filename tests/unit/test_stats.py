@@ -36,7 +36,7 @@ def test_wilson_interval_by_hand(correct, n, low, high):
 
 
 def scores(pattern: str, num_ops: int = 1, boxes: int = 2) -> list[Score]:
-    """"1101": right and wrong answers, `boxes` a scenario."""
+    """ "1101": right and wrong answers, `boxes` a scenario."""
     return [
         Score(f"s{i // boxes}-1", f"s{i // boxes}", i % boxes, num_ops, None if mark == "1" else "other")
         for i, mark in enumerate(pattern)
@@ -79,7 +79,9 @@ def test_interval_agrees_with_a_bootstrap_over_scenarios(clustered):
     values, groups = clustered
     found = clustered_difference(values, groups)
     sums = values.reshape(500, 7).sum(axis=1)
-    second = bootstrap((sums / 7,), np.mean, n_resamples=4000, rng=np.random.default_rng(0)).confidence_interval
+    second = bootstrap(
+        (sums / 7,), np.mean, n_resamples=4000, rng=np.random.default_rng(0)
+    ).confidence_interval
     assert (found.low, found.high) == pytest.approx((second.low, second.high), abs=0.005)
 
 
@@ -87,7 +89,12 @@ def test_sign_flip_p_agrees_with_scipy(clustered):
     values, _ = clustered
     sums = values.reshape(500, 7).sum(axis=1)[:60]
     second = permutation_test(
-        (sums,), np.sum, permutation_type="samples", alternative="greater", n_resamples=9999, rng=np.random.default_rng(5)
+        (sums,),
+        np.sum,
+        permutation_type="samples",
+        alternative="greater",
+        n_resamples=9999,
+        rng=np.random.default_rng(5),
     )
     assert sign_flip_p(sums) == pytest.approx(second.pvalue, abs=0.02)
 
@@ -135,12 +142,12 @@ def test_counts_over_a_known_expectation_by_the_binomial():
 
 
 @pytest.mark.parametrize(
-    ("half_width", "verdict"), [pytest.param(0.02, True, id="tight"), pytest.param(0.05, False, id="wide")]
+    ("half_width", "equal"), [pytest.param(0.02, True, id="tight"), pytest.param(0.05, False, id="wide")]
 )
-def test_equivalence_needs_a_tight_interval(half_width, verdict):
+def test_equivalence_needs_a_tight_interval(half_width, equal):
     difference = compare_counts(accuracy(50, 100), accuracy(50, 100))
     tight = type(difference)(0.0, -half_width, half_width, 0.5, 0.5, 0.1)
-    assert equivalent(tight, margin=0.03) is verdict
+    assert equivalent(tight, margin=0.03) is equal
 
 
 def test_adjustments_by_hand():
