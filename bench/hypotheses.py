@@ -68,7 +68,7 @@ def compare_recorded(
     """The same from accuracies alone (published figures): unpaired, unclustered, and labelled so."""
     found = []
     for bucket in BUCKETS:
-        if bucket in base and bucket in variant:
+        if bucket in base and bucket in variant and bucket in baseline:
             accuracies = [base[bucket], variant[bucket]]
             margins = [counts_over(observed, baseline[bucket]) for observed in accuracies]
             figures = (accuracies, baseline[bucket], margins, compare_counts(*accuracies))

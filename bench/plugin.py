@@ -99,10 +99,9 @@ class State:
     def recorded_accuracy(self, name: str, bucket: str) -> tuple[Accuracy, float] | None:
         """A model's recorded accuracy and random guessing beside it."""
         for suite in self.suites:
-            if bucket in suite.recorded.get(name, {}):
-                return suite.recorded[name][bucket], (suite.recorded_baseline or self.baseline)[
-                    bucket
-                ]
+            baseline = suite.recorded_baseline or self.baseline
+            if bucket in suite.recorded.get(name, {}) and bucket in baseline:
+                return suite.recorded[name][bucket], baseline[bucket]
         return None
 
     @property

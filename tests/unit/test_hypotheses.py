@@ -88,6 +88,11 @@ def test_a_pair_is_compared_on_every_bucket_that_has_queries():
     assert [judge(entry).outcome for entry in found] == ["supported"] * 3
 
 
+def test_recorded_figures_are_compared_where_this_data_has_a_baseline():
+    recorded = {"ops1": accuracy(30, 100), "ops7": accuracy(3, 10)}
+    assert [entry.bucket for entry in compare_recorded(PAIR, recorded, recorded, {"ops1": 0.2})] == ["ops1"]
+
+
 def test_buckets_are_named_as_people_say_them():
     assert [name_bucket(bucket) for bucket in (BUCKETS[1], BUCKETS[3], "ops1plus")] == [
         "queries with 1 operation",
