@@ -5,7 +5,7 @@
     completion -> answer      answers.read_answer
     answer -> scores          scoring.score
 
-What comes after (accuracy, comparison, verdict, report) is recomputed in seconds: see benchmark.py.
+What comes after (accuracy, comparison, verdict, report) is recomputed in seconds: see session.py.
 """
 
 from __future__ import annotations

@@ -89,19 +89,35 @@ class SpeculativeEngine:
         texts = [prompt.text for prompt in prompts]
         waiting = sorted(zip(self.tokenizer(texts).input_ids, prompts, strict=True), key=itemgetter(0))
         tree, root = self.root([ids for ids, _ in waiting])
-        while waiting and self.costs.balance >= 0:
-            size = pack_size([ids for ids, _ in waiting], len(root), self.pack_tokens)
+        active: list[Branch] = []
+        while active or (waiting and self.costs.balance >= 0):
             try:
-                yield self.decode(tree, root, waiting[:size])
+                with clock(self.counters, "total_seconds"), torch.inference_mode():
+                    if waiting and self.costs.balance >= 0 and self.has_room(active, root):
+                        prune(tree, len(root), active)
+                        size = pack_size([ids for ids, _ in waiting], len(root), self.pack_tokens)
+                        active += plant(tree, root, waiting[:size])
+                        waiting = waiting[size:]
+                    self.draft(active)
+                    self.verify(tree, active)
             except torch.OutOfMemoryError:
-                if size == 1:
+                if len(active) == 1:
                     raise
+                waiting = sorted([(b.input_ids, b.prompt) for b in active] + waiting, key=itemgetter(0))
+                active = []
                 self.pack_tokens //= 2
                 torch.cuda.empty_cache()
-            else:
-                waiting = waiting[size:]
+            self.counters.peak_bytes = peak_bytes(self.model.device)
+            if done := [branch for branch in active if branch.finish_reason]:
+                active = [branch for branch in active if not branch.finish_reason]
+                yield [(branch.prompt, self.finish(branch)) for branch in done]
         if waiting:
             yield from self.hand_over([prompt for _, prompt in waiting], len(prompts))
+
+    def has_room(self, active: Sequence[Branch], root: Sequence[int]) -> bool:
+        """Whether so few branches are left that the next pack may join them."""
+        own = {column for branch in active for column in branch.path[len(root) :]}
+        return 4 * len(own) <= self.pack_tokens
 
     def hand_over(self, left: Sequence[Prompt], total: int) -> Iterator[list[tuple[Prompt, Completion]]]:
         """Leave the rest to the reference engine."""
@@ -117,19 +133,6 @@ class SpeculativeEngine:
         if root:
             self.forward(tree, root[-1:])
         return tree, root
-
-    def decode(self, tree: Tree, root: list[int], pack: Sequence[Encoded]) -> list[tuple[Prompt, Completion]]:
-        """Complete the prompts of a pack on a tree that is cut back to its root."""
-        with clock(self.counters, "total_seconds"), torch.inference_mode():
-            tree.keep(len(root), [])
-            branches = plant(tree, root, pack)
-            active = branches
-            while active:
-                self.draft(active)
-                self.verify(tree, active)
-                active = [branch for branch in active if branch.finish_reason is None]
-        self.counters.peak_bytes = peak_bytes(self.model.device)
-        return [(branch.prompt, self.finish(branch)) for branch in branches]
 
     def draft(self, branches: Sequence[Branch]) -> None:
         """Guess how each answer goes on, as far as the automaton and the limit of tokens allow."""
@@ -155,7 +158,7 @@ class SpeculativeEngine:
         choices = iter(self.choose(self.forward(tree, columns), states))
         for branch in branches:
             self.accept(branch, [next(choices) for _ in range(len(branch.draft) + 1)])
-        forget_refused(tree, first, branches)
+        prune(tree, first, branches)
 
     def forward(self, tree: Tree, columns: Sequence[int]) -> torch.Tensor:
         self.counters.forward_passes += 1
@@ -200,12 +203,12 @@ class SpeculativeEngine:
         return Completion(text, branch.finish_reason, len(branch.input_ids), tuple(branch.written))
 
 
-def forget_refused(tree: Tree, first: int, branches: Sequence[Branch]) -> None:
-    """Close the gaps that refused tokens leave among the columns from the first on."""
-    kept = [[column for column in branch.path if column >= first] for branch in branches]
-    numbers = iter(tree.keep(first, [column for columns in kept for column in columns]))
-    for branch, columns in zip(branches, kept, strict=True):
-        branch.path[len(branch.path) - len(columns) :] = [next(numbers) for _ in columns]
+def prune(tree: Tree, first: int, branches: Sequence[Branch]) -> None:
+    """Of the columns from the first on, forget those that are on no branch's path."""
+    kept = sorted({column for branch in branches for column in branch.path if column >= first})
+    number = dict(zip(kept, tree.keep(first, kept), strict=True))
+    for branch in branches:
+        branch.path = [number.get(column, column) for column in branch.path]
 
 
 def plant(tree: Tree, root: list[int], pack: Sequence[Encoded]) -> list[Branch]:

@@ -68,13 +68,13 @@ def test_duplicate_prompts_are_all_answered(engine, prompts, expected):
 def test_a_pack_that_does_not_fit_is_halved(model, tokenizer, prompts, expected, complete, monkeypatch):
     engine = SpeculativeEngine(model, tokenizer, SHORT, pack_tokens=2000)
 
-    def decode(tree, root, pack, whole=engine.decode):
-        if len(pack) > 2:
-            tree.add(root, [1, 2, 3])  # what a pass that fails leaves behind
+    def verify(tree, branches, whole=engine.verify):
+        if len(branches) > 2:
+            tree.add([], [1, 2, 3])  # what a pass that fails leaves behind
             raise torch.OutOfMemoryError("the device is full")
-        return whole(tree, root, pack)
+        whole(tree, branches)
 
-    monkeypatch.setattr(engine, "decode", decode)
+    monkeypatch.setattr(engine, "verify", verify)
     assert complete(patient(engine), prompts) == expected
     assert engine.pack_tokens < 2000
 
