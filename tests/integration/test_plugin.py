@@ -73,13 +73,10 @@ def test_workers_find_the_same_figures(pytester: pytest.Pytester, bench_dir: Pat
 
 
 def test_a_second_run_loads_no_model(pytester: pytest.Pytester, bench_dir: Path) -> None:
-    assert run(pytester).ret == 0
+    first = run(pytester)
     before = latest(bench_dir, "accuracy.csv")
-    for name in ("one", "two"):  # a model that is loaded now fails
-        config = bench_dir / name / "config.json"
-        assert config.exists()
     again = run(pytester)
-    again.stdout.no_fnmatch_line("*prompt/s*")
+    assert "prompt/s" in first.stderr.str() and "prompt/s" not in again.stderr.str()  # the bar of a decoding
     assert again.ret == 0 and latest(bench_dir, "accuracy.csv") == before
 
 
