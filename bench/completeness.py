@@ -40,6 +40,8 @@ class Completeness:
         self.lost = [node_id for node_id in self.collected if node_id not in self.reported]
         if self.lost and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if session.exitstatus == pytest.ExitCode.INTERNAL_ERROR:  # pytest then leaves out its summary
+            self.pytest_terminal_summary(session.config.pluginmanager.getplugin("terminalreporter"))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self.lost:
