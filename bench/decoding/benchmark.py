@@ -40,13 +40,13 @@ from bench.prompts import PROTOCOLS, build
 from bench.records import Completion, Counters, Example, Prompt
 
 STATES = 12  # of each scenario of the published test split, so many are asked about
-RATIOS = (
-    ("reference_batch16", "speculative"),
-    ("reference_batch1", "speculative"),
-    ("generate_batch16", "speculative"),
-    ("speculative", "teacher_forced"),
-    ("speculative_unshared", "teacher_forced_unshared"),
-)
+RATIOS = {
+    "reference_batch16/speculative": ("reference_batch16", "speculative"),
+    "reference_batch1/speculative": ("reference_batch1", "speculative"),
+    "generate_batch16/speculative": ("generate_batch16", "speculative"),
+    "speculative/teacher_forced": ("speculative", "teacher_forced"),
+    "speculative_unshared/teacher_forced": ("speculative_unshared", "teacher_forced_unshared"),
+}
 CARDS = {"H100": (3.35e12, 989e12), "H200": (4.8e12, 989e12)}  # bytes, bf16 operations a second
 SETTINGS = (
     "err", "scenarios", "evaluation_set", "protocol", "pack_tokens", "repeats", "threads", "device", "dtype",
@@ -211,7 +211,10 @@ def describe(found: Sequence[Mapping[str, Measured]], given: Subject) -> dict[st
         "settings": {name: vars(given.args)[name] for name in SETTINGS},
         "prompts": {side: len(measured.completions) for side, measured in last.items()},
         "seconds_per_prompt": seconds,
-        "ratios": {f"{a}/{b}": median(m[a].seconds / m[b].seconds for m in found) for a, b in RATIOS},
+        "ratios": {
+            name: median(measured[a].seconds / measured[b].seconds for measured in found)
+            for name, (a, b) in RATIOS.items()
+        },
         "compared": len(compared),
         "identical": sum(last["speculative"].completions[name] == done for name, done in compared.items()),
         "extrapolated_seconds": {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,7 +55,7 @@ class Drafter:
 def continuation(written: str, drafts: Sequence[Sequence[str]]) -> str:
     """The rest of the statement after what is written: this box's clause, then the likeliest of the others.
 
-    Where no clause begins as this box's does, it is taken to end here.
+    Where no clause begins as this box's does, it goes on as another does after the same word, or ends here.
     """
     box = written.count(", ")
     if box >= len(drafts):
@@ -66,4 +67,14 @@ def continuation(written: str, drafts: Sequence[Sequence[str]]) -> str:
         text = opening + clause + rest
         if text.startswith(begun):
             return text[len(begun) :]
-    return rest.removeprefix(",") if begun.endswith(",") else rest
+    return rest.removeprefix(",") if begun.endswith(",") else following(begun, drafts) + rest
+
+
+def following(begun: str, drafts: Sequence[Sequence[str]]) -> str:
+    """What follows the last word in the first clause that goes on after it."""
+    word = begun.rpartition(" ")[2]
+    for clause in itertools.chain(*drafts):
+        _, found, end = clause.partition(f" {word} ")
+        if found:
+            return f" {end}"
+    return ""

@@ -30,7 +30,7 @@ from bench.decoding.tables import build_tables
 from bench.decoding.tree import Tree
 from bench.records import Completion, Counters, Prompt
 
-PACK_TOKENS = {"cpu": 1200, "cuda": 4096}
+PACK_TOKENS = {"cpu": 4800, "cuda": 4800}
 
 Encoded = tuple[list[int], Prompt]
 
@@ -93,8 +93,10 @@ class SpeculativeEngine:
         while active or (waiting and self.costs.balance >= 0):
             try:
                 with clock(self.counters, "total_seconds"), torch.inference_mode():
-                    if waiting and self.costs.balance >= 0 and self.has_room(active, root):
+                    live = len({column for branch in active for column in branch.path[len(root) :]})
+                    if 2 * live < len(tree.positions) - len(root):
                         prune(tree, len(root), active)
+                    if waiting and self.costs.balance >= 0 and 4 * live <= self.pack_tokens:
                         size = pack_size([ids for ids, _ in waiting], len(root), self.pack_tokens)
                         active += plant(tree, root, waiting[:size])
                         waiting = waiting[size:]
@@ -113,11 +115,6 @@ class SpeculativeEngine:
                 yield [(branch.prompt, self.finish(branch)) for branch in done]
         if waiting:
             yield from self.hand_over([prompt for _, prompt in waiting], len(prompts))
-
-    def has_room(self, active: Sequence[Branch], root: Sequence[int]) -> bool:
-        """Whether so few branches are left that the next pack may join them."""
-        own = {column for branch in active for column in branch.path[len(root) :]}
-        return 4 * len(own) <= self.pack_tokens
 
     def hand_over(self, left: Sequence[Prompt], total: int) -> Iterator[list[tuple[Prompt, Completion]]]:
         """Leave the rest to the reference engine."""
@@ -169,11 +166,23 @@ class SpeculativeEngine:
         return logits
 
     def choose(self, logits: torch.Tensor, states: Sequence[int]) -> list[int]:
-        """The likeliest token that each state allows. logits: (N, V)"""
+        """The likeliest token that each state allows. logits: (N, V)
+
+        Where the likeliest of all tokens is allowed it is that one; the others alone need the mask.
+        """
         with clock(self.counters, "mask_seconds"):
-            forbidden = ~self.tables.allowed[torch.tensor(states, device=logits.device)]
-            best = logits[:, self.tables.tokens].masked_fill(forbidden, -torch.inf).argmax(-1)
-            return self.tables.tokens[best].tolist()
+            chosen = logits.argmax(-1).tolist()
+            refused = [
+                row for row, state in enumerate(states) if chosen[row] not in self.tables.follow[state]
+            ]
+            if refused:
+                forbidden = ~self.tables.allowed[
+                    torch.tensor([states[row] for row in refused], device=logits.device)
+                ]
+                among = logits[refused][:, self.tables.tokens].masked_fill(forbidden, -torch.inf)
+                for row, token in zip(refused, self.tables.tokens[among.argmax(-1)].tolist(), strict=True):
+                    chosen[row] = token
+            return chosen
 
     def accept(self, branch: Branch, chosen: Sequence[int]) -> None:
         """Write the model's choices, up to the first that the draft did not foresee."""

@@ -5,12 +5,19 @@ Each token sees the path from the root to itself and nothing else, at the positi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 from transformers.cache_utils import Cache, DynamicLayer
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+COPY_ROWS = 24  # gathering a column costs as much as so many tokens that look at it
+
+Block = tuple[slice, np.ndarray]  # rows of new tokens, and the columns that any of them sees
 
 
 class Tree:
@@ -35,14 +42,16 @@ class Tree:
         """One forward pass over what was added. -> logits at these of the new columns, (len(columns), V)"""
         old = len(self.positions) - len(self.input_ids)
         device = self.model.device
-        output = self.model(
-            input_ids=torch.tensor([self.input_ids], device=device),
-            position_ids=torch.tensor([self.positions[old:]], device=device),
-            attention_mask=self.masks(self.visible()),
-            past_key_values=self.cache,
-            use_cache=True,
-            logits_to_keep=torch.tensor(columns, device=device) - old,
-        )
+        visible = self.visible()
+        with attention_in(self.blocks(visible)):
+            output = self.model(
+                input_ids=torch.tensor([self.input_ids], device=device),
+                position_ids=torch.tensor([self.positions[old:]], device=device),
+                attention_mask=self.masks(visible),
+                past_key_values=self.cache,
+                use_cache=True,
+                logits_to_keep=torch.tensor(columns, device=device) - old,
+            )
         self.added, self.input_ids = [], []
         return output.logits[0]
 
@@ -58,6 +67,23 @@ class Tree:
             block[:, column : column + length] = np.tri(length, dtype=bool)
             row += length
         return visible
+
+    def blocks(self, visible: np.ndarray) -> list[Block]:
+        """New tokens in blocks that see much the same columns: together where that costs less than apart."""
+        found: list[Block] = []
+        end = 0
+        for _, length in self.added:
+            start, end = end, end + length
+            seen = np.flatnonzero(visible[end - 1])  # the last token of a segment sees all that it sees
+            if found:
+                rows, columns = found[-1]
+                both = np.union1d(columns, seen)
+                apart = cost(rows, columns) + cost(slice(start, end), seen)
+                if cost(slice(rows.start, end), both) <= apart:
+                    found[-1] = (slice(rows.start, end), both)
+                    continue
+            found.append((slice(start, end), seen))
+        return found
 
     def masks(self, visible: np.ndarray) -> torch.Tensor | dict[str, torch.Tensor]:
         """The additive mask that the model's layers take; one for each kind of layer where it mixes kinds."""
@@ -89,6 +115,36 @@ class Tree:
         for layer in self.cache.layers:
             layer.keep(first, columns)
         return list(range(first, first + len(columns)))
+
+
+def cost(rows: slice, columns: np.ndarray) -> int:
+    """Of the attention of a block, as so many pairs of a token and a column."""
+    return (rows.stop - rows.start + COPY_ROWS) * len(columns)
+
+
+@contextmanager
+def attention_in(blocks: Sequence[Block]) -> Iterator[None]:
+    """Leave out of the attention what the mask would hide: most of the columns are other branches'.
+
+    Models with an attention of their own compute it whole, under the same mask, to the same end.
+    """
+    if len(blocks) == 1:
+        yield
+        return
+
+    def attend(module, query, key, value, attention_mask, **settings):  # (1, heads, rows or columns, size)
+        parts = []
+        for rows, columns in blocks:
+            mask = attention_mask[:, :, rows][..., columns]
+            block = (query[:, :, rows], key[:, :, columns], value[:, :, columns], mask)
+            parts.append(sdpa_attention_forward(module, *block, **settings)[0])
+        return torch.cat(parts, dim=1), None
+
+    ALL_ATTENTION_FUNCTIONS["sdpa"] = attend
+    try:
+        yield
+    finally:
+        del ALL_ATTENTION_FUNCTIONS["sdpa"]
 
 
 class GrowingLayer(DynamicLayer):
