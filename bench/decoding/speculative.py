@@ -176,11 +176,10 @@ class SpeculativeEngine:
                 row for row, state in enumerate(states) if chosen[row] not in self.tables.follow[state]
             ]
             if refused:
-                forbidden = ~self.tables.allowed[
-                    torch.tensor([states[row] for row in refused], device=logits.device)
-                ]
-                among = logits[refused][:, self.tables.tokens].masked_fill(forbidden, -torch.inf)
-                for row, token in zip(refused, self.tables.tokens[among.argmax(-1)].tolist(), strict=True):
+                among = logits[refused][:, self.tables.tokens]
+                allowed = self.tables.allowed[[states[row] for row in refused]]
+                best = self.tables.tokens[among.masked_fill(~allowed, -torch.inf).argmax(-1)]
+                for row, token in zip(refused, best.tolist(), strict=True):
                     chosen[row] = token
             return chosen
 

@@ -130,3 +130,23 @@ def test_help_names_every_option_with_its_default(pytester: pytest.Pytester) -> 
     result = pytester.runpytest_subprocess(f"--rootdir={ROOT}", f"--confcutdir={ROOT}", str(ROOT), "--help")
     for option in ("suite", "engine", "protocol", "dataset", "limit", "batch-size", "store", "report-dir"):
         assert f"--boxes-{option}=" in result.stdout.str()
+
+
+def test_a_published_model_run_live_stands_beside_its_published_figures(
+    pytester: pytest.Pytester, bench_dir: Path
+) -> None:
+    """Random models are right on nothing: as published for one of them, far from it for the other."""
+    (bench_dir / "published.csv").write_text(
+        "model,num_ops,accuracy_percent,n\none,0,0.0,1303\none,1,0.0,1410\ntwo,0,99.0,1303\ntwo,1,95.0,1410\n"
+    )
+    (bench_dir / "random.csv").write_text("num_ops,accuracy_percent\n0,41.06\n1,17.85\n")
+    tables = 'recorded = "published.csv"\nrecorded_baseline = "random.csv"\n'
+    (bench_dir / "suite.toml").write_text(SUITE.replace("[[models]]", tables + "[[models]]", 1))
+    agreement = run(pytester, "--boxes-buckets=ops0,ops1", tests="test_agrees_with_published.py")
+    assert agreement.parseoutcomes() == {"passed": 2, "failed": 2}
+    agreement.stdout.fnmatch_lines(["*departs from the published figure: two is right on 0.0%*published 99.0%*"])
+    judged = run(pytester, "--boxes-buckets=ops0,ops1")
+    assert judged.parseoutcomes()["passed"] >= 2  # what is published is judged beside what was run
+    section = latest(bench_dir, "report.md").partition("## Beside the published figures")[2]
+    as_published = [line for line in section.splitlines() if line.startswith("| as published")]
+    assert ["≠" in line for line in as_published] == [False, True] and "99.0 [" in as_published[1]

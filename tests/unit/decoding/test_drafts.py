@@ -31,7 +31,9 @@ CONTAINERS = (("The car is in Container A",), ("There is nothing in Container B"
             "Statement: Box 0 contains the dog,", GOLD.partition("car,")[2], id="a clause of its own, ended"
         ),
         pytest.param(
-            "Statement: Box 0 contains the dog and", " the hat" + GOLD.partition("car")[2], id="as after the same word"
+            "Statement: Box 0 contains the dog and",
+            " the hat" + GOLD.partition("car")[2],
+            id="as after the same word",
         ),
         pytest.param(
             "Statement: Box 0 contains the dog, Box 1 contains the", " key, Box 2 contains the map.",
