@@ -10,9 +10,11 @@ What comes after (accuracy, comparison, verdict, report) is recomputed in second
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from tqdm import tqdm
@@ -78,12 +80,17 @@ def evaluate(entry: ModelEntry, plan: Plan, store: Store, wait: float) -> Evalua
     """
     candidates = settings_of(entry, plan)
     if (found := recall(entry, plan, store)) is None:
-        with model_lock(store.path, candidates[0].digest, timeout=wait):
+        with model_lock(store.path, candidates[0].digest, timeout=wait, say=partial(say, entry.name)):
             if from_store(plan, store, candidates) is None:
                 decode(entry, plan, store, candidates)
         found = recall(entry, plan, store)
         assert found is not None, "every example was just decoded"
     return found
+
+
+def say(name: str, text: str) -> None:
+    """A line about a model in the terminal, above the bars."""
+    tqdm.write(f"{name}: {text}", file=sys.stderr)
 
 
 def recall(entry: ModelEntry, plan: Plan, store: Store) -> Evaluation | None:

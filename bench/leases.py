@@ -8,7 +8,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -45,16 +45,17 @@ def model_lock(
 
 def acquire(lock: FileLock, holder: Path, timeout: float, say: Callable[[str], object]) -> None:
     try:
-        lock.acquire(timeout=0)
+        with suppress(Timeout):
+            lock.acquire(timeout=0)
+            return
+        if timeout:
+            say(f"waiting up to {timeout:.0f} s for {read_holder(holder)}, which is evaluating this model")
+        lock.acquire(timeout=timeout, poll_interval=POLL_SECONDS)
     except Timeout:
-        say(f"waiting up to {timeout:.0f} s for {read_holder(holder)}, which is evaluating this model")
-        try:
-            lock.acquire(timeout=timeout, poll_interval=POLL_SECONDS)
-        except Timeout:
-            raise TimeoutError(
-                f"this model has been held for over {timeout:.0f} s by {read_holder(holder)}. "
-                "Wait for that run or end it, then start again."
-            ) from None
+        raise TimeoutError(
+            f"this model has been held for over {timeout:.0f} s by {read_holder(holder)}. "
+            "Wait for that run or end it, then start again."
+        ) from None
 
 
 def write_holder(path: Path) -> None:

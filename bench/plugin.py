@@ -63,8 +63,10 @@ class State:
     @cached_property
     def session(self) -> Session:
         get = self.config.getoption
-        path = ":memory:" if get("boxes_store") in options.IN_MEMORY else get("boxes_store")
-        return Session(self.suite, self.plan, Store(path), get("boxes_wait"))
+        in_memory = get("boxes_store") in options.IN_MEMORY
+        store = Store(":memory:" if in_memory else get("boxes_store"))
+        shared = self.models(self.ran_pairs()) if is_worker(self.config) and not in_memory else ()
+        return Session(self.suite, self.plan, store, get("boxes_wait"), shared)
 
     @cached_property
     def plan(self) -> Plan:
@@ -118,9 +120,10 @@ class State:
         """The pairs of this run whose main tests are adjusted together with this one's."""
         return next(family for family in families(self.ran_pairs()) if pair in family)
 
-    def models(self) -> list[str]:
-        """The models of all pairs, each base before its variants."""
-        return list(dict.fromkeys(name for pair in self.suite.pairs for name in (pair.base, pair.variant)))
+    def models(self, pairs: Iterable[Pair] | None = None) -> list[str]:
+        """The models of these pairs, or of all, each base before its variants."""
+        pairs = self.suite.pairs if pairs is None else pairs
+        return list(dict.fromkeys(name for pair in pairs for name in (pair.base, pair.variant)))
 
     def ran_pairs(self) -> list[Pair]:
         return [pair for pair in self.suite.pairs if pair in self.ran]
@@ -167,7 +170,7 @@ class State:
     def report(self, session: pytest.Session) -> None:
         """Compare with the baseline if asked to, and write every format of the report."""
         self.results = self.find_results()
-        asked = dict.fromkeys(name for pair in self.ran_pairs() for name in (pair.base, pair.variant))
+        asked = self.models(self.ran_pairs())
         regression = self.nights.finish(session, self.results, asked) if self.nights else None
         if self.results.evaluations:
             released = self.plan.dataset.startswith("release:")

@@ -33,14 +33,18 @@ class Unavailable(Exception):
 class Session:
     """One suite under one plan. A model is evaluated when it is first asked for, once in all processes.
 
-    wait: seconds to wait for a model that another process is evaluating.
+    wait: seconds to wait for a model that another process is evaluating. shared: the models of the whole
+    run, where several workers share it; a worker then begins the largest of them that nobody has begun.
     """
 
-    def __init__(self, suite: Suite, plan: Plan, store: Store, wait: float) -> None:
+    def __init__(
+        self, suite: Suite, plan: Plan, store: Store, wait: float, shared: Sequence[str] = ()
+    ) -> None:
         self.suite = suite
         self.plan = plan
         self.store = store
         self.wait = wait
+        self.shared = shared
         self.evaluations: dict[str, Evaluation] = {}
         self.skipped: dict[str, str] = {}
         self.failed: dict[str, Exception] = {}
@@ -60,16 +64,15 @@ class Session:
         }
 
     def evaluate(self, *names: str) -> list[Evaluation]:
-        """Models' evaluations, those first that no other process is at work on.
+        """Models' evaluations; who would wait for another process takes other models of the run first.
 
         Raises Unavailable for a model that cannot run here, and again what a model failed with before.
         """
         for name in names:
             self.check(name)
-        pending = [name for name in names if name not in self.evaluations]
-        for patience in (0.0, self.wait):
-            for name in pending:
-                self.attempt(name, patience)
+        while pending := [name for name in names if name not in self.evaluations]:
+            if not self.work_ahead() and not any(map(self.attempt, pending)):
+                self.attempt(pending[0], self.wait)
         return [self.evaluations[name] for name in names]
 
     def check(self, name: str) -> None:
@@ -84,18 +87,33 @@ class Session:
                 self.skipped[name] = reason
                 raise Unavailable(name, reason)
 
-    def attempt(self, name: str, patience: float) -> None:
-        """Evaluate a model, unless another process holds it and there is no patience to wait."""
-        if name in self.evaluations:
-            return
+    def attempt(self, name: str, patience: float | None = None) -> bool:
+        """Evaluate a model; False if another process holds it and there is no patience to wait."""
         try:
-            self.evaluations[name] = evaluate(self.suite.models[name], self.plan, self.store, patience)
+            self.evaluations[name] = evaluate(self.suite.models[name], self.plan, self.store, patience or 0.0)
         except TimeoutError:
-            if patience:
+            if patience is not None:
                 raise
+            return False
         except Exception as error:
             self.failed[name] = error
             raise
+        return True
+
+    def work_ahead(self) -> bool:
+        """Evaluate the largest model of the run that nobody has begun; False if there is none."""
+        for name in self.largest_first:
+            if name not in self.evaluations:
+                with suppress(Exception):  # a model that cannot run or fails: its own case says so
+                    self.check(name)
+                    if name in self.evaluations or self.attempt(name):
+                        return True
+        return False
+
+    @cached_property
+    def largest_first(self) -> list[str]:
+        """Shared models, longest first, so that the last to end does not leave others idle for long."""
+        return sorted(self.shared, key=lambda name: -models.num_bytes(self.suite.models[name]))
 
     def recall(self, names: Iterable[str]) -> None:
         """Take what has been evaluated before, here or elsewhere, from the store; nothing is decoded."""

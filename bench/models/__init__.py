@@ -2,7 +2,7 @@
 
 from bench.models.audit import Audit, audit
 from bench.models.chat import render_for
-from bench.models.files import fingerprint, unavailable
+from bench.models.files import fingerprint, num_bytes, unavailable
 from bench.models.load import LoadedModel, load, load_tokenizer
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "fingerprint",
     "load",
     "load_tokenizer",
+    "num_bytes",
     "render_for",
     "unavailable",
 ]

@@ -119,6 +119,14 @@ def weights_of(entry: ModelEntry) -> list[Path]:
     return files
 
 
+def num_bytes(entry: ModelEntry) -> int:
+    """The size of a model's weights; 0 where they are not here."""
+    try:
+        return sum(path.stat().st_size for path in weights_of(entry))
+    except ValueError:
+        return 0
+
+
 def adapter_of(entry: ModelEntry) -> list[Path]:
     """The files of a LoRA adapter, none if the model has none. Raises ValueError for missing or cut files."""
     if entry.adapter is None:

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +16,11 @@ from typing import Any
 
 import pytest
 
-from bench.records import ModelEntry
+from bench.evaluate import Plan, settings_of
+from bench.leases import model_lock
+from bench.records import Completion, ModelEntry
 from bench.session import Session
+from bench.store import Run, Settings, Store
 
 FORK = multiprocessing.get_context("fork")
 
@@ -184,7 +188,7 @@ def small_memory(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[int]]:
             asked.append(len(input_ids))
             if len(input_ids) > rows:
                 raise torch.OutOfMemoryError("tried to allocate 2.00 GiB")
-            return forward(self, input_ids=input_ids, **others)
+            return forward(self, input_ids=input_ids, **four)
 
         monkeypatch.setattr(LlamaForCausalLM, "forward", limited)
         return asked
@@ -217,6 +221,25 @@ def test_a_model_that_never_fits_fails_alone_and_by_name(
     assert "allocate 2.00 GiB" in results.skipped["one"]
 
 
+def pad(copies: int) -> Callable[[dict[str, Any]], None]:
+    """Makes a checkpoint larger, and so another model, without a change of what it answers."""
+
+    def change(tensors: dict[str, Any]) -> None:
+        tensors |= {f"unused.{number}": tensors["lm_head.weight"].clone() for number in range(copies)}
+
+    return change
+
+
+@pytest.fixture
+def four(models: dict[str, ModelEntry], tmp_path: Path) -> dict[str, ModelEntry]:
+    """Models "one" to "four", each larger than the one before."""
+    names = ("one", "two", "three", "four")
+    return {
+        name: ModelEntry(name, str(edit_weights(Path(models["one"].path), tmp_path / name, pad(copies))))
+        for copies, name in enumerate(names)
+    }
+
+
 def count_loads(session: Session, log: Path) -> None:
     """What one worker of several does: each model that a case asks for, wherever it begins."""
     from bench import models
@@ -229,28 +252,94 @@ def count_loads(session: Session, log: Path) -> None:
         return load(entry, devices)
 
     models.load = load_and_tell
+    session.shared = list(session.suite.models)
     session.evaluate(*session.suite.models)
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_four_models_are_loaded_once_each_however_many_workers_ask(
-    workers: int, session_of: Callable[..., Session], models: dict[str, ModelEntry], tmp_path: Path
+    workers: int, session_of: Callable[..., Session], four: dict[str, ModelEntry], tmp_path: Path
 ) -> None:
-    def brighten(tensors: dict[str, Any]) -> None:
-        tensors["lm_head.weight"] *= 2  # another digest: another model
-
-    others = {
-        name: ModelEntry(name, str(edit_weights(Path(models[source].path), tmp_path / name, brighten)))
-        for name, source in {"three": "one", "four": "two"}.items()
-    }
     log = tmp_path / "loads"
-    processes = [
-        FORK.Process(target=lambda: count_loads(session_of(tmp_path / "store.sqlite", **others), log))
-        for _ in range(workers)
-    ]
+    run_workers(workers, lambda: count_loads(session_of(tmp_path / "store.sqlite", **four), log))
+    assert sorted(log.read_text().split()) == ["four", "one", "three", "two"]
+
+
+def run_workers(workers: int, work: Callable[[], object]) -> None:
+    processes = [FORK.Process(target=work) for _ in range(workers)]
     for process in processes:
         process.start()
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0] * workers
-    assert sorted(log.read_text().split()) == ["four", "one", "three", "two"]
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[dict[str, float]], Path]:
+    """Models that take so many seconds and answer nothing. Returns a log: process, model, seconds a line."""
+    log = tmp_path / "log"
+
+    def script(seconds: dict[str, float]) -> Path:
+        def decode(entry: ModelEntry, plan: Plan, store: Store, candidates: Sequence[Settings]) -> None:
+            time.sleep(seconds[entry.name])
+            keys = plan.keys(candidates[0]).values()
+            run = Run(plan.run_id, entry.name, candidates[0])
+            store.add([(key, Completion("", "stop", 1)) for key in keys], run)
+            with log.open("a") as file:
+                file.write(f"{os.getpid()} {entry.name} {seconds[entry.name]}\n")
+
+        monkeypatch.setattr("bench.evaluate.decode", decode)
+        return log
+
+    return script
+
+
+def test_a_waiting_worker_takes_another_model_first_and_the_largest_of_them(
+    session_of: Callable[..., Session],
+    four: dict[str, ModelEntry],
+    scripted: Callable[[dict[str, float]], Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """ "one" is held elsewhere: all that nobody has begun is evaluated before anyone waits for it."""
+    log = scripted(dict.fromkeys(four, 0.0))
+    store = tmp_path / "store.sqlite"
+    alone, worker = (session_of(store, **four) for _ in range(2))
+    worker.shared = list(four)
+    [settings, *_] = settings_of(four["one"], worker.plan)
+    with model_lock(store, settings.digest, timeout=0):
+        for session, wait in ((alone, 0.0), (worker, 0.3)):
+            session.wait = wait
+            with pytest.raises(TimeoutError):
+                session.evaluate("one", "two")
+    taken = [line.split()[1] for line in log.read_text().splitlines()]
+    assert taken == ["two", "four", "three"]  # who is alone does what it is asked, and no more
+    assert f"one: waiting up to 0 s for process {os.getpid()} on" in capsys.readouterr().err
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("order", [("one", "two", "three", "four"), ("four", "three", "two", "one")])
+def test_two_workers_wait_for_less_than_a_fifth_of_the_run(
+    order: tuple[str, ...],
+    session_of: Callable[..., Session],
+    four: dict[str, ModelEntry],
+    scripted: Callable[[dict[str, float]], Path],
+    tmp_path: Path,
+) -> None:
+    """Models of 2, 4, 6 and 8 seconds: 10 seconds each if nobody waits. Every case asks for a pair."""
+    log = scripted({"one": 2.0, "two": 4.0, "three": 6.0, "four": 8.0})
+
+    def work() -> None:
+        session = session_of(tmp_path / "store.sqlite", **four)
+        session.shared = order
+        for name in order[1:]:
+            session.evaluate(order[0], name)
+
+    start = time.monotonic()
+    run_workers(2, work)
+    whole = time.monotonic() - start
+    busy: dict[str, float] = {}
+    for process, _, seconds in map(str.split, log.read_text().splitlines()):
+        busy[process] = busy.get(process, 0.0) + float(seconds)
+    assert sum(busy.values()) == 20.0  # each model once
+    assert len(busy) == 2 and min(busy.values()) > 0.8 * whole
