@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import uuid
 from collections.abc import Iterable, Mapping
@@ -191,6 +192,8 @@ class State:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Check every option before anything runs: a user's mistake is one line and exit status 4."""
+    if is_worker(config):
+        share_cores(config.workerinput["workercount"])
     try:
         options.check(config.getoption)
         config.stash[STATE] = state = State(config)
@@ -207,6 +210,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def is_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
+
+
+def share_cores(workers: int) -> None:
+    """Give a worker its part of the cores, before torch is imported, unless the user has said how many."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // workers)))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -70,6 +71,25 @@ def test_workers_find_the_same_figures(pytester: pytest.Pytester, bench_dir: Pat
     assert run(pytester, "-n2", "--boxes-store=other.sqlite").ret == 0
     assert latest(bench_dir, "accuracy.csv") == alone
     assert len(list(csv.DictReader(alone.splitlines()))) >= 6
+
+
+CORES = len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize(("workers", "threads"), [("-n0", None), ("-n2", max(1, CORES // 2))])
+def test_workers_share_the_cores_and_who_is_alone_is_told_nothing(
+    workers: str, threads: int | None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    said = threads and str(threads)
+    pytester.makepyfile(f"""
+        import os, torch
+        def test_threads():
+            assert os.environ.get("OMP_NUM_THREADS") == {said!r}
+            assert torch.get_num_threads() == ({threads} or torch.get_num_threads())
+    """)
+    result = pytester.runpytest_subprocess("-p", "bench.plugin", workers)
+    assert result.parseoutcomes() == {"passed": 1}
 
 
 def test_a_second_run_loads_no_model(pytester: pytest.Pytester, bench_dir: Path) -> None:
