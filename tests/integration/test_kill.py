@@ -10,18 +10,23 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import pytest
 
 from bench import ROOT
+from bench.boxes.examples import evaluation_set
 from bench.decoding.constraint import Constraint
+from bench.evaluate import Plan
+from bench.options import limited
 from bench.records import Completion, ModelEntry
 from bench.report.files import accuracy_csv, as_json
 from bench.report.tables import markdown
 from bench.session import Session
 from bench.store import Run, Settings, Store
+from bench.suites import load_suite
 
 pytest_plugins = ["pytester"]
 
@@ -78,7 +83,7 @@ def evaluate_both(session_of: Sessions, path: Path, acknowledge: int, seconds: f
         return added
 
     session.store.add = add_and_tell
-    session.evaluate("one", "two")
+    session.evaluate(*session.suite.models)
 
 
 def die_after(seconds: float) -> None:
@@ -90,7 +95,7 @@ def die_after(seconds: float) -> None:
 
 def report(session: Session) -> tuple[str, str, dict[str, object]]:
     """A report's pages and figures, but for the lines on when its rows were made."""
-    session.evaluate("one", "two")
+    session.evaluate(*session.suite.models)
     results = session.results([session.suite.pairs], {"run": "night"})
     found = as_json(results)
     for model in found["models"].values():
@@ -98,13 +103,28 @@ def report(session: Session) -> tuple[str, str, dict[str, object]]:
     return markdown(results), accuracy_csv(results), found
 
 
+@pytest.fixture
+def embedded(plan: Plan) -> Sessions:
+    """A session of the first embedded pair, by the engine that a user gets; a batch is a few examples."""
+    suite = load_suite("embedded")
+    pair = suite.pairs[0]
+    suite = replace(suite, models={name: suite.models[name] for name in (pair.base, pair.variant)})
+    asked = replace(plan, examples=limited(evaluation_set(), 24), engine="speculative", pack_tokens=512)
+    return lambda store: Session(replace(suite, pairs=(pair,)), asked, Store(store), wait=60)
+
+
 @pytest.mark.parametrize(
-    "kills", [10, pytest.param(200, marks=[pytest.mark.nightly, pytest.mark.timeout(3600)])]
+    ("models_of", "kills"),
+    [
+        pytest.param("session_of", 10, id="random models"),
+        pytest.param("embedded", 200, id="embedded", marks=[pytest.mark.nightly, pytest.mark.timeout(7200)]),
+    ],
 )
 def test_a_run_killed_at_random_moments_ends_with_the_report_of_an_undisturbed_one(
-    kills: int, session_of: Sessions, tmp_path: Path
+    models_of: str, kills: int, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     """Each run is killed and started again until it ends by itself; then the next run begins anew."""
+    session_of: Sessions = request.getfixturevalue(models_of)
     random = Random(f"kills/{kills}")
     undisturbed = report(session_of(":memory:"))
     start = time.process_time()
