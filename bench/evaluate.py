@@ -25,7 +25,7 @@ from bench.decoding import engine_for, engines_of
 from bench.decoding.constraint import Constraint, constraint
 from bench.environment import package_versions
 from bench.leases import gpu_leases, model_lock, visible_gpus
-from bench.prompts import Protocol, build, gold_statement
+from bench.prompts import Protocol, as_text, build, gold_statement, turns
 from bench.records import Completion, Evaluation, Example, ModelEntry, Prompt
 from bench.scoring import score
 from bench.store import Run, Settings, Store
@@ -69,7 +69,8 @@ class Plan:
 
     def keys(self, settings: Settings) -> dict[str, str]:
         """Example id -> the key of its completion in the store."""
-        return {example.id: settings.key(build(example, self.protocol).text) for example in self.examples}
+        texts = {example.id: as_text(turns(example, self.protocol)) for example in self.examples}
+        return {example_id: settings.key(text) for example_id, text in texts.items()}
 
 
 def evaluate(entry: ModelEntry, plan: Plan, store: Store, wait: float) -> Evaluation:

@@ -30,7 +30,6 @@ from bench.stats import (
     counts_over,
     equivalent,
     holm,
-    over_random,
 )
 
 MARGIN = 0.03  # differences below three points are taken for none
@@ -40,22 +39,21 @@ def compare(
     pair: Pair,
     base: Evaluation,
     variant: Evaluation,
-    expected: Mapping[tuple[str, int], float],
+    over_random: tuple[Mapping[str, Difference], Mapping[str, Difference]],
     baseline: Mapping[str, float],
 ) -> list[Comparison]:
     """A pair on every bucket that has queries, adjusted over its buckets.
 
-    expected: (example id, box) -> probability that a random guess is right; baseline: its mean by bucket.
+    over_random: of base and variant, by bucket that has queries. baseline: random guessing, by bucket.
     """
     found = []
-    for bucket in BUCKETS:
+    for bucket in over_random[0]:
         accuracies = [accuracy_of(evaluation.scores, bucket) for evaluation in (base, variant)]
-        if accuracies[0].n:
-            margins = [over_random(evaluation.scores, expected, bucket) for evaluation in (base, variant)]
-            difference = compare_scores(base.scores, variant.scores, bucket)
-            scenarios = {score.scenario_id for score in base.scores if in_bucket(score.num_ops, bucket)}
-            figures = (accuracies, baseline[bucket], margins, difference)
-            found.append(comparison(pair, bucket, *figures, scenarios=len(scenarios)))
+        margins = [over[bucket] for over in over_random]
+        difference = compare_scores(base.scores, variant.scores, bucket)
+        scenarios = {score.scenario_id for score in base.scores if in_bucket(score.num_ops, bucket)}
+        figures = (accuracies, baseline[bucket], margins, difference)
+        found.append(comparison(pair, bucket, *figures, scenarios=len(scenarios)))
     return adjust_over_buckets(found)
 
 

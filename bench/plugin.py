@@ -92,10 +92,7 @@ class State:
     def recorded(self) -> dict[tuple[Pair, str], Verdict]:
         """The verdicts of the figures that the suites record."""
         verdicts = [
-            entry
-            for suite in self.suites
-            if suite.recorded
-            for entry in judge_recorded(suite, self.baseline)
+            entry for suite in self.suites if suite.recorded for entry in judge_recorded(suite, self.baseline)
         ]
         return {(entry.comparison.pair, entry.comparison.bucket): entry for entry in verdicts}
 
@@ -182,9 +179,7 @@ class State:
                 Path(self.config.getoption("boxes_report_dir")) / self.run_id,
                 self.suite,
                 examples=self.plan.examples if shown else (),
-                recorded=[
-                    entry for (pair, _), entry in self.recorded.items() if pair.hypothesis in ran
-                ],
+                recorded=[entry for (pair, _), entry in self.recorded.items() if pair.hypothesis in ran],
                 regression=regression,
             )
 

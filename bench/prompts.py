@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 
 from bench.boxes.examples import examples
 from bench.boxes.wording import WORDINGS
@@ -74,17 +75,18 @@ PROTOCOLS = {
 }
 
 
-def shot_turns(version: str) -> list[Turn]:
+@cache
+def shot_turns(version: str) -> tuple[Turn, ...]:
     """The two worked examples in the words of a version of the task: before and after six operations."""
     first, *_, last = examples(Scenario(SHOTS.id, SHOTS.initial, SHOTS.operations, version))
-    return [
+    return tuple(
         turn
         for shot in (first, last)
         for turn in (
             Turn("user", f"Description: {shot.description}"),
             Turn("assistant", gold_statement(shot)),
         )
-    ]
+    )
 
 
 def gold_statement(example: Example) -> str:
@@ -107,9 +109,7 @@ def as_text(said: Sequence[Turn]) -> str:
     return "".join(turn.content + ends[turn.role] for turn in said).removesuffix("\n")
 
 
-def build(
-    example: Example, protocol: Protocol, render: Callable[[Sequence[Turn]], str] = as_text
-) -> Prompt:
+def build(example: Example, protocol: Protocol, render: Callable[[Sequence[Turn]], str] = as_text) -> Prompt:
     """The prompt of one example; render turns turns into text (a chat template, say)."""
     wording = WORDINGS[example.version]
     drafts = tuple(

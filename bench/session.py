@@ -22,7 +22,7 @@ from bench.records import (
     Suite,
     Verdict,
 )
-from bench.stats import accuracy_of, intervals_meet, over_random
+from bench.stats import accuracy_of, intervals_meet, margins
 from bench.store import Store
 
 
@@ -49,6 +49,7 @@ class Session:
         self.skipped: dict[str, str] = {}
         self.failed: dict[str, Exception] = {}
         self.compared: dict[Pair, list[Comparison]] = {}
+        self.over: dict[str, dict[str, Difference]] = {}
 
     @cached_property
     def baseline(self) -> dict[str, float]:
@@ -127,7 +128,8 @@ class Session:
         """The pair on every bucket, adjusted over its buckets."""
         if pair not in self.compared:
             base, variant = self.evaluate(pair.base, pair.variant)
-            self.compared[pair] = compare(pair, base, variant, self.expected, self.baseline)
+            over = self.margins(base), self.margins(variant)
+            self.compared[pair] = compare(pair, base, variant, over, self.baseline)
         return self.compared[pair]
 
     def verdict(self, pair: Pair, bucket: str, family: Sequence[Pair]) -> Verdict | None:
@@ -140,12 +142,8 @@ class Session:
     def over_random(self, name: str, bucket: str) -> tuple[Outcome, str] | None:
         """Whether a model beats random guessing, in a word and a sentence; None without queries."""
         (evaluation,) = self.evaluate(name)
-        observed = accuracy_of(evaluation.scores, bucket)
-        if not observed.n:
-            return None
-        return judge_over_random(
-            name, bucket, observed, over_random(evaluation.scores, self.expected, bucket)
-        )
+        margin = self.margins(evaluation).get(bucket)
+        return margin and judge_over_random(name, bucket, accuracy_of(evaluation.scores, bucket), margin)
 
     def agreement(self, name: str, bucket: str, published: Accuracy) -> tuple[bool, str] | None:
         """Whether a model comes out as published, and both figures in a sentence; None without queries."""
@@ -198,10 +196,10 @@ class Session:
         )
 
     def margins(self, evaluation: Evaluation) -> dict[str, Difference]:
-        """Accuracy over random guessing, by bucket."""
-        return {
-            bucket: over_random(evaluation.scores, self.expected, bucket) for bucket in accuracies(evaluation)
-        }
+        """A model's accuracy over random guessing, by bucket."""
+        if evaluation.model not in self.over:
+            self.over[evaluation.model] = margins(evaluation.scores, self.expected)
+        return self.over[evaluation.model]
 
     def has_evaluated(self, pair: Pair) -> bool:
         return pair.base in self.evaluations and pair.variant in self.evaluations

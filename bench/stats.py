@@ -11,16 +11,15 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
-from scipy.stats import binomtest, norm
+from scipy.stats import binomtest, false_discovery_control, norm
 from statsmodels.regression.linear_model import OLS
-from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import (
     confint_proportions_2indep,
     proportion_confint,
     test_proportions_2indep,
 )
 
-from bench.records import Accuracy, Difference, Score, in_bucket
+from bench.records import BUCKETS, Accuracy, Difference, Score, in_bucket
 
 ALPHA = 0.05
 POWER = 0.80
@@ -63,13 +62,13 @@ def clustered_difference(differences: Sequence[float], clusters: Sequence[str]) 
         return no_difference(len(values))
     fit = OLS(values, np.ones_like(values)).fit(cov_type="cluster", cov_kwds={"groups": groups}, use_t=True)
     low, high = fit.conf_int(ALPHA)[0]
-    sums = np.bincount(groups, weights=values)
+    p, p_below = sign_flip_tails(np.bincount(groups, weights=values))
     return Difference(
         value=float(values.mean()),
         low=max(float(low), -1.0),
         high=min(float(high), 1.0),
-        p=sign_flip_p(sums),
-        p_below=sign_flip_p(-sums),
+        p=p,
+        p_below=p_below,
         detectable=DETECTABLE_PER_SE * float(fit.bse[0]),
     )
 
@@ -83,11 +82,15 @@ def no_difference(n: int) -> Difference:
     return Difference(0.0, -bound, bound, 1.0, 1.0, bound * DETECTABLE_PER_SE / Z_TWO_SIDED)
 
 
-def sign_flip_p(sums: np.ndarray) -> float:
-    """One-sided p of the sum under random flips of each cluster's sign. sums: (clusters,) float."""
+def sign_flip_tails(sums: np.ndarray) -> tuple[float, float]:
+    """One-sided p of the sum under random flips of each cluster's sign: that it is above, and below.
+
+    sums: (clusters,) float.
+    """
     resampled = random_signs(len(sums)) @ sums.astype(np.float32)
     as_large = int((resampled >= sums.sum() - 1e-3).sum())  # few distinct values: ties are common
-    return (1 + as_large) / (1 + RESAMPLES)
+    as_small = int((resampled <= sums.sum() + 1e-3).sum())
+    return (1 + as_large) / (1 + RESAMPLES), (1 + as_small) / (1 + RESAMPLES)
 
 
 @lru_cache(maxsize=32)
@@ -127,6 +130,16 @@ def over_random(
         [float(score.correct) - expected[score.example_id, score.box] for score in chosen],
         [score.scenario_id for score in chosen],
     )
+
+
+def margins(scores: Sequence[Score], expected: Mapping[tuple[str, int], float]) -> dict[str, Difference]:
+    """Accuracy over random guessing in each bucket that has queries; expected as over_random takes it."""
+    asked = {score.num_ops for score in scores}
+    return {
+        bucket: over_random(scores, expected, bucket)
+        for bucket in BUCKETS
+        if any(in_bucket(num_ops, bucket) for num_ops in asked)
+    }
 
 
 def compare_counts(base: Accuracy, variant: Accuracy) -> Difference:
@@ -171,9 +184,13 @@ def equivalent(difference: Difference, margin: float) -> bool:
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Adjusted for a family of confirmatory tests (the pairs of a hypothesis)."""
-    return list(map(float, multipletests(p_values, method="holm")[1])) if p_values else []
+    order = np.argsort(p_values)
+    steps = np.arange(len(order), 0, -1) * np.asarray(p_values)[order]
+    adjusted = np.empty(len(order))
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1)
+    return adjusted.tolist()
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     """Adjusted for a family of exploratory tests (the buckets of a pair)."""
-    return list(map(float, multipletests(p_values, method="fdr_bh")[1])) if p_values else []
+    return false_discovery_control(p_values, method="bh").tolist() if p_values else []

@@ -7,6 +7,8 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -92,12 +94,29 @@ def test_workers_share_the_cores_and_who_is_alone_is_told_nothing(
     assert result.parseoutcomes() == {"passed": 1}
 
 
-def test_a_second_run_loads_no_model(pytester: pytest.Pytester, bench_dir: Path) -> None:
-    first = run(pytester)
+def test_a_second_run_loads_no_model_and_imports_no_torch(pytester: pytest.Pytester, bench_dir: Path) -> None:
+    pytester.makepyfile(
+        watch="""
+        import sys
+        def pytest_unconfigure():
+            print("torch was imported" if "torch" in sys.modules else "no torch")
+    """
+    )
+    asked = ("-m", "code_hypothesis", "-p", "watch")
+    first = run(pytester, *asked, tests="")
     before = latest(bench_dir, "accuracy.csv")
-    again = run(pytester)
+    again = run(pytester, *asked, tests="")
     assert "prompt/s" in first.stderr.str() and "prompt/s" not in again.stderr.str()  # the bar of a decoding
-    assert again.ret == 0 and latest(bench_dir, "accuracy.csv") == before
+    assert "torch was imported" in first.stdout.str() and "no torch" in again.stdout.str()
+    assert again.ret == first.ret and latest(bench_dir, "accuracy.csv") == before
+
+
+def test_where_no_test_is_named_only_the_benchmark_is_collected() -> None:
+    """The tests of the suite itself import torch, and who runs the benchmark does not wait for them."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    files = {line.partition("::")[0] for line in said.splitlines() if "::" in line}
+    assert {str(Path(file).parent) for file in files} == {"tests/hypotheses"}
 
 
 def test_other_protocols_are_kept_apart(pytester: pytest.Pytester, bench_dir: Path) -> None:

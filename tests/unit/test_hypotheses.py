@@ -4,7 +4,7 @@ import pytest
 
 from bench.hypotheses import adjust_over_pairs, compare, compare_recorded, fails, judge, name_bucket
 from bench.records import BUCKETS, Comparison, Evaluation, Pair, Score
-from bench.stats import accuracy
+from bench.stats import accuracy, margins
 
 PAIR = Pair("code", "base", "variant")
 
@@ -82,7 +82,9 @@ def evaluation(name: str, right: int) -> Evaluation:
 def test_a_pair_is_compared_on_every_bucket_that_has_queries():
     expected = {(f"s{number}-1", box): 0.1 for number in range(40) for box in (0, 1)}
     baseline = dict.fromkeys(BUCKETS, 0.1)
-    found = compare(PAIR, evaluation("base", 8), evaluation("variant", 30), expected, baseline)
+    base, variant = evaluation("base", 8), evaluation("variant", 30)
+    over = margins(base.scores, expected), margins(variant.scores, expected)
+    found = compare(PAIR, base, variant, over, baseline)
     assert [entry.bucket for entry in found] == ["ops1", "ops2", "ops1plus"]
     assert all(entry.paired and entry.baseline == pytest.approx(0.1) for entry in found)
     assert [judge(entry).outcome for entry in found] == ["supported"] * 3

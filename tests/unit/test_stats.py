@@ -2,7 +2,10 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import bootstrap, permutation_test
+from statsmodels.stats.multitest import multipletests
 
 from bench.records import Score
 from bench.stats import (
@@ -17,7 +20,7 @@ from bench.stats import (
     holm,
     no_difference,
     over_random,
-    sign_flip_p,
+    sign_flip_tails,
 )
 
 
@@ -96,18 +99,19 @@ def test_sign_flip_p_agrees_with_scipy(clustered):
         n_resamples=9999,
         rng=np.random.default_rng(5),
     )
-    assert sign_flip_p(sums) == pytest.approx(second.pvalue, abs=0.02)
+    assert sign_flip_tails(sums)[0] == pytest.approx(second.pvalue, abs=0.02)
+    assert sign_flip_tails(-sums) == sign_flip_tails(sums)[::-1]
 
 
 def test_sign_flip_p_of_few_scenarios_is_the_exact_one():
     # five sums of 1: only the unflipped signs reach 5, one of 2**5
-    assert sign_flip_p(np.ones(5)) == pytest.approx(1 / 32, abs=0.01)
+    assert sign_flip_tails(np.ones(5))[0] == pytest.approx(1 / 32, abs=0.01)
 
 
 def test_false_positives_stay_at_their_level_when_scenarios_are_correlated():
     rng = np.random.default_rng(3)
     shifts = rng.choice([-1.0, 0.0, 1.0], size=(400, 40))  # all seven queries of a scenario go together
-    p_values = [sign_flip_p(7 * row) for row in shifts]
+    p_values = [sign_flip_tails(7 * row)[0] for row in shifts]
     assert np.mean(np.array(p_values) < 0.05) < 0.09
 
 
@@ -153,3 +157,10 @@ def test_equivalence_needs_a_tight_interval(half_width, equal):
 def test_adjustments_by_hand():
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert benjamini_hochberg([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.04, 0.04])
+
+
+@given(st.lists(st.floats(0, 1), max_size=20))
+def test_adjustments_agree_with_statsmodels(p_values):
+    for adjust, method in ((holm, "holm"), (benjamini_hochberg, "fdr_bh")):
+        second = multipletests(p_values, method=method)[1] if p_values else []
+        assert adjust(p_values) == pytest.approx(list(second))

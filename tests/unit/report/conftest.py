@@ -10,6 +10,7 @@ from bench.hypotheses import compare, judge
 from bench.prompts import SHOTS, STATEMENT
 from bench.records import BUCKETS, Completion, Contents, Evaluation, Example, Pair, Results, Scenario, Score
 from bench.session import accuracies
+from bench.stats import margins
 
 PAIR = Pair("code", "before", "after")
 
@@ -49,7 +50,8 @@ def results(asked: list[Example]) -> Results:
         "after": evaluation("after", asked, frozenset({"zebra"}), wrong_from=2),
     }
     expected = {(example.id, query.box): 0.1 for example in asked for query in example.queries}
-    found = compare(PAIR, *evaluations.values(), expected, dict.fromkeys(BUCKETS, 0.1))
+    over = tuple(margins(entry.scores, expected) for entry in evaluations.values())
+    found = compare(PAIR, *evaluations.values(), over, dict.fromkeys(BUCKETS, 0.1))
     metadata = {
         "run": "20261120-020000-abc",
         "protocol": "paper (1)",
