@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from bench import ROOT
+from bench.store import Store
 
 pytest_plugins = ["pytester"]
 
@@ -163,6 +164,52 @@ def test_a_missing_weights_folder_is_a_usage_error(pytester: pytest.Pytester, be
     result = run(pytester)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert re.search(r"ERROR: .*two", result.stderr.str())
+
+
+@pytest.fixture
+def checkout(pytester: pytest.Pytester, bench_dir: Path) -> Path:
+    """A checkout of its own, with nothing in it but what pytest reads and the random models."""
+    for name in ("pytest.ini", "conftest.py"):
+        shutil.copy(ROOT / name, bench_dir)
+    hypotheses = bench_dir / "tests" / "hypotheses"
+    hypotheses.mkdir(parents=True)
+    shutil.copy(ROOT / "tests" / "hypotheses" / "test_code.py", hypotheses)
+    return bench_dir
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(
+            "--boxes-suite suite.toml --boxes-store store.sqlite --boxes-report-dir reports", id="inside"
+        ),
+        pytest.param(
+            "tests/hypotheses --boxes-suite {elsewhere}/suite.toml --boxes-store {elsewhere}/store.sqlite "
+            "--boxes-report-dir {elsewhere}",
+            id="elsewhere, and a test named",
+        ),
+        pytest.param(
+            "--boxes-suite={elsewhere}/suite.toml --boxes-store={elsewhere}/store.sqlite "
+            "--boxes-report-dir={elsewhere}",
+            id="elsewhere, with an equals sign",
+        ),
+    ],
+)
+def test_an_options_value_is_not_taken_for_a_test(
+    options: str, pytester: pytest.Pytester, checkout: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """pytest looks for its configuration before it knows our options: beside every path that is there."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    suite = SUITE.replace('path = "', f'path = "{checkout}/')
+    (elsewhere / "suite.toml").write_text(suite)
+    Store(elsewhere / "store.sqlite").close()
+    words = options.format(elsewhere=elsewhere).split()
+    result = pytester.run(
+        sys.executable, "-m", "pytest", "--collect-only", "-m", "code_hypothesis", *words,
+        "--boxes-buckets", "ops1plus", "--boxes-limit", "4",
+    )  # fmt: skip
+    assert result.ret == 0
+    result.stdout.fnmatch_lines([f"rootdir: {checkout}", "configfile: pytest.ini", "*[[]one..two-ops1plus]*"])
 
 
 def test_help_names_every_option_with_its_default(pytester: pytest.Pytester) -> None:
