@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.models.files import dtype_of
 from bench.suites import load_suite
 
 HEAD = 'name = "mine"\n'
@@ -137,6 +138,12 @@ def test_paper_suite_has_the_paper_s_models_and_pairs() -> None:
     in_8bit = {name for name, entry in suite.models.items() if entry.quantization == "8bit"}
     assert in_8bit == {name for name in suite.models if "70b" in name}
     assert all(entry.memory_gb and entry.parameters and entry.family for entry in suite.models.values())
+
+
+def test_a_paper_model_s_answers_are_found_where_there_is_no_gpu() -> None:
+    """The precision is part of the key: it must not depend on the machine that judges."""
+    for entry in load_suite("paper").models.values():
+        assert dtype_of(entry, on_gpu=False) == dtype_of(entry, on_gpu=True) == "bfloat16"
 
 
 def test_embedded_suite_has_a_finding_and_both_controls() -> None:
