@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Raises ValueError for a store that is not there or not readable."""
-    for path in (args.store, *getattr(args, "others", ())):
+    for path in getattr(args, "others", [args.store]):  # a store that others are merged into may be new
         if not Path(path).is_file():
             raise ValueError(f"no store at {path}. Name one with --store; pytest --boxes-store makes it.")
     with Store(args.store) as store:

@@ -392,8 +392,6 @@ def test_merging_shards_gives_all_rows_whatever_the_order(tmp_path: Path) -> Non
         with Store(tmp_path / name) as store:
             store.add(rows, replace(RUN, id=name))
     for target, others in {"ab": "ab", "ba": "ba", "aab": "aab"}.items():
-        with Store(tmp_path / target) as store:
-            pass
         command_line("merge", "--store", str(tmp_path / target), *(str(tmp_path / other) for other in others))
         with Store(tmp_path / target) as store:
             assert store.get(KEYS) == dict(ROWS)
