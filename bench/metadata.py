@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import platform
+import uuid
+from datetime import datetime
 
 from bench import __version__
 from bench.boxes.examples import digest
@@ -10,6 +12,11 @@ from bench.environment import git_commit, package_versions
 from bench.evaluate import Plan
 from bench.leases import visible_gpus
 from bench.records import Suite
+
+
+def new_run_id() -> str:
+    """Names a run in the store and its folder of reports; sorts by time."""
+    return f"{datetime.now():%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
 
 
 def describe_run(suite: Suite, plan: Plan) -> dict[str, object]:

@@ -105,7 +105,6 @@ def check(get: Get) -> None:
     number_or_auto("--boxes-batch-size", get("boxes_batch_size"))
     number_or_auto("--boxes-pack-tokens", get("boxes_pack_tokens"))
     number_or_auto("--boxes-gpus-per-worker", str(get("boxes_gpus_per_worker")))
-    check_writable(Path(get("boxes_report_dir")))
 
 
 def check_places(suite: Suite, pairs: Sequence[Pair], get: Get) -> None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
-import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -20,7 +18,7 @@ from bench.completeness import Completeness
 from bench.evaluate import Plan, audit
 from bench.hypotheses import families, judge_recorded
 from bench.leases import visible_gpus
-from bench.metadata import describe_run
+from bench.metadata import describe_run, new_run_id
 from bench.progress import Progress
 from bench.records import BUCKETS, Accuracy, Pair, Results, Verdict
 from bench.report.files import write
@@ -86,7 +84,7 @@ class State:
         """The controller's, in all its workers."""
         if is_worker(self.config):
             return self.config.workerinput["boxes_run_id"]
-        return f"{datetime.now():%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
+        return new_run_id()
 
     @cached_property
     def recorded(self) -> dict[tuple[Pair, str], Verdict]:
@@ -191,6 +189,7 @@ def pytest_configure(config: pytest.Config) -> None:
         share_cores(config.workerinput["workercount"])
     try:
         options.check(config.getoption)
+        options.check_writable(Path(config.getoption("boxes_report_dir")))
         config.stash[STATE] = state = State(config)
         if config.getoption("boxes_dataset") != "evaluation" or config.getoption("boxes_limit") is not None:
             _ = state.plan  # a data set that cannot be read is known now

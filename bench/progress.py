@@ -40,12 +40,23 @@ class Progress:
 
     def watch(self) -> None:
         with suppress(OSError, ValueError), Store(self.path) as store:  # who writes to it says what is wrong
-            [(start,)] = store.read("SELECT ifnull(max(number), 0) FROM completions")
+            start = last_number(store)
             self.started.set()
             before: dict[str, int] = {}
             while not self.ended.wait(self.interval):
-                added = dict(store.read(ADDED, start))
+                added = added_since(store, start)
                 if added != before:
                     self.say(", ".join(f"{model}: {count} completed" for model, count in added.items()))
                 before = added
         self.started.set()
+
+
+def last_number(store: Store) -> int:
+    """The number of the newest completion, 0 in an empty store."""
+    [(number,)] = store.read("SELECT ifnull(max(number), 0) FROM completions")
+    return int(number)
+
+
+def added_since(store: Store, number: int) -> dict[str, int]:
+    """How many completions each model got after that one, whichever process evaluated it."""
+    return dict(store.read(ADDED, number))
