@@ -9,6 +9,7 @@ from importlib import import_module
 COMMANDS = {  # command: (module with add_arguments and run, help)
     "train-tiny": ("bench.tiny.command", "train a model of the embedded family from its seed"),
     "generate": ("bench.boxes.write", "write data sets in the released row format"),
+    "score": ("bench.cluster.command", "have a suite's models answer into the store: here, by Ray or SLURM"),
     "score-predictions": ("bench.predictions", "score answers that were made elsewhere"),
     "baseline": ("bench.baselines", "expected accuracy of random guessing, by reading"),
     "store": ("bench.store.command", "list, verify, export, merge or prune stored completions"),

@@ -1,0 +1,1 @@
+"""Suite, Plan -> a full store, over more than one process or machine: `python -m bench score`."""

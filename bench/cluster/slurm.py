@@ -1,0 +1,63 @@
+"""Models -> the script of a SLURM array job, one model a task, each with a store of its own to be merged."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+SCRIPT = """\
+#!/usr/bin/env bash
+# One model a task, {count} in all. Partition, time and memory are the site's: sbatch --partition=... {script}
+# A task that is killed or requeued goes on where it was. When all have ended: {merge}
+#SBATCH --job-name=boxes
+#SBATCH --array=0-{last}
+#SBATCH --gres=gpu:{gpus}
+#SBATCH --output={shards}/%a.log
+#SBATCH --open-mode=append
+#SBATCH --requeue
+set -euo pipefail
+models=({names})
+name=${{models[$SLURM_ARRAY_TASK_ID]}}
+cd {folder}
+exec {score} --models="$name" --store={shards}/"$name".sqlite
+"""
+
+
+def write_job(
+    script: Path, names: Sequence[str], options: Sequence[str], gpus: int, store: Path
+) -> list[str]:
+    """Write the script. Returns the commands that run it, and that then put all rows into one store.
+
+    options: of `python -m bench score`, as one would type them.
+    """
+    shards = Path(f"{store.absolute()}.shards")
+    shards.mkdir(parents=True, exist_ok=True)  # SLURM makes no folder for logs
+    bench = f"{shlex.quote(sys.executable)} -m bench"
+    merge = f"{bench} store merge --store={quote(store.absolute())} {quote(shards)}/*.sqlite"
+    text = SCRIPT.format(
+        count=len(names),
+        last=len(names) - 1,
+        script=script.name,
+        gpus=gpus,
+        names=" ".join(names),
+        folder=quote(Path.cwd()),
+        shards=quote(shards),
+        score=" ".join([bench, "score", *map(shlex.quote, options)]),
+        merge=merge,
+    )
+    try:
+        script.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ValueError(
+            f"cannot write {script}: {error.strerror}. Name another file after --slurm."
+        ) from None
+    return [
+        f"job=$(sbatch --parsable {quote(script)})",
+        f'sbatch --dependency=afterany:"$job" --wrap={shlex.quote(merge)}',
+    ]
+
+
+def quote(path: Path) -> str:
+    return shlex.quote(str(path))

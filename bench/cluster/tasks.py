@@ -1,0 +1,155 @@
+"""Session, names -> rows in its store: one model after another here, or each a task of a Ray cluster."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from tqdm import tqdm
+
+from bench.evaluate import Plan
+from bench.progress import added_since, last_number
+from bench.records import Completion, Suite
+from bench.session import Session, Unavailable
+from bench.store import Run, Settings, Store
+
+RETRIES = 5  # of a task whose node or process is lost
+POLL_SECONDS = 2.0
+
+
+def score(session: Session, name: str) -> str | None:
+    """Have every answer of one model in the store. Returns why that could not be, None if it is so."""
+    try:
+        session.evaluate(name)
+    except Unavailable as missing:
+        return f"cannot run: {missing.args[1]}"
+    except Exception as error:  # one model must not end the others' night
+        return f"failed: {type(error).__name__}: {' '.join(str(error).split())}"
+    return None
+
+
+def score_here(session: Session, names: Sequence[str]) -> Iterator[tuple[str, str | None]]:
+    """Each model as it ends, and what `score` says of it."""
+    for name in names:
+        yield name, score(session, name)
+
+
+class RemoteStore:
+    """The driver's store as a task has it: a batch is on the driver's disk before the next one is begun.
+
+    keeper: a Ray actor of the class Store.
+    """
+
+    path = ":memory:"  # the file is another machine's: there is none here to lock
+
+    def __init__(self, keeper: Any) -> None:
+        self.keeper = keeper
+
+    def get(self, keys: Sequence[str]) -> dict[str, Completion]:
+        return self.ask("get", keys)
+
+    def add(self, rows: Sequence[tuple[str, Completion]], run: Run) -> int:
+        return self.ask("add", rows, run)
+
+    def runs(self, settings: Settings | None = None) -> list[dict[str, Any]]:
+        return self.ask("runs", settings)
+
+    def ask(self, method: str, *arguments: object) -> Any:
+        """Raises what the store raised."""
+        import ray
+
+        try:
+            return ray.get(getattr(self.keeper, method).remote(*arguments))
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause from None
+
+
+def score_remotely(name: str, suite: Suite, plan: Plan, keeper: Any, wait: float) -> str | None:
+    """One task: what an attempt before it has kept is not decoded again."""
+    return score(Session(suite, plan, RemoteStore(keeper), wait), name)  # type: ignore[arg-type]
+
+
+def score_over_ray(session: Session, names: Sequence[str], address: str) -> Iterator[tuple[str, str | None]]:
+    """Each model as it ends, and what `score` says of it. A bar a model shows how far it is.
+
+    A task is given the GPUs of a model, at most those of the largest node, and is run again elsewhere where
+    its node is lost: that costs what was in flight. Raises ValueError if there is no such cluster.
+    """
+    with connected(address) as ray:
+        keeper = keep_here(ray, session.store)
+        given = [ray.put(value) for value in (session.suite, session.plan)]
+        task = ray.remote(num_gpus=gpus_of_task(ray, session.plan), max_retries=RETRIES)(score_remotely)
+        waiting = {task.remote(name, *given, keeper, session.wait): name for name in names}
+        bars = Bars(session.store, names, len(session.plan.examples))
+        while waiting:
+            ended, _ = ray.wait(list(waiting), timeout=POLL_SECONDS)
+            bars.show()
+            for reference in ended:
+                name = waiting.pop(reference)
+                bars.close(name)
+                yield name, result(ray, reference)
+
+
+@contextmanager
+def connected(address: str) -> Iterator[Any]:
+    """Ray, as a driver on one of the cluster's nodes; "local" starts a cluster of this machine alone."""
+    try:
+        import ray
+    except ImportError:
+        raise ValueError(
+            "--ray needs ray, which is not installed. Run pip install -e '.[cluster]'."
+        ) from None
+    if address.startswith("ray://"):
+        raise ValueError(f"--ray {address}: rows come to this machine's store. Run this on one of the nodes.")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # of a cluster that is started here
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"--ray {address}: no cluster: {reason} Run ray start first, or --ray local."
+        ) from None
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def keep_here(ray: Any, store: Store) -> Any:
+    """An actor beside the driver that has the driver's store open."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1, "scheduling_strategy": here}
+    return ray.remote(Store).options(**options).remote(os.path.abspath(store.path))
+
+
+def gpus_of_task(ray: Any, plan: Plan) -> int:
+    """As many as asked for, as far as any node has them: what is too few is named by the task."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return min(plan.gpus_per_model, int(max(node.get("GPU", 0) for node in nodes)))
+
+
+def result(ray: Any, reference: Any) -> str | None:
+    try:
+        return ray.get(reference)
+    except ray.exceptions.RayError as error:  # every attempt's node or process was lost
+        return f"failed: {type(error).__name__}: {' '.join(str(error).split())}"
+
+
+class Bars:
+    """A bar for each model, moved by what comes into the store."""
+
+    def __init__(self, store: Store, names: Sequence[str], total: int) -> None:
+        self.store, self.start = store, last_number(store)
+        self.bars = {name: tqdm(total=total, desc=name, unit="prompt", leave=False) for name in names}
+
+    def show(self) -> None:
+        for name, count in added_since(self.store, self.start).items():
+            if name in self.bars:
+                self.bars[name].update(count - self.bars[name].n)
+
+    def close(self, name: str) -> None:
+        self.bars.pop(name).close()
