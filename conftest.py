@@ -6,4 +6,5 @@ pytest_plugins = [
     "fixtures.datasets",
     "fixtures.models",
     "fixtures.generators",
+    "fixtures.servers",
 ]

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -23,6 +24,7 @@ from bench import models
 from bench.answers import read_answer
 from bench.decoding import engine_for, engines_of
 from bench.decoding.constraint import Constraint, constraint
+from bench.decoding.engine import Engine
 from bench.environment import package_versions
 from bench.leases import gpu_leases, model_lock, visible_gpus
 from bench.prompts import Protocol, as_text, build, gold_statement, turns
@@ -35,8 +37,9 @@ from bench.store import Run, Settings, Store
 class Plan:
     """What every model of a run is asked, and how.
 
-    batch_size, pack_tokens (of the speculative engine): None for what suits the device. run_id names the
-    run in the store; progress shows a bar.
+    batch_size, pack_tokens (of the speculative engine): None for what suits the device. servers: URLs for the
+    engine "server", in_flight: how many answers it asks one for at once. run_id names the run in the store;
+    progress shows a bar.
     """
 
     examples: tuple[Example, ...]
@@ -45,6 +48,8 @@ class Plan:
     batch_size: int | None = None
     pack_tokens: int | None = None
     gpus_per_model: int = 1
+    servers: tuple[str, ...] = ()
+    in_flight: int = 16
     dataset: str = "evaluation"
     seed: int = 0
     run_id: str = ""
@@ -71,6 +76,28 @@ class Plan:
         """Example id -> the key of its completion in the store."""
         texts = {example.id: as_text(turns(example, self.protocol)) for example in self.examples}
         return {example_id: settings.key(text) for example_id, text in texts.items()}
+
+
+Running = tuple[Engine, list[Prompt], dict[str, str]]  # what answers, all that is asked, where it runs
+
+
+def unavailable(entry: ModelEntry, plan: Plan, others: Iterable[ModelEntry] = ()) -> str | None:
+    """Why the model cannot be asked under this plan and what to do about it; None if it can.
+
+    others: the suite's, one of which a server may have. Raises ValueError where the suite or a server is at
+    fault, ConnectionError for a server that cannot be reached.
+    """
+    if plan.engine != "server":
+        return models.unavailable(entry, plan.gpus_per_model)
+    if not plan.servers:
+        return "its answers are not in the store. Name a server that has it with --boxes-server=URL."
+    from bench.decoding.server import find
+
+    known = {name for other in others for name in models.served_names(other)}
+    names = models.served_names(entry)
+    if find(names, known, plan.servers):
+        return models.lacks_template(entry)
+    return f"no server has it. Serve it as {names[0]}, and run again with --boxes-server=URL."
 
 
 def evaluate(entry: ModelEntry, plan: Plan, store: Store, wait: float) -> Evaluation:
@@ -102,7 +129,8 @@ def recall(entry: ModelEntry, plan: Plan, store: Store) -> Evaluation | None:
 
 def settings_of(entry: ModelEntry, plan: Plan) -> list[Settings]:
     """What the completions may be kept under: one for each engine that the plan allows."""
-    fingerprint = models.fingerprint(entry)
+    known = models.served_fingerprint if plan.engine == "server" else models.fingerprint
+    fingerprint = known(entry)
     return [Settings(fingerprint, plan.constraint, name) for name in engines_of(plan.engine)]
 
 
@@ -119,42 +147,56 @@ def from_store(
 
 
 def decode(entry: ModelEntry, plan: Plan, store: Store, candidates: list[Settings]) -> None:
-    """Load the model, complete what the store lacks, and keep each batch as it comes."""
-    if problem := audit(entry, plan).problem:
-        raise ValueError(f"model {entry.name}: {problem}")
-    gpus = visible_gpus()
-    with gpu_leases(gpus, min(plan.gpus_per_model, len(gpus))) as leased:
-        loaded = models.load(entry, [f"cuda:{index}" for index in leased] or ["cpu"])
-        engine = engine_for(
-            plan.engine,
-            loaded.model,
-            loaded.tokenizer,
-            plan.constraint,
-            batch_size=plan.batch_size,
-            pack_tokens=plan.pack_tokens,
-        )
+    """Complete what the store lacks, and keep each batch as it comes."""
+    start = served if plan.engine == "server" else loaded
+    with start(entry, plan) as (engine, prompts, place):
         settings = next(settings for settings in candidates if settings.engine == engine.name)
         keys = plan.keys(settings)
         known = store.get(list(keys.values()))
-        prompts = [
-            prompt for prompt in plan.prompts(entry, loaded.tokenizer) if keys[prompt.example_id] not in known
-        ]
-        metadata = {"device": loaded.device, "dtype": loaded.dtype, **package_versions()}
+        metadata = {**place, **package_versions(), "why": engine.reason}
         bar = tqdm(
             total=len(keys), initial=len(known), desc=entry.name, unit="prompt", disable=not plan.progress
         )
         with bar:
-            for batch in engine.complete(prompts):
+            for batch in engine.complete([p for p in prompts if keys[p.example_id] not in known]):
                 rows = [(keys[prompt.example_id], completion) for prompt, completion in batch]
-                run = Run(
-                    plan.run_id,
-                    entry.name,
-                    settings,
-                    metadata | {"why": engine.reason},
-                    asdict(engine.counters),
-                )
+                run = Run(plan.run_id, entry.name, settings, metadata, asdict(engine.counters))
                 store.add(rows, run)
                 bar.update(len(rows))
+
+
+@contextmanager
+def loaded(entry: ModelEntry, plan: Plan) -> Iterator[Running]:
+    """The model on leased GPUs, or on the CPU."""
+    if problem := audit(entry, plan).problem:
+        raise ValueError(f"model {entry.name}: {problem}")
+    gpus = visible_gpus()
+    with gpu_leases(gpus, min(plan.gpus_per_model, len(gpus))) as leased:
+        here = models.load(entry, [f"cuda:{index}" for index in leased] or ["cpu"])
+        engine = engine_for(
+            plan.engine,
+            here.model,
+            here.tokenizer,
+            plan.constraint,
+            batch_size=plan.batch_size,
+            pack_tokens=plan.pack_tokens,
+        )
+        yield engine, plan.prompts(entry, here.tokenizer), {"device": here.device, "dtype": here.dtype}
+
+
+@contextmanager
+def served(entry: ModelEntry, plan: Plan) -> Iterator[Running]:
+    """The model on the first of the servers that has it."""
+    from bench.decoding.server import ServerEngine, find
+
+    names = models.served_names(entry)
+    if (found := find(names, names, plan.servers)) is None:
+        raise ValueError(f"model {entry.name}: no server is given. Name one with --boxes-server=URL.")
+    tokenizer = models.served_tokenizer(entry)
+    prompts = plan.prompts(entry, tokenizer)
+    count = (lambda text: len(tokenizer(text).input_ids)) if tokenizer else None
+    engine = ServerEngine(*found, plan.constraint, prompts[0], count_tokens=count, in_flight=plan.in_flight)
+    yield engine, prompts, {"device": found[0]}
 
 
 def audit(entry: ModelEntry, plan: Plan) -> models.Audit:

@@ -31,10 +31,16 @@ def describe_run(suite: Suite, plan: Plan) -> dict[str, object]:
         "examples": len(plan.examples),
         "scenarios": len({example.scenario_id for example in plan.examples}),
         "engine asked for": plan.engine,
-        "device": f"{len(visible_gpus())} GPUs" if visible_gpus() else "CPU",
+        "device": device_of(plan),
         "git commit": git_commit(),
         "entity-tracking-bench": __version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         **package_versions(),
     }
+
+
+def device_of(plan: Plan) -> str:
+    if plan.engine == "server":
+        return ", ".join(plan.servers) or "the store alone"
+    return f"{len(visible_gpus())} GPUs" if visible_gpus() else "CPU"

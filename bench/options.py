@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from bench import ROOT, models
 from bench.boxes import datasets
@@ -62,7 +64,20 @@ def add_options(add: Callable[..., None]) -> None:
         "--boxes-engine",
         default="auto",
         metavar="NAME",
-        help="auto, speculative or reference (default: %(default)s)",
+        help="auto, speculative, reference or server (default: %(default)s)",
+    )
+    add(
+        "--boxes-server",
+        default="",
+        metavar="URL,...",
+        help="OpenAI-compatible servers of the models, engine server; a key is read from $BOXES_SERVER_KEY",
+    )
+    add(
+        "--boxes-server-concurrency",
+        type=int,
+        default=16,
+        metavar="N",
+        help="answers that a server is asked for at once (default: %(default)s)",
     )
     add("--boxes-batch-size", default="auto", metavar="auto|N", help="prompts a batch (default: %(default)s)")
     add(
@@ -105,6 +120,22 @@ def check(get: Get) -> None:
     number_or_auto("--boxes-batch-size", get("boxes_batch_size"))
     number_or_auto("--boxes-pack-tokens", get("boxes_pack_tokens"))
     number_or_auto("--boxes-gpus-per-worker", str(get("boxes_gpus_per_worker")))
+    number_or_auto("--boxes-server-concurrency", str(get("boxes_server_concurrency")))
+    check_servers(get("boxes_engine"), get("boxes_server"))
+
+
+def check_servers(engine: str, urls: str) -> None:
+    """URLs go with their engine, and hold no secret: they are recorded with the results."""
+    if urls and engine != "server":
+        raise ValueError(f"--boxes-server is for --boxes-engine=server, not {engine}. Give both, or none.")
+    if engine == "server" and (missing := [name for name in ("openai", "regex") if find_spec(name) is None]):
+        raise ValueError(f"the engine server needs {' and '.join(missing)}. Run pip install openai regex.")
+    for url in filter(None, urls.split(",")):
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"--boxes-server {url!r} is no URL. Write http://127.0.0.1:8000/v1.")
+        if parts.username or parts.password or parts.query:
+            raise ValueError("--boxes-server holds a password or a query. Put a key into $BOXES_SERVER_KEY.")
 
 
 def check_places(suite: Suite, pairs: Sequence[Pair], get: Get) -> None:
@@ -113,6 +144,8 @@ def check_places(suite: Suite, pairs: Sequence[Pair], get: Get) -> None:
         raise ValueError(f"--boxes-wait {get('boxes_wait')} is below zero. Give the seconds to wait.")
     if get("boxes_store") not in IN_MEMORY:
         check_store(get("boxes_store"))
+    if get("boxes_engine") == "server":
+        return  # models need not be here
     for pair in pairs:
         for name in (pair.base, pair.variant):
             models.unavailable(suite.models[name])
@@ -130,6 +163,8 @@ def plan(get: Get) -> Plan:
         batch_size=number_or_auto("--boxes-batch-size", get("boxes_batch_size")),
         pack_tokens=number_or_auto("--boxes-pack-tokens", get("boxes_pack_tokens")),
         gpus_per_model=get("boxes_gpus_per_worker"),
+        servers=tuple(filter(None, get("boxes_server").split(","))),
+        in_flight=get("boxes_server_concurrency"),
         dataset=get("boxes_dataset"),
         seed=get("boxes_seed"),
     )

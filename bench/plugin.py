@@ -15,12 +15,12 @@ import pytest
 from bench import cases, models, nights, options
 from bench.baselines import baseline
 from bench.completeness import Completeness
-from bench.evaluate import Plan, audit
+from bench.evaluate import Plan, audit, unavailable
 from bench.hypotheses import families, judge_recorded
 from bench.leases import visible_gpus
 from bench.metadata import describe_run, new_run_id
 from bench.progress import Progress
-from bench.records import BUCKETS, Accuracy, Pair, Results, Verdict
+from bench.records import BUCKETS, Accuracy, ModelEntry, Pair, Results, Verdict
 from bench.report.files import write
 from bench.report.tables import accuracy_table, skip_lines, verdict_lines
 from bench.session import Session
@@ -152,9 +152,19 @@ class State:
         """How every model that this machine can run would be asked, without its weights."""
         terminal = self.config.pluginmanager.getplugin("terminalreporter")
         for name in self.models():
-            entry = self.suite.models[name]
-            reason = models.unavailable(entry, self.plan.gpus_per_model)
-            terminal.write_line(f"{name}: {reason}" if reason else f"{name}:\n{audit(entry, self.plan)}")
+            try:
+                said = self.preview(self.suite.models[name])
+            except (OSError, ValueError) as error:  # of a server; what is wrong with files is known before
+                said = str(error)
+            terminal.write_line(f"{name}: {said}")
+
+    def preview(self, entry: ModelEntry) -> str:
+        """How a model would be asked, or why it cannot be."""
+        if reason := unavailable(entry, self.plan, self.suite.models.values()):
+            return reason
+        if self.plan.engine == "server" and not models.has_tokenizer(entry):
+            return "is served, and would be given plain text: its tokenizer is not here"
+        return f"\n{audit(entry, self.plan)}"
 
     def describe(self) -> dict[str, object]:
         return describe_run(self.suite, self.plan)

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 
-from bench import models
 from bench.baselines import baseline, expected_accuracy
-from bench.evaluate import Plan, evaluate, recall
+from bench.evaluate import Plan, evaluate, recall, unavailable
 from bench.hypotheses import adjust_over_pairs, compare, judge, judge_over_random, name_bucket
 from bench.records import (
     BUCKETS,
@@ -80,13 +79,19 @@ class Session:
         if name in self.failed:
             raise self.failed[name]
         self.recall([name])
-        if name not in self.evaluations:
-            reason = self.skipped.get(name) or models.unavailable(
-                self.suite.models[name], self.plan.gpus_per_model
-            )
-            if reason:
-                self.skipped[name] = reason
-                raise Unavailable(name, reason)
+        if name in self.evaluations:
+            return
+        if reason := self.skipped.get(name) or self.unavailable(name):
+            self.skipped[name] = reason
+            raise Unavailable(name, reason)
+
+    def unavailable(self, name: str) -> str | None:
+        """Why a model cannot be asked. What it raises is kept: a server that is down is not tried again."""
+        try:
+            return unavailable(self.suite.models[name], self.plan, self.suite.models.values())
+        except (OSError, ValueError) as error:
+            self.failed[name] = error
+            raise
 
     def attempt(self, name: str, patience: float | None = None) -> bool:
         """Evaluate a model; False if another process holds it and there is no patience to wait."""

@@ -13,6 +13,7 @@ ENGINES = {
     "auto": ("speculative/1", "reference/1"),
     "reference": ("reference/1",),
     "speculative": ("speculative/1",),
+    "server": ("server/1 vllm", "server/1 sglang", "server/1 llamacpp"),
 }
 
 
@@ -30,13 +31,13 @@ def engine_for(
     batch_size: int | None = None,
     pack_tokens: int | None = None,
 ) -> Engine:
-    """The engine asked for, for a loaded model; "auto" finds out which one is right for it.
+    """The engine asked for, for a loaded model (so not "server"); "auto" finds out which is right for it.
 
     batch_size, pack_tokens: None for what suits the device. Raises ValueError if the engine cannot run
     this model.
     """
-    if name not in ENGINES:
-        raise ValueError(f"unknown engine {name!r}. Choose from {', '.join(ENGINES)}.")
+    if name not in ENGINES or name == "server":
+        raise ValueError(f"no engine {name!r} for a loaded model. Choose auto, reference or speculative.")
     from bench.decoding import select
 
     if name == "reference":

@@ -4,15 +4,27 @@ from bench.models.audit import Audit, audit
 from bench.models.chat import render_for
 from bench.models.files import fingerprint, num_bytes, unavailable
 from bench.models.load import LoadedModel, load, load_tokenizer
+from bench.models.served import (
+    has_tokenizer,
+    lacks_template,
+    served_fingerprint,
+    served_names,
+    served_tokenizer,
+)
 
 __all__ = [
     "Audit",
     "LoadedModel",
     "audit",
     "fingerprint",
+    "has_tokenizer",
+    "lacks_template",
     "load",
     "load_tokenizer",
     "num_bytes",
     "render_for",
+    "served_fingerprint",
+    "served_names",
+    "served_tokenizer",
     "unavailable",
 ]

@@ -18,13 +18,14 @@ PROBE = (
 )
 
 
-def render_for(entry: ModelEntry, tokenizer: Any) -> Callable[[Sequence[Turn]], str]:
+def render_for(entry: ModelEntry, tokenizer: Any | None) -> Callable[[Sequence[Turn]], str]:
     """How a model is given turns: one text for a base model, the tokenizer's template for a chat model.
 
+    tokenizer: None where only a server has it, which then adds the BOS.
     Raises ValueError for a chat model whose template is missing, or leaves out what it is given.
     """
     if not entry.chat:
-        return lambda turns: with_one_bos(as_text(turns), tokenizer)
+        return as_text if tokenizer is None else lambda turns: with_one_bos(as_text(turns), tokenizer)
     arrange = arrangement(entry, tokenizer)
     return lambda turns: with_one_bos(render(tokenizer, arrange(turns)), tokenizer)
 
@@ -38,7 +39,7 @@ def roles_for(entry: ModelEntry, tokenizer: Any) -> str:
 
 def arrangement(entry: ModelEntry, tokenizer: Any) -> Callable[[Sequence[Turn]], Sequence[Turn]]:
     """Turns as they are where the template has a system role, else the instruction as a user's turn."""
-    if not tokenizer.chat_template:
+    if tokenizer is None or not tokenizer.chat_template:
         raise ValueError(
             f"model {entry.name}: chat = true, but its tokenizer has no chat template. "
             "Add chat_template.jinja to its folder, or set chat = false."

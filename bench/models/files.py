@@ -174,21 +174,31 @@ def check_whole(entry: ModelEntry, path: Path) -> None:
 
 def fingerprint(entry: ModelEntry) -> dict[str, object]:
     """All of a model that its answers depend on. Raises ValueError if its files are not there."""
-    folder = folder_of(entry)
-    code = sorted(folder.glob("*.py")) if entry.trust_remote_code else []
-    if entry.source == "hub":
-        weights = folder.name  # the commit: the hub's cache names a snapshot after it
-    else:
-        weights = digest([folder / "config.json", *weights_of(entry), *code])
-    tokenizer = sorted({path for pattern in TOKENIZER for path in folder.glob(pattern)})
     return {
-        "weights": weights,
+        "weights": weights_digest(entry),
         "adapter": digest(adapter_of(entry)) if entry.adapter else None,
         "dtype": dtype_of(entry, on_gpu=bool(visible_gpus())),
         "quantization": entry.quantization,
-        "tokenizer": digest(tokenizer),
+        "tokenizer": tokenizer_digest(entry),
         "chat": entry.chat,
     }
+
+
+def weights_digest(entry: ModelEntry) -> str:
+    """A hub model's commit, after which its cache names a snapshot; of a folder, what its files hold."""
+    folder = folder_of(entry)
+    if entry.source == "hub":
+        return folder.name
+    code = sorted(folder.glob("*.py")) if entry.trust_remote_code else []
+    return digest([folder / "config.json", *weights_of(entry), *code])
+
+
+def tokenizer_digest(entry: ModelEntry) -> str:
+    return digest(tokenizer_files(folder_of(entry)))
+
+
+def tokenizer_files(folder: Path) -> list[Path]:
+    return sorted({path for pattern in TOKENIZER for path in folder.glob(pattern)})
 
 
 def dtype_of(entry: ModelEntry, on_gpu: bool) -> str:

@@ -25,6 +25,8 @@ DEFAULTS = {
     "boxes_batch_size": "auto",
     "boxes_pack_tokens": "auto",
     "boxes_gpus_per_worker": 1,
+    "boxes_server": "",
+    "boxes_server_concurrency": 1,
 }
 
 

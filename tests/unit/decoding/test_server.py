@@ -1,0 +1,261 @@
+"""A server's answers are the model's own under the constraint, or the model fails by name."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from bench.decoding import ENGINES, server
+from bench.decoding.server import DIALECTS, ServerEngine, find
+from bench.prompts import gold_statement
+from fixtures.servers import ModelServer
+
+Serve = Callable[..., ModelServer]
+
+
+@pytest.fixture
+def golds(states, prompts) -> dict[str, str]:
+    """Prompt text -> the right answer."""
+    by_id = {state.id: gold_statement(state) for state in states}
+    return {prompt.text: by_id[prompt.example_id] for prompt in prompts}
+
+
+@pytest.fixture
+def engine_of(strict, prompts) -> Callable[..., ServerEngine]:
+    def make(of: ModelServer, **settings: Any) -> ServerEngine:
+        return ServerEngine(of.url, "one", settings.pop("constraint", strict), prompts[0], **settings)
+
+    return make
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries end after a moment."""
+    monkeypatch.setattr(server, "PAUSES", (0.01, 0.02, 0.05))
+
+
+def chatter(prompt: str) -> str:
+    """What a model says that nobody holds to anything."""
+    return "I think that the car is in Box 3"
+
+
+def test_the_engine_s_names_are_those_of_its_dialects():
+    assert ENGINES["server"] == tuple(f"server/1 {dialect}" for dialect in DIALECTS)
+
+
+@pytest.mark.parametrize("owner", ["somebody", "me", "vllm"])
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_every_dialect_is_found_out_and_answers_are_the_model_s(
+    dialect: str, owner: str, serve: Serve, golds, prompts, engine_of, complete
+):
+    """Whoever is said to own the model."""
+    served = serve(golds.__getitem__, dialect, owner=owner)
+    engine = engine_of(served)
+    assert engine.name == f"server/1 {dialect}"
+    done = complete(engine, prompts)
+    assert [done[prompt.example_id].text for prompt in prompts] == [golds[prompt.text] for prompt in prompts]
+    assert {answer.finish_reason for answer in done.values()} == {"stop"}
+    assert {(body["temperature"], body["max_tokens"]) for body in served.asked[-len(prompts) :]} == {(0, 256)}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_the_owner_s_dialect_is_tried_first(dialect: str, serve: Serve, golds, engine_of):
+    served = serve(golds.__getitem__, dialect)
+    engine_of(served)
+    assert len(served.asked) == 1
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_model_that_would_say_something_else_is_held_to_the_constraint(
+    dialect, serve: Serve, prompts, engine_of, complete, strict
+):
+    done = complete(engine_of(serve(chatter, dialect)), prompts)
+    assert len(done) == len(prompts) and all(strict.matches(answer.text) for answer in done.values())
+
+
+def test_an_answer_at_the_limit_is_cut_and_stays(serve: Serve, golds, prompts, engine_of, complete, paper):
+    short = type(paper)(paper.regex, 9)
+    done = complete(engine_of(serve(golds.__getitem__), constraint=short), prompts)
+    assert {answer.finish_reason for answer in done.values()} == {"length"}
+    assert all(golds[prompt.text].startswith(done[prompt.example_id].text) for prompt in prompts)
+
+
+def test_answers_come_in_batches_of_those_in_flight_in_the_order_of_scenarios(
+    serve: Serve, golds, prompts, engine_of
+):
+    served = serve(golds.__getitem__)
+    engine = engine_of(served, in_flight=3)
+    served.slow = 0.05
+    served.most = 0
+    batches = list(engine.complete(prompts[::-1]))
+    assert [len(batch) for batch in batches] == [3, 3, 1]
+    assert served.most == 3
+    assert sorted(body["prompt"] for body in served.asked[1:4]) == sorted(p.text for p in prompts[:3])
+
+
+@pytest.mark.parametrize("fault", [429, 500, 503, "drop", "cut"])
+def test_what_passes_is_asked_again(fault, serve: Serve, golds, prompts, engine_of, complete, impatient):
+    served = serve(golds.__getitem__)
+    engine = engine_of(served, in_flight=2)
+    served.faults.extend([fault, fault])
+    done = complete(engine, prompts)
+    assert [done[prompt.example_id].text for prompt in prompts] == [golds[prompt.text] for prompt in prompts]
+    assert len(served.asked) == 1 + len(prompts) + 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "says"),
+    [
+        pytest.param(429, ConnectionError, "answered: .*429", id="too many requests"),
+        pytest.param(500, ConnectionError, "answered: .*said 500", id="an error of its own"),
+        pytest.param(400, ValueError, "answered: .*said 400", id="a request that it refuses"),
+        pytest.param(401, ConnectionError, "Put its key into .BOXES_SERVER_KEY", id="no key"),
+        pytest.param("drop", ConnectionError, "cannot be reached", id="no answer"),
+        pytest.param("page", ConnectionError, "does not speak OpenAI's protocol", id="a page"),
+    ],
+)
+def test_what_lasts_fails_by_name_after_what_was_in_flight(
+    fault, error, says: str, serve: Serve, golds, prompts, engine_of, impatient
+):
+    served = serve(golds.__getitem__)
+    engine = engine_of(served, in_flight=2)
+    kept = []
+    with pytest.raises(error, match=f"the server at http://127.0.0.1:.*{says}"):
+        for batch in engine.complete(prompts):
+            kept += batch
+            served.faults.extend([fault] * 20)
+    assert 2 <= len(kept) <= 4
+
+
+def test_a_server_that_is_slow_to_answer_is_not_waited_for_for_ever(
+    serve: Serve, golds, prompts, engine_of, monkeypatch
+):
+    monkeypatch.setattr(server, "TIMEOUT", 0.2)
+    served = serve(golds.__getitem__)
+    engine = engine_of(served)
+    served.slow = 30
+    with pytest.raises(ConnectionError, match="timed out"):
+        list(engine.complete(prompts[:1]))
+
+
+def test_a_server_that_dies_and_comes_back_loses_nothing(
+    serve: Serve, golds, prompts, engine_of, complete, monkeypatch
+):
+    monkeypatch.setattr(server, "PAUSES", (0.1,) * 50)
+    served = serve(golds.__getitem__)
+    engine = engine_of(served, in_flight=2)
+    served.dies_after = 4
+
+    def revive() -> None:
+        served.gone.wait()
+        revived.append(serve(golds.__getitem__, port=served.server_port))
+
+    revived: list[ModelServer] = []
+    thread = threading.Thread(target=revive)
+    thread.start()
+    done = complete(engine, prompts)
+    thread.join()
+    assert [done[prompt.example_id].text for prompt in prompts] == [golds[prompt.text] for prompt in prompts]
+    assert revived[0].asked
+
+
+def test_another_model_in_a_dead_server_s_place_answers_nothing(serve: Serve, golds, prompts, engine_of):
+    served = serve(golds.__getitem__)
+    engine = engine_of(served, in_flight=2)
+    batches = engine.complete(prompts)
+    assert len(next(batches)) == 2
+    served.die()
+    usurper = serve(golds.__getitem__, model="two", port=served.server_port)
+    usurper.answers_as = "one"
+    with pytest.raises(ValueError, match="now serves two, and not one"):
+        next(batches)
+    assert usurper.asked
+
+
+def test_a_deaf_server_is_a_failure_and_no_score(serve: Serve, engine_of):
+    with pytest.raises(ValueError, match="ignores a constraint .*vllm: it wrote 'I think that") as error:
+        engine_of(serve(chatter, "deaf"))
+    assert all(dialect in str(error.value) for dialect in DIALECTS)
+
+
+@pytest.mark.parametrize("limit", [256, 3])
+def test_a_server_that_turns_deaf_is_found_out_by_its_answers(
+    limit, serve: Serve, golds, prompts, engine_of, strict
+):
+    """Whether they are whole or cut."""
+    served = serve(chatter)
+    engine = engine_of(served, constraint=type(strict)(strict.regex, limit))
+    served.dialect = "deaf"
+    with pytest.raises(ValueError, match="ignores the constraint: it wrote 'I think that"):
+        list(engine.complete(prompts))
+
+
+def test_a_model_that_answers_for_another_is_refused(serve: Serve, golds, engine_of):
+    served = serve(golds.__getitem__)
+    served.answers_as = "two"
+    with pytest.raises(ValueError, match="was asked for one, and two answered"):
+        engine_of(served)
+
+
+@pytest.mark.parametrize(("more", "fails"), [(0, False), (1, True), (-1, True)])
+def test_the_server_s_tokens_are_those_of_the_tokenizer_here(
+    more: int, fails: bool, serve: Serve, golds, prompts, engine_of, tokenizer, complete
+):
+    """A BOS too many is one token more."""
+    served = serve(golds.__getitem__)
+
+    def count(text: str) -> int:
+        return len(tokenizer(text).input_ids)
+
+    served.count_tokens = lambda text: count(text) + more
+    if fails:
+        with pytest.raises(ValueError, match="a BOS too many or none"):
+            engine_of(served, count_tokens=count)
+    else:
+        done = complete(engine_of(served, count_tokens=count), prompts)
+        assert [done[p.example_id].prompt_tokens for p in prompts] == [count(p.text) for p in prompts]
+
+
+def test_a_key_comes_from_the_environment_and_is_shown_nowhere(
+    serve: Serve, golds, prompts, engine_of, monkeypatch
+):
+    monkeypatch.setenv("BOXES_SERVER_KEY", "sesame")
+    monkeypatch.setenv("OPENAI_API_KEY", "for another")
+    served = serve(golds.__getitem__)
+    engine = engine_of(served)
+    assert served.asked[0]["key"] == "Bearer sesame"
+    served.faults.append(401)
+    with pytest.raises(ConnectionError, match="said 401 to Bearer") as error:
+        list(engine.complete(prompts[:1]))
+    assert "sesame" not in f"{error.value} {engine.name} {engine.reason}"
+
+
+def test_a_model_is_found_on_the_server_that_has_it(serve: Serve):
+    one, two = serve(chatter, model="one"), serve(chatter, model="org/two")
+    known = ["one", "two", "org/two", "three"]
+    assert find(["one"], known, [one.url, two.url]) == (one.url, "one")
+    assert find(["org/two", "two"], known, [one.url, two.url]) == (two.url, "org/two")
+    assert find(["three"], known, [one.url, two.url]) is None
+
+
+def test_a_server_with_no_model_of_the_suite_is_a_mistake(serve: Serve):
+    one, other = serve(chatter, model="one"), serve(chatter, model="tow")
+    with pytest.raises(ValueError, match=f"{other.url} serves tow, and no model of the suite. Serve"):
+        find(["two"], ["one", "two"], [one.url, other.url])
+
+
+def test_a_server_that_is_down_is_named_where_it_may_have_the_model(serve: Serve):
+    one, down = serve(chatter, model="one"), serve(chatter, model="two")
+    down.die()
+    assert find(["one"], ["one", "two"], [down.url, one.url]) == (one.url, "one")
+    with pytest.raises(ConnectionError, match=f"{down.url} cannot be reached .*refused"):
+        find(["two"], ["one", "two"], [one.url, down.url])
+
+
+def test_a_url_of_something_else_is_named(serve: Serve):
+    one = serve(chatter)
+    with pytest.raises(ConnectionError, match="no such page.*mostly ends in /v1"):
+        find(["one"], ["one"], [one.url.removesuffix("/v1")])
