@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 
+from bench import models
 from bench.baselines import baseline, expected_accuracy
 from bench.evaluate import Plan, evaluate, recall, unavailable
 from bench.hypotheses import adjust_over_pairs, compare, judge, judge_over_random, name_bucket
