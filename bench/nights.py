@@ -22,6 +22,7 @@ from bench.regression import (
     save,
 )
 from bench.report.history import headline, load_all, write_history
+from bench.text import printable
 
 OWN = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)  # exit statuses of a run that came to its end
 
@@ -85,6 +86,6 @@ class Nights:
         terminalreporter.section(f"since the baseline {self.regression.baseline}")
         terminalreporter.write_line(headline(self.regression))
         for model, reason in self.regression.unmeasured.items():
-            terminalreporter.write_line(f"- not measured: {model}: {reason}")
+            terminalreporter.write_line(printable(f"- not measured: {model}: {reason}"))
         for part, (then, now) in self.regression.environment.items():
             terminalreporter.write_line(f"- changed: {part}: {then} -> {now}")

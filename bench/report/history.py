@@ -13,6 +13,7 @@ from bench.regression import ENVIRONMENT, SAME, Flip, Night, Regression, differe
 from bench.report.figures import BASE, CELL, MUTED, STYLE, svg
 from bench.report.page import TEMPLATES, themed
 from bench.report.tables import bullet_list, short_bucket, signed_interval, table, with_interval
+from bench.text import inert
 
 BUCKET = "ops1plus"
 LEAST_SPAN = 4  # points above and below: what is less than a margin shall look like less
@@ -22,10 +23,11 @@ def regression_markdown(regression: Regression) -> str:
     """What got worse, what could not be measured, every flip, and what else changed, in this order."""
     parts = [f"## Since the baseline ({regression.baseline})", headline(regression)]
     if regression.unmeasured:
-        lines = bullet_list(f"{model}: {reason}" for model, reason in regression.unmeasured.items())
+        lines = bullet_list(inert(f"{model}: {reason}") for model, reason in regression.unmeasured.items())
         parts += ["### Could not be measured", lines]
     if regression.environment:
-        lines = bullet_list(f"{part}: {then} → {now}" for part, (then, now) in regression.environment.items())
+        changes = regression.environment.items()
+        lines = bullet_list(inert(f"{part}: {then} → {now}") for part, (then, now) in changes)
         parts += ["### What else changed", lines]
     parts += ["### Tonight minus the baseline", changes_table(regression)]
     if regression.flips:

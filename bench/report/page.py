@@ -23,6 +23,7 @@ from bench.report.figures import (
     svg,
 )
 from bench.report.tables import ANSWER_COLUMNS, HEADINGS, answers_rows, name_pair, short_bucket, skip_lines
+from bench.text import printable
 
 THEME = {  # ink of the drawings -> the page's own, which knows light and dark
     figures.INK: "var(--ink)",
@@ -35,7 +36,7 @@ THEME = {  # ink of the drawings -> the page's own, which knows light and dark
 }
 TEMPLATES = Environment(
     loader=PackageLoader("bench", "report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-    lstrip_blocks=True,
+    lstrip_blocks=True, finalize=lambda value: printable(value) if type(value) is str else value,
 )  # fmt: skip
 TEMPLATES.filters |= {
     "bucket": short_bucket,

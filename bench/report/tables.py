@@ -10,6 +10,7 @@ import pandas as pd
 from bench.hypotheses import beats_random
 from bench.records import BUCKETS, Accuracy, Comparison, Difference, ErrorKind, Results, Verdict
 from bench.stats import intervals_meet
+from bench.text import inert, printable
 
 HEADINGS = {"code": "Code", "math": "Math", "alignment": "Alignment"}
 ANSWER_FORMS = ("whole", "cut", "malformed")
@@ -40,7 +41,7 @@ def markdown(results: Results) -> str:
             *pair_sections(controls),
         ]
     if results.skipped:
-        parts += ["## Not run", bullet_list(skip_lines(results.skipped))]
+        parts += ["## Not run", bullet_list(map(inert, skip_lines(results.skipped)))]
     parts += [
         "## The answers",
         answers_table(results),
@@ -65,7 +66,7 @@ def skip_lines(skipped: Mapping[str, str]) -> list[str]:
     by_reason: dict[str, list[str]] = {}
     for model, reason in skipped.items():
         by_reason.setdefault(reason, []).append(model)
-    return [f"{', '.join(models)}: {reason}" for reason, models in by_reason.items()]
+    return [printable(f"{', '.join(models)}: {reason}") for reason, models in by_reason.items()]
 
 
 def bullet_list(lines: Iterable[str]) -> str:
@@ -204,6 +205,6 @@ def metadata_table(metadata: Mapping[str, object]) -> str:
 
 
 def table(rows: Sequence[Sequence[str]], columns: Sequence[str]) -> str:
-    """Markdown, every cell as given; a cell cannot break the table."""
-    clean = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows]
+    """Markdown; a cell cannot break the table."""
+    clean = [[inert(cell) for cell in row] for row in rows]
     return pd.DataFrame(clean, columns=list(columns)).to_markdown(index=False, disable_numparse=True)

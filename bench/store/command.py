@@ -11,6 +11,7 @@ from datetime import date
 from pathlib import Path
 
 from bench.store.completions import FIELDS, RUN_FIELDS, Row, Store, completion, is_intact
+from bench.text import printable
 
 DEFAULT_STORE = ".boxes/store.sqlite"
 
@@ -164,11 +165,6 @@ def differences(before: Mapping[str, object], after: Mapping[str, object]) -> li
         for name in sorted({*before, *after})
         if before.get(name) != after.get(name)
     ]
-
-
-def printable(text: str) -> str:
-    """Without control characters: what a suite file names must not steer the terminal."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 ACTIONS = {"ls": ls, "verify": verify, "export": export, "merge": merge, "prune": prune, "why-miss": why_miss}
