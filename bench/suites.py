@@ -45,6 +45,7 @@ PAIR_KEYS: dict[str, Kind] = {
 }
 KINDS = {str: "a string", float: "a number", bool: "true or false", list: "an array of tables ([[...]])"}
 NAME = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9_.-]*")  # in case ids, ".." stands between two names
+HUB = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -98,6 +99,8 @@ def read_model(table: Mapping[str, Any], suite: Path, number: int) -> ModelEntry
     if "adapter" in table:
         fields["adapter"] = str(relative(table["adapter"], suite))
     if "hub" in table:
+        if not HUB.fullmatch(table["hub"]):
+            raise ValueError(f"{where}: hub: {table['hub']!r} is no model id. Write owner/name.")
         return ModelEntry(path=table["hub"], source="hub", **fields)
     return ModelEntry(path=str(relative(table["path"], suite)), **fields)
 

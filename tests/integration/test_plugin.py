@@ -14,6 +14,9 @@ from pathlib import Path
 import pytest
 
 from bench import ROOT
+from bench.boxes.datasets import PASSWORD_VARIABLE
+from bench.boxes.generator import generate
+from bench.boxes.write import write
 from bench.store import Store
 
 pytest_plugins = ["pytester"]
@@ -74,6 +77,25 @@ def test_workers_find_the_same_figures(pytester: pytest.Pytester, bench_dir: Pat
     assert run(pytester, "-n2", "--boxes-store=other.sqlite").ret == 0
     assert latest(bench_dir, "accuracy.csv") == alone
     assert len(list(csv.DictReader(alone.splitlines()))) >= 6
+
+
+@pytest.mark.parametrize("given", ["option", "environment"])
+def test_a_password_is_kept_nowhere(
+    given: str, pytester: pytest.Pytester, bench_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [path] = write({"test": generate(2, seed=7)}, bench_dir, password="correct-horse")
+    options = ["--boxes-dataset-password=correct-horse"] if given == "option" else []
+    if given == "environment":
+        monkeypatch.setenv(PASSWORD_VARIABLE, "correct-horse")
+    result = run(
+        pytester, f"--boxes-dataset=release:{path}/test-t5.jsonl", "--boxes-limit=1", "-n1", "-v",
+        "--boxes-save=night", "--junitxml=junit.xml", *options,
+    )  # fmt: skip
+    assert result.ret == 0
+    assert "correct-horse" not in result.stdout.str() + result.stderr.str()
+    found = [file for file in bench_dir.rglob("*") if file.is_file()]
+    assert {"junit.xml", "store.sqlite", "report.html", "night.json"} <= {file.name for file in found}
+    assert not [file for file in found if b"correct-horse" in file.read_bytes()]
 
 
 CORES = len(os.sched_getaffinity(0))
