@@ -46,7 +46,7 @@ class Server:
 
     def __init__(self, url: str) -> None:
         self.name = f"the server at {url}"
-        self.key = os.environ.get(KEY, "none")
+        self.key = os.environ.get(KEY) or "no-key"
         timeout = openai.Timeout(TIMEOUT, connect=10)
         self.client = openai.OpenAI(base_url=url, api_key=self.key, max_retries=0, timeout=timeout)
 
@@ -56,6 +56,7 @@ class Server:
 
     def complete(self, model: str, text: str, constraint: Constraint, dialect: str) -> Completion:
         """One answer, as it comes. Raises Refused, ConnectionError, ValueError if another model answers."""
+        fields = DIALECTS[dialect](constraint.regex)
 
         def ask() -> tuple[str, Completion]:
             answer = self.client.completions.create(
@@ -63,7 +64,7 @@ class Server:
                 prompt=text,
                 temperature=0,
                 max_tokens=constraint.max_new_tokens,
-                extra_body=DIALECTS[dialect](constraint.regex),
+                extra_body=fields,
             )
             (choice,), usage = answer.choices, answer.usage
             if (
@@ -104,7 +105,7 @@ class Server:
         raise AssertionError("the last attempt returns or raises")
 
     def explain(self, error: openai.APIStatusError) -> str:
-        said = " ".join(error.message.split())[:300].replace(self.key, "***")
+        said = " ".join(error.message.replace(self.key, "***").split())[:300]
         advice = {
             401: f"Put its key into ${KEY}.",
             403: f"Put its key into ${KEY}.",

@@ -270,3 +270,43 @@ def test_missing_package_is_named(original: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(files, "find_spec", lambda name: None)
     reason = models.unavailable(entry_of(original, quantization="8bit"))
     assert reason == "needs bitsandbytes and accelerate. Run pip install bitsandbytes accelerate."
+
+
+@pytest.mark.parametrize(
+    ("entry", "names"),
+    [
+        pytest.param(
+            ModelEntry("mine", "weights/mine"), ("mine",), id="a folder has no name that servers know"
+        ),
+        pytest.param(ModelEntry("mine", "org/mine", "hub"), ("org/mine", "mine"), id="a hub id"),
+        pytest.param(
+            ModelEntry("mine", "org/mine", "hub", adapter="lora"), ("mine",), id="not the base's id"
+        ),
+    ],
+)
+def test_names_of_a_served_model(entry: ModelEntry, names: tuple[str, ...]) -> None:
+    assert models.served_names(entry) == names
+
+
+def test_served_model_is_known_by_what_of_it_is_here(hub: ModelEntry, original: Path) -> None:
+    here, elsewhere = (
+        models.served_fingerprint(hub),
+        models.served_fingerprint(replace(hub, path="org/other")),
+    )
+    assert (here["weights"], here["served"]) == (COMMIT, ["org/small", "small"])
+    assert (elsewhere["weights"], elsewhere["tokenizer"]) == (None, None)
+    assert here["tokenizer"] == models.fingerprint(entry_of(original))["tokenizer"]
+
+
+def test_served_model_s_files_count_where_they_are_here(folder: Path, original: Path) -> None:
+    assert models.served_fingerprint(entry_of(folder)) == models.served_fingerprint(entry_of(original))
+    change_tensors(folder, lambda tensors: tensors["model.norm.weight"].add_(1))
+    assert models.served_fingerprint(entry_of(folder)) != models.served_fingerprint(entry_of(original))
+
+
+def test_tokenizer_alone_is_enough_of_a_served_model(hub: ModelEntry) -> None:
+    """As after hf download --include, which leaves the weights out."""
+    (files.folder_of(hub) / "model.safetensors").unlink()
+    assert models.has_tokenizer(hub)
+    assert models.served_tokenizer(hub).eos_token == "</s>"
+    assert models.lacks_template(replace(hub, chat=True)) is None
