@@ -7,4 +7,5 @@ pytest_plugins = [
     "fixtures.models",
     "fixtures.generators",
     "fixtures.servers",
+    "fixtures.llamacpp",
 ]
