@@ -19,7 +19,7 @@ from bench.store import Store
 from bench.tiny.arms import Arm
 from bench.tiny.data import Audit
 from bench.tiny.mixtures import MIXTURES
-from bench.tiny.train import Training
+from bench.tiny.train import Training, has_bfloat16
 
 RECORDED = DATA / "embedded_accuracy.csv"
 COLUMNS = ("model", "bucket", "accuracy_percent", "n")
@@ -29,8 +29,8 @@ A Llama-architecture model of {parameters:,} parameters with a byte-level BPE to
 `python -m bench train-tiny --arm {arm} --seed {seed}`. It exists to exercise this benchmark, nothing else.
 
 - {steps:,} steps, {tokens:,} tokens, seed {seed}, {minutes:.0f} minutes on {machine}.
-- Muon ({muon_lr}) for matrices, AdamW ({adam_lr}) for embeddings and norms, linear decay, bfloat16
-  autocast. Mean loss of the last {last} steps: {loss:.4f}.
+- Muon ({muon_lr}) for matrices, AdamW ({adam_lr}) for embeddings and norms, linear decay, {precision}.
+  Mean loss of the last {last} steps: {loss:.4f}.
 - Evaluation set: of {audit.documents:,} documents read, {audit.states:,} sentences that state a world were
   looked up by sha256; {audit.leaked} are an evaluation example's initial state or answer.
 
@@ -60,7 +60,8 @@ def write_card(
 ) -> None:
     """README.md: what the model is, what it read, and what it can do."""
     threads = f"{torch.get_num_threads()} of {os.cpu_count()} CPU cores"
-    machine = threads if training.model.device.type == "cpu" else torch.cuda.get_device_name()
+    kind = training.model.device.type
+    machine = threads if kind == "cpu" else torch.cuda.get_device_name()
     stages = "\n".join(
         f"| {stage.mixture} | {contents(stage.mixture)} | {stage.steps} "
         f"| {stage.steps * stage.batch_tokens:,} "
@@ -81,6 +82,7 @@ def write_card(
             machine=machine,
             muon_lr=arm.muon_lr,
             adam_lr=arm.adam_lr,
+            precision="bfloat16 autocast" if has_bfloat16(kind) else "float32",
             last=LAST_STEPS,
             loss=sum(training.losses[-LAST_STEPS:]) / len(training.losses[-LAST_STEPS:]),
             stages=stages,

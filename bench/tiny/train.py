@@ -16,6 +16,7 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTraine
 
 from bench.tiny.arms import ARMS, Arm
 from bench.tiny.data import batches, held_out, vocabulary_of
+from bench.tiny.muon import Muon
 from bench.tiny.tokenizer import Encoder, train_tokenizer
 
 NUM_LAYERS = 5
@@ -109,7 +110,7 @@ def make_optimizers(model: LlamaForCausalLM, arm: Arm) -> list[torch.optim.Optim
     chosen = {id(weight) for weight in matrices}
     others = [weight for weight in model.parameters() if id(weight) not in chosen]
     return [
-        torch.optim.Muon(matrices, lr=arm.muon_lr, weight_decay=0.0),
+        Muon(matrices, lr=arm.muon_lr),
         torch.optim.AdamW(others, lr=arm.adam_lr, betas=(0.9, 0.95), weight_decay=0.0),
     ]
 
@@ -119,9 +120,15 @@ def lr_factor(step: int, steps: int) -> float:
     return min(1.0, (step + 1) / WARM_UP_STEPS) * (1 - (1 - FINAL_LR) * step / steps)
 
 
+def has_bfloat16(device_type: str) -> bool:
+    """Whether bfloat16 is fast: a CPU without its instructions takes 30 times longer than in float32."""
+    return device_type != "cpu" or torch.cpu.get_capabilities().get("avx512_bf16", False)
+
+
 def weighted_loss(model: LlamaForCausalLM, input_ids: Tensor, weights: Tensor) -> Tensor:
     """Mean cross-entropy of the next token. input_ids, weights: (B, T)."""
-    with torch.autocast(input_ids.device.type, torch.bfloat16):
+    kind = input_ids.device.type
+    with torch.autocast(kind, torch.bfloat16, enabled=has_bfloat16(kind)):
         logits = model(input_ids=input_ids, use_cache=False).logits[:, :-1]  # (B, T - 1, V)
     losses = F.cross_entropy(logits.float().flatten(0, 1), input_ids[:, 1:].flatten(), reduction="none")
     weights = weights[:, 1:].flatten()

@@ -44,6 +44,14 @@ def test_training_lowers_the_loss(trained):
     assert trained.losses[-1] < trained.losses[0] - 0.5
 
 
+def test_a_seed_gives_exactly_the_same_losses_and_weights(trained, tmp_path):
+    """On the same machine, with as many threads."""
+    again = training.train("toy", out=tmp_path)
+    assert again.losses == trained.losses
+    for weight, expected in zip(again.model.parameters(), trained.model.parameters(), strict=True):
+        assert torch.equal(weight, expected)
+
+
 def test_what_is_saved_can_be_loaded(trained, folder):
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder)
