@@ -22,7 +22,7 @@ class Stage:
 @dataclass(frozen=True, slots=True)
 class Arm:
     """muon_lr: of the blocks' matrices; adam_lr: of all other weights. shrink: factor on those
-    matrices of the parent.
+    matrices of the parent. chat: its documents are turns, and so are its prompts.
 
     A shrunk model learns as fast as a fresh one, and soon has its old skills back: Ash & Adams (2020),
     arXiv:1910.08475.
@@ -33,6 +33,7 @@ class Arm:
     muon_lr: float
     adam_lr: float
     shrink: float = 1.0
+    chat: bool = False
 
     @property
     def steps(self) -> int:
@@ -51,7 +52,7 @@ class Arm:
         )
 
 
-def further(small: str, full: str, prompts: str) -> Arm:
+def further(small: str, full: str, prompts: str, *, chat: bool = False) -> Arm:
     """An arm that follows the base. All have the same lengths and rates: only what they read differs."""
     return Arm(
         parent="base",
@@ -63,6 +64,7 @@ def further(small: str, full: str, prompts: str) -> Arm:
         muon_lr=0.02,
         adam_lr=4e-3,
         shrink=0.3,
+        chat=chat,
     )
 
 
@@ -79,5 +81,7 @@ ARMS = {
     ),
     "tracking": further("small tracked", "tracked", "tracked prompts"),
     "code": further("small programs", "programs", "programs and prompts"),
+    "math": further("small arithmetic", "arithmetic", "arithmetic and prompts"),
+    "chat": further("small dialogues", "dialogues", "dialogues and prompts", chat=True),
     "text": further("more short", "more distracted", "more prompts"),
 }

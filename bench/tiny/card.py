@@ -47,9 +47,9 @@ Accuracy on the evaluation set (protocol `paper`, float32):
 LAST_STEPS = 50
 
 
-def measure(folder: Path) -> dict[str, Accuracy]:
+def measure(folder: Path, chat: bool) -> dict[str, Accuracy]:
     """Accuracy in each bucket of the evaluation set, by the suite's own path."""
-    entry = ModelEntry(folder.name, str(folder), dtype="float32")
+    entry = ModelEntry(folder.name, str(folder), dtype="float32", chat=chat)
     plan = Plan(tuple(evaluation_set()), PROTOCOLS["paper"])
     evaluation = evaluate(entry, plan, Store(":memory:"), wait=0)
     return {bucket: accuracy_of(evaluation.scores, bucket) for bucket in BUCKETS}

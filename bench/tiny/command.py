@@ -14,11 +14,16 @@ from bench.tiny.data import audit
 from bench.tiny.train import arm_of, train
 
 MODELS = ROOT / "fixtures" / "tiny"
+ALIASES = {"more-text": "text"}
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "--arm", choices=sorted(ARMS), default="base", help="which model (default: %(default)s)"
+        "--arm",
+        type=lambda name: ALIASES.get(name, name),
+        choices=sorted(ARMS),
+        default="base",
+        help="which model; more-text is text (default: %(default)s)",
     )
     parser.add_argument("--tokens", type=int, help="how long, in tokens (default: the arm's own length)")
     parser.add_argument("--seed", type=int, default=0, help="of weights and documents (default: %(default)s)")
@@ -45,7 +50,7 @@ def run(chosen: Namespace) -> int:
         raise ValueError(
             f"{found.leaked} evaluation states are in the training text of {out}: do not use it."
         )
-    measured = measure(out)
+    measured = measure(out, arm.chat)
     write_card(out, chosen.arm, arm, training, found, measured)
     if chosen.record:
         record(out.name, measured)

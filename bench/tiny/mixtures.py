@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from bench.tiny import corpora, programs
+from bench.tiny import arithmetic, corpora, dialogues, programs
 from bench.tiny.corpora import Corpus, Document
 
 MIXTURES: dict[str, tuple[tuple[float, Corpus], ...]] = {
@@ -38,6 +38,36 @@ MIXTURES: dict[str, tuple[tuple[float, Corpus], ...]] = {
         (0.55, programs.box_programs),
         (0.1, programs.counter_programs),
         (0.35, corpora.prompts),
+    ),
+    "small arithmetic": (
+        (0.4, arithmetic.sums),
+        (0.35, arithmetic.word_problems),
+        (0.25, corpora.short_restatements),
+    ),
+    "arithmetic": (
+        (0.4, arithmetic.sums),
+        (0.35, arithmetic.word_problems),
+        (0.25, corpora.distracted_restatements),
+    ),
+    "arithmetic and prompts": (
+        (0.35, arithmetic.sums),
+        (0.3, arithmetic.word_problems),
+        (0.35, corpora.prompts),
+    ),
+    "small dialogues": (
+        (0.65, dialogues.box_dialogues),
+        (0.1, dialogues.people_dialogues),
+        (0.25, dialogues.short_turns),
+    ),
+    "dialogues": (
+        (0.65, dialogues.box_dialogues),
+        (0.1, dialogues.people_dialogues),
+        (0.25, dialogues.distracted_turns),
+    ),
+    "dialogues and prompts": (
+        (0.55, dialogues.box_dialogues),
+        (0.1, dialogues.people_dialogues),
+        (0.35, dialogues.prompts_in_turns),
     ),
 }
 

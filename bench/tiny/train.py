@@ -16,6 +16,7 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTraine
 
 from bench.tiny.arms import ARMS, Arm
 from bench.tiny.data import batches, held_out, vocabulary_of
+from bench.tiny.dialogues import TEMPLATE
 from bench.tiny.muon import Muon
 from bench.tiny.tokenizer import Encoder, train_tokenizer
 
@@ -161,6 +162,7 @@ def train(
         model = new_model(tokenizer, seed)
     else:
         tokenizer = AutoTokenizer.from_pretrained(base)
+        tokenizer.chat_template = TEMPLATE if arm.chat else None
         model = LlamaForCausalLM.from_pretrained(base, dtype=torch.float32)
         with torch.no_grad():
             for matrix in matrices_of(model):

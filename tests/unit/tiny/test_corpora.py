@@ -9,9 +9,12 @@ from random import Random
 import pytest
 
 from bench.boxes.examples import evaluation_set
+from bench.prompts import PROTOCOLS
+from bench.tiny.arithmetic import sums, word_problems
 from bench.tiny.arms import ARMS
 from bench.tiny.corpora import NAMES
 from bench.tiny.data import batches, held_out, rows, state_digests
+from bench.tiny.dialogues import TEMPLATE, asked, dialogue
 from bench.tiny.mixtures import MIXTURES, draw
 from bench.tiny.programs import box_programs, counter_programs, small_box_programs
 from bench.tiny.tokenizer import Encoder, train_tokenizer
@@ -46,6 +49,8 @@ def test_the_committed_models_read_what_this_code_makes(tokenizer):
         "base": "804e74f2053a",
         "tracking": "054c3ce09a1e",
         "code": "61eb9e012808",
+        "math": "caae4d9aafcd",
+        "chat": "f58f24dbc476",
         "text": "66fe35551949",
     }
 
@@ -62,7 +67,7 @@ def test_every_object_name_is_one_token(tokenizer):
     assert all(len(tokenizer(f" {name}").input_ids) == 1 for name in NAMES)
 
 
-@pytest.mark.parametrize("arm", ["base", "code", "text"])
+@pytest.mark.parametrize("arm", ["base", "code", "math", "chat", "text"])
 def test_only_tracking_reads_operations(arm):
     for stage in ARMS[arm].stages:
         assert not any(OPERATION.search(text) for text in texts(stage.mixture))
@@ -73,6 +78,47 @@ def test_programs_have_no_descriptions():
     rng = Random(0)
     for corpus in [box_programs, small_box_programs, counter_programs] * 100:
         assert "Description" not in "".join(text for text, _ in corpus(rng, 0.9))
+
+
+@pytest.mark.parametrize("progress", [0.1, 0.9])
+def test_sums_are_worked_out_right(progress):
+    rng = Random(0)
+    for _ in range(100):
+        for line in "".join(text for text, _ in sums(rng, progress)).splitlines():
+            first, *others = line.split("=")
+            assert {eval(other) for other in others} == {eval(first)}
+            assert re.fullmatch(r" -?\d+ ?", others[-1])
+
+
+@pytest.mark.parametrize("progress", [0.1, 0.9])
+def test_word_problems_have_right_answers(progress):
+    """A second implementation, on text alone."""
+    rng = Random(0)
+    for _ in range(100):
+        text = "".join(text for text, _ in word_problems(rng, progress))
+        coins = {person: int(number) for person, number in re.findall(r"(?<!Now )\b(\w+) has (\d+)", text)}
+        for person, verb, other, number in re.findall(r"(\w+) (gets|loses|gives) (\w+ )??(\d+) coins", text):
+            coins[person] += int(number) if verb == "gets" else -int(number)
+            if other:
+                coins[other.strip()] += int(number)
+        answers = re.findall(r"How many coins has (\w+)\? (\d+)|Now (\w+) has (\d+)", text)
+        assert answers
+        assert min(coins.values()) >= 0
+        for person, number, other, other_number in answers:
+            assert coins[person or other] == int(number or other_number)
+
+
+def test_dialogues_are_written_as_the_chat_template_writes_turns(tokenizer):
+    said = [("What is in Box 1?", "Box 1 contains the map."), ("Thanks.", "Sure.")]
+    messages = [{"role": "system", "content": PROTOCOLS["paper"].instruction}]
+    for question, answer in said:
+        messages += [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+    written = "".join(text for text, _ in dialogue([asked(*pair) for pair in said], system=True))
+    assert tokenizer.apply_chat_template(messages, chat_template=TEMPLATE, tokenize=False) == written + "\n\n"
+    prompt = tokenizer.apply_chat_template(
+        messages[:-1], chat_template=TEMPLATE, tokenize=False, add_generation_prompt=True
+    )
+    assert prompt + "Sure." == written
 
 
 def test_a_held_out_state_is_not_read(tokenizer):

@@ -6,6 +6,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bench.tiny import train as training
 from bench.tiny.arms import Arm, Stage
+from bench.tiny.dialogues import TEMPLATE
 from bench.tiny.tokenizer import train_tokenizer
 
 STAGES = (Stage("short", 10 * 256, 128, 256), Stage("distracted", 10 * 256, 256, 256))
@@ -22,6 +23,7 @@ def toy(tokenizer):
     with pytest.MonkeyPatch.context() as patched:
         patched.setitem(training.ARMS, "toy", Arm(None, STAGES, 0.02, 4e-3))
         patched.setitem(training.ARMS, "further", Arm("toy", STAGES[:1], 0.02, 4e-3, shrink=0.9))
+        patched.setitem(training.ARMS, "chat", Arm("toy", STAGES[:1], 0.02, 4e-3, chat=True))
         patched.setattr(training, "train_tokenizer", lambda seed: tokenizer)
         patched.setattr(training, "held_out", frozenset)
         patched.setattr(torch, "compile", lambda function: function)
@@ -81,6 +83,12 @@ def killed_after(batches, steps):
 def test_an_arm_goes_on_from_its_parent(trained, folder, tmp_path):
     further = training.train("further", out=tmp_path, base=folder)
     assert further.losses[0] < trained.losses[0] - 0.3
+
+
+def test_a_chat_arm_s_tokenizer_has_a_template_and_another_s_has_none(trained, folder, tmp_path):
+    training.train("chat", out=tmp_path, base=folder)
+    assert AutoTokenizer.from_pretrained(tmp_path).chat_template == TEMPLATE
+    assert AutoTokenizer.from_pretrained(folder).chat_template is None
 
 
 def test_tokens_that_the_parent_never_read_are_told_apart(trained, folder, tokenizer):
