@@ -16,7 +16,7 @@ from bench.prompts import PROTOCOLS
 from bench.records import BUCKETS, Accuracy, ModelEntry
 from bench.stats import accuracy_of
 from bench.store import Store
-from bench.tiny.arms import Arm
+from bench.tiny.arms import ARMS, Arm
 from bench.tiny.data import Audit
 from bench.tiny.mixtures import MIXTURES
 from bench.tiny.train import Training, has_bfloat16
@@ -26,7 +26,8 @@ COLUMNS = ("model", "bucket", "accuracy_percent", "n")
 CARD = """# {name}
 
 A Llama-architecture model of {parameters:,} parameters with a byte-level BPE tokenizer, {origin}, by
-`python -m bench train-tiny --arm {arm} --seed {seed}`. It exists to exercise this benchmark, nothing else.
+`python -m bench train-tiny --arm {arm} --seed {seed}{length}`.
+It exists to exercise this benchmark, nothing else.
 
 - {steps:,} steps, {tokens:,} tokens, seed {seed}, {minutes:.0f} minutes on {machine}.
 - Muon ({muon_lr}) for matrices, AdamW ({adam_lr}) for embeddings and norms, linear decay, {precision}.
@@ -73,6 +74,7 @@ def write_card(
         CARD.format(
             name=folder.name,
             arm=arm_name,
+            length=length_option(arm_name, arm),
             origin=f"`tiny-{arm.parent}`, trained further" if arm.parent else "trained from scratch",
             parameters=sum(weight.numel() for weight in training.model.parameters()),
             seed=training.what["seed"],
@@ -91,6 +93,11 @@ def write_card(
         ),
         encoding="utf-8",
     )
+
+
+def length_option(arm_name: str, arm: Arm) -> str:
+    """--tokens for an arm of another length than the table's."""
+    return "" if arm == ARMS[arm_name] else f" --tokens {sum(stage.tokens for stage in arm.stages)}"
 
 
 def contents(mixture: str) -> str:

@@ -8,7 +8,7 @@ import torch
 from bench.records import BUCKETS
 from bench.stats import accuracy
 from bench.tiny.arms import ARMS
-from bench.tiny.card import record, write_card
+from bench.tiny.card import length_option, record, write_card
 from bench.tiny.data import Audit
 
 
@@ -31,5 +31,13 @@ def test_a_card_says_what_was_read_and_what_leaked(tmp_path):
     measured = dict.fromkeys(BUCKETS, accuracy(3, 4))
     write_card(tmp_path, "tracking", ARMS["tracking"], training, Audit(10, 20, 0), measured)
     card = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "--seed 7`" in card
     for said in ("15 parameters", "1,234 tokens, seed 7", "0 are an evaluation", "| ops1plus | 75.0 | 4 |"):
         assert said in card
+
+
+def test_the_command_of_a_card_makes_an_arm_of_that_length():
+    arm = ARMS["tracking"].scaled(3_000_000)
+    option, tokens = length_option("tracking", arm).split()
+    assert option == "--tokens"
+    assert ARMS["tracking"].scaled(int(tokens)) == arm
