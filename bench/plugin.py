@@ -247,7 +247,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     session.config.stash[STATE].note(item.nodeid for item in session.items)
 
 
-@pytest.hookimpl(optionalhook=True)
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """-n auto is a worker for each lease of GPUs; without GPUs, what xdist takes."""
     return len(visible_gpus()) // config.getoption("boxes_gpus_per_worker") or None

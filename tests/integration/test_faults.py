@@ -317,6 +317,22 @@ def test_a_waiting_worker_takes_another_model_first_and_the_largest_of_them(
     assert f"one: waiting up to 0 s for process {os.getpid()} on" in capsys.readouterr().err
 
 
+def test_who_waits_for_a_model_holds_no_gpu(
+    session_of: Callable[..., Session],
+    models: dict[str, ModelEntry],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    leased: list[str] = []
+    monkeypatch.setattr("bench.evaluate.gpu_leases", lambda *_: leased.append("a GPU"))
+    session = session_of(tmp_path / "store.sqlite")
+    session.wait = 0.1
+    [settings, *_] = settings_of(models["one"], session.plan)
+    with model_lock(session.store.path, settings.digest, timeout=0), pytest.raises(TimeoutError):
+        session.evaluate("one")
+    assert leased == []
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("order", [("one", "two", "three", "four"), ("four", "three", "two", "one")])
 def test_two_workers_wait_for_less_than_a_fifth_of_the_run(

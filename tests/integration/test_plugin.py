@@ -234,6 +234,19 @@ def test_an_options_value_is_not_taken_for_a_test(
     result.stdout.fnmatch_lines([f"rootdir: {checkout}", "configfile: pytest.ini", "*[[]one..two-ops1plus]*"])
 
 
+@pytest.mark.parametrize(
+    ("gpus", "per_worker", "workers"), [("0,1,2,3", 1, 4), ("0,1,2,3", 2, 2), ("0,1,2", 2, 1)]
+)
+def test_as_many_workers_as_leases_of_gpus_are_started(
+    gpus: str, per_worker: int, workers: int, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", gpus)
+    pytester.makepyfile("def test_nothing(): pass")
+    options = ("-n", "auto", f"--boxes-gpus-per-worker={per_worker}")
+    result = pytester.runpytest_subprocess("-p", "bench.plugin", *options)
+    result.stdout.fnmatch_lines([f"{workers} worker*", "*1 passed*"])
+
+
 def test_help_names_every_option_with_its_default(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_subprocess(f"--rootdir={ROOT}", f"--confcutdir={ROOT}", str(ROOT), "--help")
     for option in ("suite", "engine", "protocol", "dataset", "limit", "batch-size", "store", "report-dir"):

@@ -413,6 +413,17 @@ def test_prune_deletes_the_rows_of_the_chosen_runs_only(filled: Path) -> None:
         assert [run["model"] for run in store.runs()] == ["other"]
 
 
+def test_prune_forgets_problems_and_no_row(filled: Path) -> None:
+    edit(filled, "UPDATE completions SET text = 'x' WHERE key = ?", (KEYS[0],))
+    with Store(filled) as store:
+        store.add([*ROWS[:1], (KEYS[1], Completion("another answer", "stop", 7))], RUN)
+        assert len(store.problems()) == 2
+    command_line("prune", "--store", str(filled), "--problems")
+    with Store(filled) as store:
+        assert store.problems() == []
+        assert store.get(KEYS) == dict(ROWS)
+
+
 def test_prune_without_a_choice_deletes_nothing(filled: Path) -> None:
     with pytest.raises(ValueError, match="say which"):
         command_line("prune", "--store", str(filled))
