@@ -109,6 +109,36 @@ def test_a_node_killed_in_the_middle_costs_what_was_in_flight(
     assert 1 <= len(resumed) <= 2 and resumed <= set(before)  # none of the others was asked anything twice
 
 
+def test_a_model_that_no_node_can_run_is_named_and_costs_the_others_nothing(
+    command: list[str], tmp_path: Path
+) -> None:
+    suite = tmp_path / "suite.toml"
+    suite.write_text(suite.read_text() + '\n[[models]]\nname = "elsewhere"\nhub = "nobody/has-this"')
+    here = [f"--store={tmp_path / 'store.sqlite'}", "--ray=local", "--models=elsewhere,one"]
+    result = subprocess.run([*command, *here], capture_output=True, text=True)
+    assert result.returncode == 1, result.stderr
+    *ended, last = result.stdout.splitlines()
+    assert "one: scored" in ended and last.startswith("1 of 2 models are in the store.")
+    assert any(line.startswith("elsewhere: cannot run: is not downloaded.") for line in ended)
+    assert progress(tmp_path / "store.sqlite") == {"one": LIMIT}
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        pytest.param("auto", "--ray auto: no cluster: ", id="no cluster"),
+        pytest.param("ray://127.0.0.1:1", "Run this on one of the nodes.", id="not a node"),
+    ],
+)
+def test_a_cluster_that_cannot_be_used_is_one_line(
+    address: str, says: str, command: list[str], tmp_path: Path
+) -> None:
+    here = [f"--store={tmp_path / 'store.sqlite'}", f"--ray={address}"]
+    result = subprocess.run([*command, *here], capture_output=True, text=True)
+    [line] = result.stderr.splitlines()
+    assert result.returncode == 2 and says in line
+
+
 def lease(seconds: float) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """What a task sees of its node's GPUs, and what it then leases, while another task does the same."""
     with gpu_leases(visible_gpus(), timeout=60) as leased:
