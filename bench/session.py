@@ -148,8 +148,10 @@ class Session:
     def over_random(self, name: str, bucket: str) -> tuple[Outcome, str] | None:
         """Whether a model beats random guessing, in a word and a sentence; None without queries."""
         (evaluation,) = self.evaluate(name)
-        margin = self.margins(evaluation).get(bucket)
-        return margin and judge_over_random(name, bucket, accuracy_of(evaluation.scores, bucket), margin)
+        margins = self.margins(evaluation)
+        if bucket not in margins:
+            return None
+        return judge_over_random(name, bucket, accuracy_of(evaluation.scores, bucket), margins[bucket])
 
     def agreement(self, name: str, bucket: str, published: Accuracy) -> tuple[bool, str] | None:
         """Whether a model comes out as published, and both figures in a sentence; None without queries."""

@@ -24,12 +24,12 @@ def plan(evaluation_examples: tuple[Example, ...]) -> Plan:
     return Plan(asked, PROTOCOLS["paper"], engine="reference", batch_size=1, run_id="night")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def models(random_checkpoints: Path) -> dict[str, ModelEntry]:
     return {name: ModelEntry(name, str(random_checkpoints / name)) for name in ("one", "two")}
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def session_of(plan: Plan, models: dict[str, ModelEntry]) -> Callable[..., Session]:
     """A session of both models, and others by name, on a store, as one process of a run has it."""
 

@@ -225,9 +225,9 @@ def night(pytester: pytest.Pytester, models: dict[str, ModelEntry]) -> Night:
     return Night(pytester)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def undisturbed(session_of: Sessions) -> str:
-    """The figures that every night ends with."""
+    """The figures that every night ends with. Made before pytester: it forgets what torch imports."""
     session = session_of(":memory:")
     session.evaluate("one", "two")
     return accuracy_csv(session.results([session.suite.pairs], {}))
