@@ -146,7 +146,12 @@ def test_a_paper_model_s_answers_are_found_where_there_is_no_gpu() -> None:
         assert dtype_of(entry, on_gpu=False) == dtype_of(entry, on_gpu=True) == "bfloat16"
 
 
-def test_embedded_suite_has_a_finding_and_both_controls() -> None:
+def test_embedded_suite_has_a_finding_for_code_and_math_and_both_controls() -> None:
     suite = load_suite("embedded")
-    assert [pair.control for pair in suite.pairs] == [None, "positive", "negative"]
+    findings = {pair.hypothesis: pair.variant for pair in suite.pairs if not pair.control}
+    assert findings == {"code": "tiny-code", "math": "tiny-math"}
+    assert {pair.variant: pair.control for pair in suite.pairs if pair.control} == {
+        "tiny-tracking": "positive",
+        "tiny-text": "negative",
+    }
     assert {pair.base for pair in suite.pairs} == {"tiny-base"}
