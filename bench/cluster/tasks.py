@@ -127,7 +127,9 @@ def keep_here(ray: Any, store: Store) -> Any:
 
 
 def gpus_of_task(ray: Any, plan: Plan) -> int:
-    """As many as asked for, as far as any node has them: what is too few is named by the task."""
+    """As many as asked for and any node has: what is too few, a task names. A server needs none."""
+    if plan.engine == "server":
+        return 0
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     return min(plan.gpus_per_model, int(max(node.get("GPU", 0) for node in nodes)))
 
