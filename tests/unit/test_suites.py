@@ -146,12 +146,13 @@ def test_a_paper_model_s_answers_are_found_where_there_is_no_gpu() -> None:
         assert dtype_of(entry, on_gpu=False) == dtype_of(entry, on_gpu=True) == "bfloat16"
 
 
-def test_embedded_suite_has_a_finding_for_code_and_math_and_both_controls() -> None:
+def test_embedded_suite_has_a_finding_for_each_hypothesis_and_both_controls() -> None:
     suite = load_suite("embedded")
     findings = {pair.hypothesis: pair.variant for pair in suite.pairs if not pair.control}
-    assert findings == {"code": "tiny-code", "math": "tiny-math"}
+    assert findings == {"code": "tiny-code", "math": "tiny-math", "alignment": "tiny-chat"}
     assert {pair.variant: pair.control for pair in suite.pairs if pair.control} == {
         "tiny-tracking": "positive",
         "tiny-text": "negative",
     }
+    assert [name for name, entry in suite.models.items() if entry.chat] == ["tiny-chat"]
     assert {pair.base for pair in suite.pairs} == {"tiny-base"}
