@@ -21,11 +21,21 @@ class Constraint:
 
 
 def constraint(protocol: Protocol, version: str = "base", num_boxes: int = 7) -> Constraint:
-    """The constraint of a protocol for one version of the task."""
+    """The constraint of a protocol for one version of the task.
+
+    A protocol's limit is for seven boxes in the base version's words; where more has to be said, it grows in
+    proportion to the statement that all boxes are empty.
+    """
     wording = WORDINGS[version]
     contents = protocol.contents.replace("<name>", wording.name)
     clauses = []
     for box in range(num_boxes):
         before, after = wording.clause.format(box=wording.name_box(box), objects="\0").split(" \0")
         clauses.append(re.escape(before).replace(r"\ ", " ") + contents + re.escape(after))
-    return Constraint(STATEMENT + ", ".join(clauses) + r"\.", protocol.max_new_tokens)
+    longer = max(1.0, empty_length(version, num_boxes) / empty_length("base", 7))
+    return Constraint(STATEMENT + ", ".join(clauses) + r"\.", round(protocol.max_new_tokens * longer))
+
+
+def empty_length(version: str, num_boxes: int) -> int:
+    """Characters that it takes to say that all boxes are empty."""
+    return len(WORDINGS[version].state_all((frozenset(),) * num_boxes))

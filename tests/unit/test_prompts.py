@@ -42,6 +42,19 @@ def test_the_paper_constraint_is_the_released_one():
     assert (required.regex, required.max_new_tokens) == (REGEX, 100)
 
 
+def test_other_versions_have_room_in_proportion_to_what_they_must_say():
+    """"Box 0 contains nothing" and ", " are 24 characters a box; "Container A contains nothing" and ", " 30."""
+    limits = {
+        ("base", 7): 100,
+        ("base", 10): 100 * (10 * 24) / (7 * 24),
+        ("altforms", 7): 100 * (7 * 30) / (7 * 24),
+        ("base", 2): 100,
+    }
+    for (version, num_boxes), limit in limits.items():
+        found = constraint(PROTOCOLS["paper"], version, num_boxes).max_new_tokens
+        assert found == pytest.approx(limit, abs=1)
+
+
 def test_drafts_begin_with_the_right_answer_of_each_box():
     example = examples(SHOTS)[-1]
     drafts = build(example, PROTOCOLS["paper"]).drafts
