@@ -43,7 +43,7 @@ def test_the_paper_constraint_is_the_released_one():
 
 
 def test_other_versions_have_room_in_proportion_to_what_they_must_say():
-    """"Box 0 contains nothing" and ", " are 24 characters a box; "Container A contains nothing" and ", " 30."""
+    """A box takes 24 characters with its comma ("Box 0 contains nothing"), or 30 ("Container A ...")."""
     limits = {
         ("base", 7): 100,
         ("base", 10): 100 * (10 * 24) / (7 * 24),
