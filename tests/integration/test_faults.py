@@ -188,7 +188,7 @@ def small_memory(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[int]]:
             asked.append(len(input_ids))
             if len(input_ids) > rows:
                 raise torch.OutOfMemoryError("tried to allocate 2.00 GiB")
-            return forward(self, input_ids=input_ids, **four)
+            return forward(self, input_ids=input_ids, **others)
 
         monkeypatch.setattr(LlamaForCausalLM, "forward", limited)
         return asked
