@@ -8,7 +8,7 @@ bench: .venv/installed  ## test the code hypothesis; the report is reports/lates
 	$(BIN)/python -m pytest -m code_hypothesis
 
 test: .venv/installed  ## the tests of the suite itself
-	$(BIN)/python -m pytest tests/unit tests/integration -m "not nightly and not server" -n 2
+	$(BIN)/python -m pytest tests/unit tests/integration -m "not nightly and not server" -n 2 -p hypothesispytest
 
 lint: .venv/installed
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[lint]'

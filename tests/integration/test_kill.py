@@ -168,7 +168,6 @@ add, marker = Store.add, Path(__file__).with_name("armed")
 
 def die(): os.kill(os.getpid(), signal.SIGKILL)
 def kill_the_controller(): os.kill(os.getppid(), signal.SIGKILL); time.sleep(60)
-def leave(): os._exit(3)
 def hang(): time.sleep(600)
 
 def add_at_last(store, rows, run):
@@ -260,14 +259,6 @@ def test_a_killed_controller_is_followed_by_a_run_that_goes_on(
     assert night.run().ret == 0
     assert night.rows() == 8
     assert night.figures() == undisturbed
-
-
-def test_cases_that_a_dead_worker_took_with_it_fail_the_run_by_name(night: Night) -> None:
-    night.arm("leave", writes=3)
-    result = night.run("-n1", "--max-worker-restart=0", "-p", "fault")
-    assert result.ret == 1
-    result.stdout.re_match_lines([r".*cases lost", r"\d+ collected cases never report", r".*test_code.py::"])
-    assert night.run().ret == 0
 
 
 @pytest.mark.nightly

@@ -38,6 +38,12 @@ def test_a_case_whose_report_cannot_be_sent_is_lost_and_named(pytester: pytest.P
     result.stdout.re_match_lines([r".*cases lost", r"\d collected cases never reported", r".*test_case\[5\]"])
 
 
+def test_cases_that_a_dead_worker_took_with_it_fail_the_run_by_name(pytester: pytest.Pytester) -> None:
+    result = run(pytester, "if number == 2: os._exit(3)", "-n1", "--max-worker-restart=0")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.re_match_lines([r".*cases lost", r"3 collected cases never reported", r".*test_case\[3\]"])
+
+
 def test_cases_that_an_error_of_pytest_itself_took_are_named(pytester: pytest.Pytester) -> None:
     """pytest leaves out its summary then; xdist ends so where a worker breaks and cases are left."""
     pytester.makeconftest(CONFTEST + BROKEN)
