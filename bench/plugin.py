@@ -83,7 +83,7 @@ class State:
     def run_id(self) -> str:
         """The controller's, in all its workers."""
         if is_worker(self.config):
-            return self.config.workerinput["boxes_run_id"]
+            return vars(self.config)["workerinput"]["boxes_run_id"]
         return new_run_id()
 
     @cached_property
@@ -146,7 +146,8 @@ class State:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Why a model did not run, as a case tells it, in this process or in a worker's."""
-        self.not_run.update(json.loads(value) for name, value in report.user_properties if name == REASON)
+        reasons = [str(value) for name, value in report.user_properties if name == REASON]
+        self.not_run.update(map(json.loads, reasons))
 
     def print_audits(self) -> None:
         """How every model that this machine can run would be asked, without its weights."""
@@ -196,7 +197,7 @@ class State:
 def pytest_configure(config: pytest.Config) -> None:
     """Check every option before anything runs: a user's mistake is one line and exit status 4."""
     if is_worker(config):
-        share_cores(config.workerinput["workercount"])
+        share_cores(vars(config)["workerinput"]["workercount"])
     try:
         options.check(config.getoption)
         options.check_writable(Path(config.getoption("boxes_report_dir")))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 ANSWER_TOKENS = 64  # a typical answer's
 
-Tokens = Sequence[int]
+Tokens = list[int]
 
 
 def shared(one: Tokens, other: Tokens) -> int:

@@ -183,7 +183,7 @@ class SpeculativeEngine:
                     chosen[row] = token
             return chosen
 
-    def accept(self, branch: Branch, chosen: Sequence[int]) -> None:
+    def accept(self, branch: Branch, chosen: list[int]) -> None:
         """Write the model's choices, up to the first that the draft did not foresee."""
         right = shared(branch.draft, chosen)
         self.costs.learn(len(branch.draft), right)

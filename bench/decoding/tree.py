@@ -151,6 +151,7 @@ class GrowingLayer(DynamicLayer):
     """A cache layer, (1, heads, columns, head size), that is written in place and can forget columns."""
 
     length = 0
+    is_initialized: bool
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any

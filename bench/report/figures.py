@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -127,7 +128,7 @@ def rows_of(drawn: Sequence[Panel], code_models: Collection[str]) -> list[list[P
 
 def draw_all(found: Iterable[Verdict], recorded: Iterable[Verdict], suite: Suite) -> dict[str, Figure]:
     """Two figures a section, by name."""
-    figures = {}
+    figures: dict[str, Figure] = {}
     for name, rows in sections(found, recorded, suite).items():
         figures |= {f"{name}-accuracy": draw_hypothesis(rows), f"{name}-effects": draw_effects(rows)}
     return figures
@@ -271,7 +272,7 @@ def add_title(axes: Axes, panel: Panel, right: float = 1.0) -> None:
         annotate_above(axes, "recorded", right, 18, color=MUTED, fontsize=7, fontstyle="italic", ha="right")
 
 
-def annotate_above(axes: Axes, text: str, place: float, points: float, **style: object) -> None:
+def annotate_above(axes: Axes, text: str, place: float, points: float, **style: Any) -> None:
     axes.annotate(
         text, (place, 1), xytext=(0, points), textcoords="offset points", xycoords="axes fraction", **style
     )
