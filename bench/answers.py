@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from bench.boxes.wording import WORDINGS
 from bench.decoding.constraint import Constraint
@@ -31,6 +32,7 @@ def read_answer(
     return Answer(boxes, "cut" if completion.finish_reason == "length" else "malformed")
 
 
+@lru_cache(maxsize=10_000)  # models repeat themselves, and each other
 def read_contents(clause: str) -> Contents | None:
     """The key and the apple -> {"apple", "key"}; nothing -> the empty set; an empty clause is unreadable."""
     text = clause.strip().strip(".").strip()

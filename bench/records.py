@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Literal
 
 Contents = frozenset[str]
@@ -13,6 +14,7 @@ MAX_NUM_OPS = 7  # the most operations on one box that the paper asks about
 BUCKETS = (*(f"ops{num_ops}" for num_ops in range(MAX_NUM_OPS + 1)), "ops1plus")
 
 
+@cache
 def in_bucket(num_ops: int, bucket: str) -> bool:
     """Whether a query after this many operations on its box belongs to the bucket."""
     return num_ops >= 1 if bucket == "ops1plus" else bucket == f"ops{num_ops}"

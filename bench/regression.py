@@ -16,7 +16,7 @@ from pathlib import Path
 from bench import DATA
 from bench.environment import PACKAGES
 from bench.records import Accuracy, Difference, ErrorKind, Evaluation, Results, Score, in_bucket
-from bench.stats import accuracy, by_query, clustered_difference
+from bench.stats import accuracy, clustered_difference
 
 MEASURED_WORSE, NOT_MEASURED = 10, 11  # exit statuses; pytest's own end at 5
 BASELINE = DATA / "baseline.json"  # changed by `python -m bench baseline-update` alone
@@ -241,3 +241,8 @@ def check_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
         raise ValueError(f"cannot save a run as {name!r}. Use letters, digits and _ . - for its name.")
     return name
+
+
+def by_query(scores: Iterable[Score]) -> list[Score]:
+    """In the order in which a night keeps its answers."""
+    return sorted(scores, key=lambda score: (score.example_id, score.box))

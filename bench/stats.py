@@ -101,21 +101,17 @@ def random_signs(clusters: int) -> np.ndarray:
 
 def compare_scores(base: Sequence[Score], variant: Sequence[Score], bucket: str) -> Difference:
     """Variant minus base on the same queries. Raises ValueError if the queries are not the same."""
-    pairs = [
-        (one, other)
-        for one, other in zip(by_query(base), by_query(variant), strict=True)
-        if in_bucket(one.num_ops, bucket)
-    ]
-    if any((one.example_id, one.box) != (other.example_id, other.box) for one, other in pairs):
-        raise ValueError("base and variant were asked different queries. Evaluate both on one data set.")
-    return clustered_difference(
-        [float(other.correct) - float(one.correct) for one, other in pairs],
-        [one.scenario_id for one, _ in pairs],
+    before, after = (
+        {(score.example_id, score.box): score for score in scores if in_bucket(score.num_ops, bucket)}
+        for scores in (base, variant)
     )
-
-
-def by_query(scores: Sequence[Score]) -> list[Score]:
-    return sorted(scores, key=lambda score: (score.example_id, score.box))
+    if before.keys() != after.keys():
+        raise ValueError("base and variant were asked different queries. Evaluate both on one data set.")
+    asked = sorted(before)
+    return clustered_difference(
+        [float(after[query].correct) - float(before[query].correct) for query in asked],
+        [before[query].scenario_id for query in asked],
+    )
 
 
 def over_random(

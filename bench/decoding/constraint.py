@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 from bench.boxes.wording import WORDINGS
 from bench.prompts import STATEMENT, Protocol
@@ -20,6 +21,7 @@ class Constraint:
         return re.fullmatch(self.regex, text) is not None
 
 
+@cache
 def constraint(protocol: Protocol, version: str = "base", num_boxes: int = 7) -> Constraint:
     """The constraint of a protocol for one version of the task.
 

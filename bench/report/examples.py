@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.answers import clauses
@@ -39,30 +39,43 @@ def shown_examples(results: Results, examples: Sequence[Example]) -> tuple[list[
     pairs = list(dict.fromkeys(verdict.comparison.pair for verdict in results.verdicts)) if examples else []
     cases = [(pair, bucket) for pair in pairs for bucket in BUCKETS[:-1]]
     most = max(1, min(MOST_OF_A_CASE, MOST // max(1, len(cases))))
+    right = {name: right_queries(evaluation.scores) for name, evaluation in results.evaluations.items()}
     found, total = [], 0
     for pair, bucket in cases:
-        behind = list(behind_case(results, examples, pair, bucket))
+        differing = right[pair.base] ^ right[pair.variant]
+        behind = list(behind_case(examples, bucket, differing))
         total += len(behind)
-        found += (
-            [behind[index * len(behind) // most] for index in range(most)] if len(behind) > most else behind
-        )
+        if len(behind) > most:
+            behind = [behind[index * len(behind) // most] for index in range(most)]
+        found += [show(results, pair, bucket, *asked, right[pair.base]) for asked in behind]
     return found, total
 
 
-def behind_case(results: Results, examples: Sequence[Example], pair: Pair, bucket: str) -> Iterator[Shown]:
-    """One entry an example, in the order of the data."""
-    base, variant = (scores_by_query(results.evaluations[name].scores) for name in (pair.base, pair.variant))
-    base_texts, variant_texts = (results.evaluations[name].completions for name in (pair.base, pair.variant))
+def right_queries(scores: Sequence[Score]) -> set[tuple[str, int]]:
+    """(example id, box) of every query that is answered right."""
+    return {(score.example_id, score.box) for score in scores if score.correct}
+
+
+def behind_case(
+    examples: Sequence[Example], bucket: str, differing: Collection[tuple[str, int]]
+) -> Iterator[tuple[Example, Query]]:
+    """Each example's first query of the bucket on which just one model is right, in the order of the data."""
     for example in examples:
         for query in example.queries:
-            asked = (example.id, query.box)
-            if in_bucket(query.num_ops, bucket) and base[asked].correct != variant[asked].correct:
-                right = "base" if base[asked].correct else "variant"
-                gold = gold_statement(example)
-                texts = base_texts[example.id], variant_texts[example.id]
-                yield Shown(pair, bucket, example, query, gold, *texts, right)
+            if (example.id, query.box) in differing and in_bucket(query.num_ops, bucket):
+                yield example, query
                 break
 
 
-def scores_by_query(scores: Sequence[Score]) -> Mapping[tuple[str, int], Score]:
-    return {(score.example_id, score.box): score for score in scores}
+def show(
+    results: Results,
+    pair: Pair,
+    bucket: str,
+    example: Example,
+    query: Query,
+    right: Collection[tuple[str, int]],
+) -> Shown:
+    """right: the queries that the base has right."""
+    base, variant = (results.evaluations[name].completions[example.id] for name in (pair.base, pair.variant))
+    which = "base" if (example.id, query.box) in right else "variant"
+    return Shown(pair, bucket, example, query, gold_statement(example), base, variant, which)

@@ -12,6 +12,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.transforms import ScaledTranslation
 
 from bench.records import BUCKETS, Accuracy, Pair, Suite, Verdict
 from bench.report.tables import HEADINGS, short_bucket
@@ -140,9 +141,7 @@ def draw_hypothesis(rows: Rows, legend: bool = True) -> Figure:
         figure, cells = grid(rows, legend)
         for panel, axes, leftmost in cells:
             draw_accuracy(axes, panel)
-            if leftmost:
-                axes.set_ylabel("accuracy (%)")
-            axes.set_xlabel("operations on the box", labelpad=13)
+            add_labels(axes, "operations on the box", "accuracy (%)" if leftmost else "", below=24.5)
         if legend:
             add_legend(figure, accuracy_handles(), any(panel.behind for panel, _, _ in cells))
         return figure
@@ -158,9 +157,9 @@ def draw_effects(rows: Rows, legend: bool = True, span: float | None = None) -> 
         span = span or effect_span([panel for panel, _, _ in cells])
         for panel, axes, leftmost in cells:
             draw_forest(axes, panel, span)
-            if leftmost:
-                axes.set_ylabel("operations on the box")
-            axes.set_xlabel("variant − base (points)", labelpad=3)
+            add_labels(
+                axes, "variant − base (points)", "operations on the box" if leftmost else "", below=14.5
+            )
         if legend:
             add_legend(figure, effect_handles(), any(panel.behind for panel, _, _ in cells))
         return figure
@@ -196,10 +195,8 @@ def draw_accuracy(axes: Axes, panel: Panel) -> None:
     places = [BY_NUM_OPS.index(entry.bucket) for entry in found]
     axes.set_xticks(places, map(str, places))
     for place, text in zip([-0.85, *places], ["n", *(str(entry.base.n) for entry in found)], strict=True):
-        axes.annotate(
-            text, (place, 0), xytext=(0, -22), textcoords="offset points", xycoords=("data", "axes fraction"),
-            ha="center", fontsize=6.2, color=MUTED,
-        )  # fmt: skip
+        beneath = axes.get_xaxis_transform() + points(axes, 0, -22)
+        axes.text(place, 0, text, transform=beneath, ha="center", fontsize=6.2, color=MUTED)
     axes.plot(
         places, [100 * entry.baseline for entry in found],
         color=MUTED, linewidth=1.1, dashes=(4, 2.5), gid=f"{panel.pair.id}/random",
@@ -242,9 +239,9 @@ def draw_forest(axes: Axes, panel: Panel, span: float) -> None:
         for bucket, verdict in verdicts.items():
             draw_effect(axes, places[bucket] + 0.3 * hollow, verdict, hollow, f"{panel.pair.id}/{bucket}")
     for bucket, verdict in panel.shown.items():
-        axes.annotate(
-            f"{100 * verdict.comparison.difference.value:+.1f}", (1.15, places[bucket]),
-            xycoords=("axes fraction", "data"), ha="right", va="center", fontsize=7, color=INK,
+        axes.text(
+            1.15, places[bucket], f"{100 * verdict.comparison.difference.value:+.1f}",
+            transform=axes.get_yaxis_transform(), ha="right", va="center", fontsize=7, color=INK,
             fontweight="bold" if bucket == "ops1plus" else "normal",
         )  # fmt: skip
 
@@ -263,19 +260,28 @@ def draw_effect(axes: Axes, place: float, verdict: Verdict, hollow: bool, name: 
     )  # fmt: skip
 
 
+def add_labels(axes: Axes, x: str, y: str, below: float) -> None:
+    """Labels of the axes at a fixed place, in points: matplotlib takes long to find one beside the ticks."""
+    axes.set(xlabel=x, ylabel=y)
+    axes.xaxis.set_label_coords(0.5, 0, transform=axes.transAxes + points(axes, 0, -below))
+    axes.yaxis.set_label_coords(0, 0.5, transform=axes.transAxes + points(axes, -22, 0))
+
+
+def points(axes: Axes, right: float, up: float) -> ScaledTranslation:
+    return ScaledTranslation(right / 72, up / 72, axes.get_figure(root=True).dpi_scale_trans)
+
+
 def add_title(axes: Axes, panel: Panel, right: float = 1.0) -> None:
     """Base and variant in the colours of their lines: the title is the legend."""
     names = ((f"● {panel.pair.base}", BASE, 18), (f"■ {panel.pair.variant}", VARIANT, 6))
     for text, colour, above in names:
-        annotate_above(axes, text, 0, above, color=colour, fontsize=9, fontweight="bold")
+        write_above(axes, text, 0, above, color=colour, fontsize=9, fontweight="bold")
     if not panel.live:
-        annotate_above(axes, "recorded", right, 18, color=MUTED, fontsize=7, fontstyle="italic", ha="right")
+        write_above(axes, "recorded", right, 18, color=MUTED, fontsize=7, fontstyle="italic", ha="right")
 
 
-def annotate_above(axes: Axes, text: str, place: float, points: float, **style: Any) -> None:
-    axes.annotate(
-        text, (place, 1), xytext=(0, points), textcoords="offset points", xycoords="axes fraction", **style
-    )
+def write_above(axes: Axes, text: str, place: float, up: float, **style: Any) -> None:
+    axes.text(place, 1, text, transform=axes.transAxes + points(axes, 0, up), **style)
 
 
 def add_legend(figure: Figure, handles: Sequence[Line2D], any_behind: bool) -> None:

@@ -88,7 +88,8 @@ def as_json(results: Results) -> dict[str, object]:
 
 
 def point_latest_at(folder: Path) -> None:
-    """Make `latest` a link to the folder, in one step."""
+    """Make `latest` a link to the folder, in one step; the folder may be given as `latest`."""
+    folder = folder.resolve()
     latest, fresh = folder.parent / "latest", folder.parent / f".latest-{os.getpid()}"
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(folder.name, target_is_directory=True)

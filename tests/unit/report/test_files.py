@@ -11,7 +11,7 @@ import pytest
 
 from bench.records import Completion, Pair, Results, Suite
 from bench.regression import compare_nights, night_of
-from bench.report.files import write
+from bench.report.files import point_latest_at, write
 from bench.text import inert, printable
 
 HOSTILE = "<script>alert(1)</script> a|b `rm` \x1b[31m \x07 =cmd() ../../x\n- [x](javascript:y)"
@@ -47,6 +47,11 @@ def test_nothing_is_written_beside_the_report(reports: Path) -> None:
     files = {str(path.relative_to(reports / "night")) for path in (reports / "night").rglob("*.*")}
     drawn = {f"figures/code-{kind}.{format}" for kind in ("accuracy", "effects") for format in ("svg", "png")}
     assert files == drawn | {"report.md", "report.html", "accuracy.csv", "results.json"}
+
+
+def test_latest_still_points_at_a_run_whose_report_was_made_again_by_that_name(reports: Path) -> None:
+    point_latest_at(reports / "latest")
+    assert (reports / "latest").readlink() == Path("night")
 
 
 @pytest.mark.parametrize("name", ["report.md", "report.html", "accuracy.csv", "results.json"])
