@@ -268,7 +268,7 @@ def add_labels(axes: Axes, x: str, y: str, below: float) -> None:
 
 
 def points(axes: Axes, right: float, up: float) -> ScaledTranslation:
-    return ScaledTranslation(right / 72, up / 72, axes.get_figure(root=True).dpi_scale_trans)
+    return ScaledTranslation(right / 72, up / 72, axes.figure.dpi_scale_trans)
 
 
 def add_title(axes: Axes, panel: Panel, right: float = 1.0) -> None:
