@@ -7,8 +7,9 @@ BIN := .venv/bin
 bench: .venv/installed  ## test the code hypothesis; the report is reports/latest/report.md
 	$(BIN)/python -m pytest -m code_hypothesis
 
-test: .venv/installed  ## the tests of the suite itself
-	$(BIN)/python -m pytest tests/unit tests/integration -m "not nightly and not server" -n 2 -p hypothesispytest
+test: .venv/installed  ## the tests of the suite itself; the long ones first, so that no worker is left with one
+	$(BIN)/python -m pytest tests/integration tests/unit -m "not nightly and not server" -n 2 --dist=load \
+		-p hypothesispytest
 
 lint: .venv/installed
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[lint]'
