@@ -194,8 +194,8 @@ def draw_accuracy(axes: Axes, panel: Panel) -> None:
     found = [panel.shown[bucket].comparison for bucket in BY_NUM_OPS if bucket in panel.shown]
     places = [BY_NUM_OPS.index(entry.bucket) for entry in found]
     axes.set_xticks(places, map(str, places))
+    beneath = axes.get_xaxis_transform() + points(axes, 0, -22)
     for place, text in zip([-0.85, *places], ["n", *(str(entry.base.n) for entry in found)], strict=True):
-        beneath = axes.get_xaxis_transform() + points(axes, 0, -22)
         axes.text(place, 0, text, transform=beneath, ha="center", fontsize=6.2, color=MUTED)
     axes.plot(
         places, [100 * entry.baseline for entry in found],
@@ -268,6 +268,7 @@ def add_labels(axes: Axes, x: str, y: str, below: float) -> None:
 
 
 def points(axes: Axes, right: float, up: float) -> ScaledTranslation:
+    """A shift by so many points, whatever the size of the figure."""
     return ScaledTranslation(right / 72, up / 72, axes.figure.dpi_scale_trans)
 
 

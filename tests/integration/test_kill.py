@@ -168,6 +168,7 @@ add, marker = Store.add, Path(__file__).with_name("armed")
 
 def die(): os.kill(os.getpid(), signal.SIGKILL)
 def kill_the_controller(): os.kill(os.getppid(), signal.SIGKILL); time.sleep(60)
+def leave(): os._exit(3)
 def hang(): time.sleep(600)
 
 def add_at_last(store, rows, run):
@@ -245,6 +246,8 @@ def test_a_killed_worker_costs_one_case_and_no_answer(writes: int, night: Night,
     first.stdout.fnmatch_lines(["*worker 'gw0' crashed while running*"])
     assert night.rows() == 8  # another worker went on where it was
     assert night.figures() == undisturbed
+    assert night.run().ret == 0
+    assert night.figures() == undisturbed
 
 
 @AT_THE_N_TH_WRITE
@@ -257,6 +260,15 @@ def test_a_killed_controller_is_followed_by_a_run_that_goes_on(
     assert night.run().ret == 0
     assert night.rows() == 8
     assert night.figures() == undisturbed
+
+
+@pytest.mark.nightly
+def test_a_run_that_lost_its_only_worker_names_its_cases_and_the_next_goes_on(night: Night) -> None:
+    night.arm("leave", writes=3)
+    result = night.run("-n1", "--max-worker-restart=0", "-p", "fault")
+    assert result.ret == 1
+    result.stdout.re_match_lines([r".*cases lost", r"\d+ collected cases never report", r".*test_code.py::"])
+    assert night.run().ret == 0
 
 
 @pytest.mark.nightly

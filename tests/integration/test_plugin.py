@@ -164,6 +164,9 @@ def test_workers_share_the_cores_and_who_is_alone_is_told_nothing(
         def test_threads():
             assert os.environ.get("OMP_NUM_THREADS") == {threads and str(threads)!r}
             assert "torch" not in sys.modules
+            if {threads}:
+                import torch
+                assert torch.get_num_threads() == {threads}
     """)
     result = pytester.runpytest_subprocess("-p", "bench.plugin", workers)
     assert result.parseoutcomes() == {"passed": 1}
@@ -255,12 +258,21 @@ def test_an_options_value_is_not_taken_for_a_test(
 @pytest.mark.parametrize(
     ("gpus", "per_worker", "workers"), [("0,1,2,3", 1, 4), ("0,1,2,3", 2, 2), ("0,1,2", 2, 1)]
 )
-def test_as_many_workers_as_leases_of_gpus_are_started(
+def test_n_auto_is_as_many_workers_as_leases_of_gpus(
     gpus: str, per_worker: int, workers: int, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", gpus)
     config = pytester.parseconfig("-p", "bench.plugin", f"--boxes-gpus-per-worker={per_worker}")
     assert config.hook.pytest_xdist_auto_num_workers(config=config) == workers
+
+
+def test_n_auto_starts_the_workers_that_there_are_leases_for(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2")
+    pytester.makepyfile("def test_nothing(): pass")
+    result = pytester.runpytest_subprocess("-p", "bench.plugin", "-n", "auto", "--boxes-gpus-per-worker=2")
+    result.stdout.fnmatch_lines(["1 worker*", "*1 passed*"])
 
 
 def test_help_names_every_option_with_its_default(pytester: pytest.Pytester) -> None:
