@@ -31,6 +31,7 @@ from bench.decoding.tree import Tree
 from bench.records import Completion, Counters, Prompt
 
 PACK_TOKENS = {"cpu": 4800, "cuda": 4800}
+ENCODED_AT_ONCE = 256  # prompts
 
 Encoded = tuple[list[int], Prompt]
 
@@ -86,8 +87,7 @@ class SpeculativeEngine:
         """Prompts that begin alike together; smaller packs each time that memory runs out."""
         if not prompts:
             return
-        texts = [prompt.text for prompt in prompts]
-        waiting = sorted(zip(self.tokenizer(texts).input_ids, prompts, strict=True), key=itemgetter(0))
+        waiting = sorted(self.encode(prompts), key=itemgetter(0))
         tree, root = self.root([ids for ids, _ in waiting])
         active: list[Branch] = []
         while active or (waiting and self.costs.balance >= 0):
@@ -115,6 +115,12 @@ class SpeculativeEngine:
                 yield [(branch.prompt, self.finish(branch)) for branch in done]
         if waiting:
             yield from self.hand_over([prompt for _, prompt in waiting], len(prompts))
+
+    def encode(self, prompts: Sequence[Prompt]) -> Iterator[Encoded]:
+        """In parts: until it returns, a tokenizer keeps several times the memory of the ids."""
+        for first in range(0, len(prompts), ENCODED_AT_ONCE):
+            part = prompts[first : first + ENCODED_AT_ONCE]
+            yield from zip(self.tokenizer([prompt.text for prompt in part]).input_ids, part, strict=True)
 
     def hand_over(self, left: Sequence[Prompt], total: int) -> Iterator[list[tuple[Prompt, Completion]]]:
         """Leave the rest to the reference engine."""
