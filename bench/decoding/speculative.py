@@ -23,6 +23,7 @@ import torch
 from bench.decoding.constraint import Constraint
 from bench.decoding.costs import Costs
 from bench.decoding.drafts import Drafter
+from bench.decoding.head import narrowed
 from bench.decoding.measure import check_finite, clock, device_kind, peak_bytes
 from bench.decoding.packing import attachment, common_prefix, pack_size, shared
 from bench.decoding.reference import ReferenceEngine
@@ -134,7 +135,7 @@ class SpeculativeEngine:
         tree = Tree(self.model)
         root = tree.add([], sequences[0][: common_prefix(sequences)])
         if root:
-            self.forward(tree, root[-1:])
+            self.forward(tree, root[-1:], [0])
         return tree, root
 
     def draft(self, branches: Sequence[Branch]) -> None:
@@ -158,15 +159,21 @@ class SpeculativeEngine:
             columns += branch.path[-len(branch.draft) - 1 :]
             states += [branch.state, *self.tables.walk(branch.state, branch.draft)]
         self.costs.spend(len(tree.input_ids))
-        choices = iter(self.choose(self.forward(tree, columns), states))
+        choices = iter(self.choose(self.forward(tree, columns, states), states))
         for branch in branches:
             self.accept(branch, [next(choices) for _ in range(len(branch.draft) + 1)])
         prune(tree, first, branches)
 
-    def forward(self, tree: Tree, columns: Sequence[int]) -> torch.Tensor:
+    def forward(self, tree: Tree, columns: Sequence[int], states: Sequence[int]) -> torch.Tensor:
+        """Logits at some columns, of the tokens that their states allow. -> (N, V)"""
         self.counters.forward_passes += 1
         self.counters.model_tokens += len(tree.input_ids)
-        with clock(self.counters, "model_seconds"), torch.inference_mode():
+        narrow = self.tables.narrow[list(states)]
+        with (
+            clock(self.counters, "model_seconds"),
+            torch.inference_mode(),
+            narrowed(self.model, narrow, self.tables.few),
+        ):
             logits = tree.run(columns)
             check_finite(logits)
         return logits

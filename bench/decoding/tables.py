@@ -14,18 +14,23 @@ import torch
 from outlines.models.transformers import TransformerTokenizer
 from outlines_core import Index, Vocabulary
 
+FEW = 256
+
 
 @dataclass(frozen=True, slots=True)
 class Tables:
     """The automaton over tokens as arrays; state 0 is the first.
 
     tokens: (U,) the ids that are allowed in some state, ascending, so that argmax breaks ties as it does
-    over the whole vocabulary. allowed: (S, U) bool. follow: state -> {token id: next state}.
+    over the whole vocabulary. allowed: (S, U) bool. narrow: (S,) bool, the states that allow at most FEW
+    tokens; few: the ids that any of these allows. follow: state -> {token id: next state}.
     spelling: token id -> its text in an answer. eos: ends an answer where it is allowed.
     """
 
     tokens: torch.Tensor
     allowed: torch.Tensor
+    narrow: torch.Tensor
+    few: torch.Tensor
     follow: tuple[dict[int, int], ...]
     spelling: dict[int, str]
     eos: int
@@ -61,7 +66,9 @@ def build_tables(regex: str, tokenizer: Any, device: torch.device) -> Tables:
     allowed = torch.zeros(len(follow), len(tokens), dtype=torch.bool)
     for state, row in enumerate(follow):
         allowed[state, [column[token] for token in row]] = True
-    return Tables(torch.tensor(tokens, device=device), allowed.to(device), follow, spelling, eos)
+    ids, allowed = torch.tensor(tokens, device=device), allowed.to(device)
+    narrow = allowed.sum(1) <= FEW
+    return Tables(ids, allowed, narrow, ids[allowed[narrow].any(0)], follow, spelling, eos)
 
 
 def spell(tokenizer: Any) -> dict[int, str]:

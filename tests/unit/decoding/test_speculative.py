@@ -58,6 +58,12 @@ def test_packs_of_any_size_give_the_same_answers(pack_tokens, model, tokenizer, 
     assert complete(patient(engine), prompts) == expected
 
 
+def test_an_output_layer_in_part_gives_the_same_answers(engine, prompts, expected, complete, monkeypatch):
+    monkeypatch.setattr("bench.decoding.head.WORTH", 0)
+    assert engine.tables.narrow.any()
+    assert complete(patient(engine), prompts) == expected
+
+
 def test_duplicate_prompts_are_all_answered(engine, prompts, expected):
     twice = [*prompts, *prompts]
     done = [pair for pack in patient(engine).complete(twice) for pair in pack]
