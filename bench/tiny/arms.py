@@ -85,3 +85,8 @@ ARMS = {
     "chat": further("small dialogues", "dialogues", "dialogues and prompts", chat=True),
     "text": further("more short", "more distracted", "more prompts"),
 }
+
+
+def arm_of(name: str, tokens: int | None = None) -> Arm:
+    """An arm of the table, at its own length or scaled to one."""
+    return ARMS[name] if tokens is None else ARMS[name].scaled(tokens)

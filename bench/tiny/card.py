@@ -16,7 +16,7 @@ from bench.prompts import PROTOCOLS
 from bench.records import BUCKETS, Accuracy, ModelEntry
 from bench.stats import accuracy_of
 from bench.store import Store
-from bench.tiny.arms import ARMS, Arm
+from bench.tiny.arms import arm_of
 from bench.tiny.data import Audit
 from bench.tiny.mixtures import MIXTURES
 from bench.tiny.train import Training, has_bfloat16
@@ -57,9 +57,10 @@ def measure(folder: Path, chat: bool) -> dict[str, Accuracy]:
 
 
 def write_card(
-    folder: Path, arm_name: str, arm: Arm, training: Training, found: Audit, measured: Mapping
+    folder: Path, arm_name: str, tokens: int | None, training: Training, found: Audit, measured: Mapping
 ) -> None:
     """README.md: what the model is, what it read, and what it can do."""
+    arm = arm_of(arm_name, tokens)
     threads = f"{torch.get_num_threads()} of {os.cpu_count()} CPU cores"
     kind = training.model.device.type
     machine = threads if kind == "cpu" else torch.cuda.get_device_name()
@@ -74,7 +75,7 @@ def write_card(
         CARD.format(
             name=folder.name,
             arm=arm_name,
-            length=length_option(arm_name, arm),
+            length="" if tokens is None else f" --tokens {tokens}",
             origin=f"`tiny-{arm.parent}`, trained further" if arm.parent else "trained from scratch",
             parameters=sum(weight.numel() for weight in training.model.parameters()),
             seed=training.what["seed"],
@@ -93,11 +94,6 @@ def write_card(
         ),
         encoding="utf-8",
     )
-
-
-def length_option(arm_name: str, arm: Arm) -> str:
-    """--tokens for an arm of another length than the table's."""
-    return "" if arm == ARMS[arm_name] else f" --tokens {sum(stage.tokens for stage in arm.stages)}"
 
 
 def contents(mixture: str) -> str:

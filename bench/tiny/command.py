@@ -8,10 +8,10 @@ from pathlib import Path
 from transformers import AutoTokenizer
 
 from bench import ROOT
-from bench.tiny.arms import ARMS
+from bench.tiny.arms import ARMS, arm_of
 from bench.tiny.card import measure, record, write_card
 from bench.tiny.data import audit
-from bench.tiny.train import arm_of, train
+from bench.tiny.train import train
 
 MODELS = ROOT / "fixtures" / "tiny"
 ALIASES = {"more-text": "text"}
@@ -51,7 +51,7 @@ def run(chosen: Namespace) -> int:
             f"{found.leaked} evaluation states are in the training text of {out}: do not use it."
         )
     measured = measure(out, arm.chat)
-    write_card(out, chosen.arm, arm, training, found, measured)
+    write_card(out, chosen.arm, chosen.tokens, training, found, measured)
     if chosen.record:
         record(out.name, measured)
     (out / "checkpoint.pt").unlink()

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
-from bench.tiny.arms import ARMS, Arm
+from bench.tiny.arms import ARMS, Arm, arm_of
 from bench.tiny.data import batches, held_out, vocabulary_of
 from bench.tiny.dialogues import TEMPLATE
 from bench.tiny.muon import Muon
@@ -134,11 +134,6 @@ def weighted_loss(model: LlamaForCausalLM, input_ids: Tensor, weights: Tensor) -
     losses = F.cross_entropy(logits.float().flatten(0, 1), input_ids[:, 1:].flatten(), reduction="none")
     weights = weights[:, 1:].flatten()
     return (losses * weights).sum() / weights.sum()
-
-
-def arm_of(name: str, tokens: int | None = None) -> Arm:
-    """An arm of the table, at its own length or scaled to one."""
-    return ARMS[name] if tokens is None else ARMS[name].scaled(tokens)
 
 
 def train(
