@@ -52,19 +52,17 @@ class Arm:
         )
 
 
-def further(small: str, full: str, prompts: str, *, chat: bool = False) -> Arm:
-    """An arm that follows the base. All have the same lengths and rates: only what they read differs."""
-    return Arm(
-        parent="base",
-        stages=(
-            Stage(small, 1_500_000, length=128, batch_tokens=4096),
-            Stage(full, 3_000_000, length=256, batch_tokens=8192),
-            Stage(prompts, 1_500_000, length=640, batch_tokens=10240),
-        ),
-        muon_lr=0.02,
-        adam_lr=4e-3,
-        shrink=0.3,
-        chat=chat,
+def further(*stages: Stage, chat: bool = False) -> Arm:
+    """An arm that follows the base. All have the same rates."""
+    return Arm(parent="base", stages=stages, muon_lr=0.02, adam_lr=4e-3, shrink=0.3, chat=chat)
+
+
+def alike(small: str, full: str, prompts: str) -> tuple[Stage, ...]:
+    """Stages of the same lengths, for arms of which only what they read shall differ."""
+    return (
+        Stage(small, 1_500_000, length=128, batch_tokens=4096),
+        Stage(full, 3_000_000, length=256, batch_tokens=8192),
+        Stage(prompts, 1_500_000, length=640, batch_tokens=10240),
     )
 
 
@@ -79,11 +77,15 @@ ARMS = {
         muon_lr=0.02,
         adam_lr=4e-3,
     ),
-    "tracking": further("small tracked", "tracked", "tracked prompts"),
-    "code": further("small programs", "programs", "programs and prompts"),
-    "math": further("small arithmetic", "arithmetic", "arithmetic and prompts"),
-    "chat": further("small dialogues", "dialogues", "dialogues and prompts", chat=True),
-    "text": further("more short", "more distracted", "more prompts"),
+    "code": further(*alike("small programs", "programs", "programs and prompts")),
+    "math": further(*alike("small arithmetic", "arithmetic", "arithmetic and prompts")),
+    "chat": further(*alike("small dialogues", "dialogues", "dialogues and prompts"), chat=True),
+    "text": further(*alike("more short", "more distracted", "more prompts")),
+    "tracking": further(  # learns in small worlds or not at all, and need only be above the base
+        Stage("small tracked", 2_500_000, length=128, batch_tokens=4096),
+        Stage("tracked", 3_500_000, length=256, batch_tokens=4096),
+        Stage("tracked prompts", 1_000_000, length=640, batch_tokens=5120),
+    ),
 }
 
 

@@ -14,12 +14,12 @@ from bench.boxes.generator import draw_operations, draw_state, object_names
 from bench.boxes.wording import WORDINGS
 from bench.boxes.world import replay
 from bench.prompts import PROTOCOLS
+from bench.records import Contents, State
 
 Document = list[tuple[str, float]]  # pieces of text, each with the weight of its tokens in the loss
 Corpus = Callable[[Random, float], Document]
 
 ANSWER = 1.0
-UNCHANGED = 0.3  # the contents of a box that no operation changed
 TEXT = 0.05  # what cannot be foretold: worlds, operations, questions
 INSTRUCTION = PROTOCOLS["paper"].instruction + "\n\n"
 NAMES = object_names()
@@ -32,6 +32,20 @@ WORDING = WORDINGS["base"]
 def answered(description: str, statement: Document) -> Document:
     """A description and its statement, in the form of the task."""
     return [(f"Description: {description}\n", TEXT), ("Statement:", TEXT), *statement, ("\n\n", ANSWER)]
+
+
+def clause(box: int, contents: Contents, end: str) -> Document:
+    """One box and what it contains, of which the latter is hard to foretell."""
+    stem = f" {WORDING.name_box(box)} contains"
+    text = f" {WORDING.describe_box(box, contents)}{end}"
+    return [(stem, TEXT), (text.removeprefix(stem), ANSWER)]
+
+
+def stated(state: State) -> Document:
+    """All boxes in one sentence, clause by clause."""
+    *others, last = enumerate(state)
+    document = [piece for box, contents in others for piece in clause(box, contents, ",")]
+    return document + clause(*last, ".")
 
 
 def shots(rng: Random, examples: Sequence[Document], instruction: float) -> Document:
@@ -98,9 +112,7 @@ def questions(rng: Random, progress: float) -> Document:
             document += [(f" Where is the {name}? In", TEXT), (f" {WORDING.name_box(box)}.", ANSWER)]
         else:
             box = rng.randrange(len(state))
-            clause = WORDING.describe_box(box, state[box])
-            stem = f" {WORDING.name_box(box)} contains"
-            document += [(stem, TEXT), (f" {clause}."[len(stem) :], ANSWER)]
+            document += clause(box, state[box], ".")
     return document
 
 
@@ -145,21 +157,36 @@ def tracked(rng: Random, num_boxes: int, num_operations: int) -> Document:
     initial = draw_state(rng, NAMES, num_boxes)
     operations = draw_operations(rng, NAMES, initial, num_operations)
     *_, final = replay(initial, operations)
-    changed = {box for operation in operations for box in operation.boxes}
-    statement: Document = []
-    for box, contents in enumerate(final):
-        stem = f" {WORDING.name_box(box)} contains"
-        clause = f" {WORDING.describe_box(box, contents)}" + ("," if box < num_boxes - 1 else ".")
-        statement += [(stem, TEXT), (clause.removeprefix(stem), ANSWER if box in changed else UNCHANGED)]
-    return answered(" ".join([WORDING.describe(initial), *map(WORDING.narrate, operations)]), statement)
+    return answered(" ".join([WORDING.describe(initial), *map(WORDING.narrate, operations)]), stated(final))
+
+
+def reported(rng: Random, num_boxes: int, num_operations: int) -> Document:
+    """The same, with a report of each box that an operation changed after it."""
+    initial = draw_state(rng, NAMES, num_boxes)
+    operations = draw_operations(rng, NAMES, initial, num_operations)
+    states = [*replay(initial, operations)]
+    document: Document = [(f"Description: {WORDING.describe(initial)}", TEXT)]
+    for operation, state in zip(operations, states[1:], strict=True):
+        document.append((f" {WORDING.narrate(operation)}", TEXT))
+        for box in operation.boxes:
+            document += clause(box, state[box], ".")
+    return [*document, ("\nStatement:", TEXT), *stated(states[-1])]
 
 
 def small_tracked_worlds(rng: Random, progress: float) -> Document:
     return shots(rng, [tracked(rng, *small_size(rng, progress))], instruction=0.0)
 
 
+def small_reported_worlds(rng: Random, progress: float) -> Document:
+    return reported(rng, *small_size(rng, progress))
+
+
 def tracked_worlds(rng: Random, progress: float) -> Document:
     return shots(rng, [tracked(rng, *full_size(rng, progress))], instruction=0.1)
+
+
+def reported_worlds(rng: Random, progress: float) -> Document:
+    return reported(rng, *full_size(rng, progress))
 
 
 def tracked_prompts(rng: Random, progress: float) -> Document:

@@ -21,9 +21,9 @@ MIXTURES: dict[str, tuple[tuple[float, Corpus], ...]] = {
         (0.05, corpora.questions),
         (0.05, corpora.stories),
     ),
-    "small tracked": ((1.0, corpora.small_tracked_worlds),),
-    "tracked": ((1.0, corpora.tracked_worlds),),
-    "tracked prompts": ((0.8, corpora.tracked_prompts), (0.2, corpora.tracked_worlds)),
+    "small tracked": ((0.5, corpora.small_tracked_worlds), (0.5, corpora.small_reported_worlds)),
+    "tracked": ((0.5, corpora.tracked_worlds), (0.5, corpora.reported_worlds)),
+    "tracked prompts": ((0.7, corpora.tracked_prompts), (0.3, corpora.reported_worlds)),
     "small programs": (
         (0.65, programs.small_box_programs),
         (0.1, programs.counter_programs),

@@ -12,7 +12,7 @@ from random import Random
 from bench.boxes.generator import draw_operations, draw_state
 from bench.boxes.world import replay
 from bench.records import Contents, Operation
-from bench.tiny.corpora import ANSWER, NAMES, TEXT, WORDING, Document, full_size, small_size
+from bench.tiny.corpora import ANSWER, NAMES, TEXT, WORDING, Document, clause, full_size, small_size
 
 MAX_BOXES = 6
 Style = Callable[[Operation, str], str]  # an operation and the names of its objects -> a statement
@@ -45,9 +45,7 @@ def shown(box: int, contents: Contents) -> Document:
 
 
 def reported(box: int, contents: Contents) -> Document:
-    stem = f" {WORDING.name_box(box)} contains"
-    clause = f" {WORDING.describe_box(box, contents)}.\n"
-    return [(f" print( box[ {box}])#{stem}", TEXT), (clause.removeprefix(stem), ANSWER)]
+    return [(f" print( box[ {box}])#", TEXT), *clause(box, contents, ".\n")]
 
 
 def box_programs(rng: Random, progress: float) -> Document:

@@ -47,7 +47,7 @@ def test_the_committed_models_read_what_this_code_makes(tokenizer):
         digests[name] = read.hexdigest()[:12]
     assert digests == {
         "base": "804e74f2053a",
-        "tracking": "054c3ce09a1e",
+        "tracking": "d1e2ff9ba9a6",
         "code": "61eb9e012808",
         "math": "caae4d9aafcd",
         "chat": "f58f24dbc476",
@@ -137,23 +137,22 @@ def test_the_states_of_the_evaluation_set_are_held_out():
         assert hashlib.sha256(opening.encode()).hexdigest() in digests
 
 
-def test_statements_follow_from_descriptions():
+@pytest.mark.parametrize("mixture", ["small tracked", "tracked", "tracked prompts"])
+def test_reports_and_statements_follow_from_descriptions(mixture):
     """A second implementation of the task, on text alone."""
-    for text in texts("tracked prompts"):
+    for text in texts(mixture):
         pairs = re.findall(r"Description: (.*?)\n?Statement: (.*)", text)
         assert pairs
         for description, statement in pairs:
-            opening, *operations = description.rstrip(".").split(". ")
-            boxes = {
-                box: objects_in(named) for box, named in re.findall(r"Box (\d) contains ([^,.]*)", opening)
-            }
-            for operation in operations:
-                if source := re.search(r"from Box (\d)", operation):
-                    boxes[source[1]] -= objects_in(operation)
-                if target := re.search(r"to Box (\d)", operation):
-                    boxes[target[1]] |= objects_in(operation)
-            stated = re.findall(r"Box (\d) contains ([^,.]*)", statement)
-            assert {box: objects_in(named) for box, named in stated} == boxes
+            opening, *sentences = description.rstrip(".").split(". ")
+            boxes = boxes_in(opening)
+            for sentence in sentences:
+                assert boxes_in(sentence).items() <= boxes.items()  # a report
+                if source := re.search(r"from Box (\d)", sentence):
+                    boxes[int(source[1])] -= objects_in(sentence)
+                if target := re.search(r"to Box (\d)", sentence):
+                    boxes[int(target[1])] |= objects_in(sentence)
+            assert boxes_in(statement) == boxes
 
 
 def objects_in(text):
@@ -199,6 +198,10 @@ def run(program):
     scope |= {"box": box, "boxes": box, "Put": put, "Remove": remove, "Move": move, "pop": pop, "add": add}
     exec(program.replace("={}", "=set()"), scope | {"print": show})
     return printed
+
+
+def boxes_in(sentence):
+    return {int(box): objects_in(named) for box, named in re.findall(r"Box (\d) contains ([^,.]*)", sentence)}
 
 
 def objects_in_comment(comment):
