@@ -6,7 +6,6 @@ boxes: none is the world of an evaluation example.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from random import Random
 
 from bench.boxes.generator import draw_operations, draw_state
@@ -15,7 +14,8 @@ from bench.records import Contents, Operation
 from bench.tiny.corpora import ANSWER, NAMES, TEXT, WORDING, Document, clause, full_size, small_size
 
 MAX_BOXES = 6
-Style = Callable[[Operation, str], str]  # an operation and the names of its objects -> a statement
+
+# --- styles: an operation and the names of its objects -> a statement
 
 
 def with_sets(operation: Operation, names: str) -> str:
