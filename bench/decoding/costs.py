@@ -12,6 +12,7 @@ from bench.decoding.reference import BATCH_SIZE
 # the work of each layer, which weighs more in a small model (layers over millions of parameters).
 WEIGHTS = {"cpu": 24, "cuda": 300}
 LAYERS = {"cpu": 40, "cuda": 90_000}
+TREE_PASSES = 3  # a pass over a tree, with its masks and drafts, costs so many of the reference engine's
 PATIENCE = 8_000.0  # tokens that may be lost before drafts have shown their worth
 
 
@@ -44,8 +45,8 @@ class Costs:
         return round(sqrt(2 * self.pass_tokens / branches / refusal))
 
     def spend(self, tokens: int) -> None:
-        """Count one forward pass over so many tokens."""
-        self.balance -= tokens + self.pass_tokens
+        """Count one forward pass over a tree of so many tokens."""
+        self.balance -= tokens + TREE_PASSES * self.pass_tokens
 
     def save(self, prompt_tokens: int, written: int) -> None:
         """Count what the reference engine would have paid: each token once, and a share of the passes."""
