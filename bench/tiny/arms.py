@@ -81,7 +81,7 @@ ARMS = {
     "math": further(*alike("small arithmetic", "arithmetic", "arithmetic and prompts")),
     "chat": further(*alike("small dialogues", "dialogues", "dialogues and prompts"), chat=True),
     "text": further(*alike("more short", "more distracted", "more prompts")),
-    "tracking": further(  # learns in small worlds or not at all, and need only be above the base
+    "tracking": further(  # a control: it need only be above the base, and may be longer
         Stage("small tracked", 2_500_000, length=128, batch_tokens=4096),
         Stage("tracked", 3_500_000, length=256, batch_tokens=4096),
         Stage("tracked prompts", 1_000_000, length=640, batch_tokens=5120),
