@@ -5,19 +5,14 @@ Each token sees the path from the root to itself and nothing else, at the positi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from transformers.cache_utils import Cache, DynamicLayer
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-COPY_ROWS = 24  # gathering a column costs as much as so many tokens that look at it
-
-Block = tuple[slice, np.ndarray]  # rows of new tokens, and the columns that any of them sees
+from bench.decoding.attention import attention_in, blocks_of, prefix_of
 
 
 class Tree:
@@ -26,6 +21,7 @@ class Tree:
     def __init__(self, model: Any) -> None:
         self.model = model
         self.cache = Cache(layer_class_to_replicate=GrowingLayer)
+        self.window = getattr(model.config.get_text_config(), "sliding_window", None)
         self.positions: list[int] = []  # of every column
         self.added: list[tuple[np.ndarray, int]] = []  # (path before, number of tokens)
         self.input_ids: list[int] = []
@@ -43,7 +39,9 @@ class Tree:
         old = len(self.positions) - len(self.input_ids)
         device = self.model.device
         visible = self.visible()
-        with attention_in(self.blocks(visible)):
+        prefix = prefix_of(visible) if device.type == "cpu" and self.window is None else 0
+        blocks = blocks_of(visible, [length for _, length in self.added], prefix)
+        with attention_in(blocks, prefix):
             output = self.model(
                 input_ids=torch.tensor([self.input_ids], device=device),
                 position_ids=torch.tensor([self.positions[old:]], device=device),
@@ -68,33 +66,14 @@ class Tree:
             row += length
         return visible
 
-    def blocks(self, visible: np.ndarray) -> list[Block]:
-        """New tokens in blocks that see much the same columns: together where that costs less than apart."""
-        found: list[Block] = []
-        end = 0
-        for _, length in self.added:
-            start, end = end, end + length
-            seen = np.flatnonzero(visible[end - 1])  # the last token of a segment sees all that it sees
-            if found:
-                rows, columns = found[-1]
-                both = np.union1d(columns, seen)
-                apart = cost(rows, columns) + cost(slice(start, end), seen)
-                if cost(slice(rows.start, end), both) <= apart:
-                    found[-1] = (slice(rows.start, end), both)
-                    continue
-            found.append((slice(start, end), seen))
-        return found
-
     def masks(self, visible: np.ndarray) -> torch.Tensor | dict[str, torch.Tensor]:
         """The additive mask that the model's layers take; one for each kind of layer where it mixes kinds."""
-        config = self.model.config.get_text_config()
-        window = getattr(config, "sliding_window", None)
-        if window is None:
+        if self.window is None:
             return self.additive(visible)
         positions = np.array(self.positions)
-        near = positions[-len(visible) :, None] - positions[None, :] < window
+        near = positions[-len(visible) :, None] - positions[None, :] < self.window
         sliding = self.additive(visible & near)
-        if getattr(config, "layer_types", None) is None:
+        if getattr(self.model.config.get_text_config(), "layer_types", None) is None:
             return sliding
         return {"full_attention": self.additive(visible), "sliding_attention": sliding}
 
@@ -115,36 +94,6 @@ class Tree:
         for layer in self.cache.layers:
             layer.keep(first, columns)
         return list(range(first, first + len(columns)))
-
-
-def cost(rows: slice, columns: np.ndarray) -> int:
-    """Of the attention of a block, as so many pairs of a token and a column."""
-    return (rows.stop - rows.start + COPY_ROWS) * len(columns)
-
-
-@contextmanager
-def attention_in(blocks: Sequence[Block]) -> Iterator[None]:
-    """Leave out of the attention what the mask would hide: most of the columns are other branches'.
-
-    Models with an attention of their own compute it whole, under the same mask, to the same end.
-    """
-    if len(blocks) == 1:
-        yield
-        return
-
-    def attend(module, query, key, value, attention_mask, **settings):  # (1, heads, rows or columns, size)
-        parts = []
-        for rows, columns in blocks:
-            mask = attention_mask[:, :, rows][..., columns]
-            block = (query[:, :, rows], key[:, :, columns], value[:, :, columns], mask)
-            parts.append(sdpa_attention_forward(module, *block, **settings)[0])
-        return torch.cat(parts, dim=1), None
-
-    ALL_ATTENTION_FUNCTIONS["sdpa"] = attend
-    try:
-        yield
-    finally:
-        del ALL_ATTENTION_FUNCTIONS["sdpa"]
 
 
 class GrowingLayer(DynamicLayer):
