@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
@@ -80,7 +81,7 @@ def attention_in(blocks: Sequence[Block], prefix: int) -> Iterator[None]:
         outputs, normalisers = (torch.cat(parts, dim=2) for parts in zip(*near, strict=True))
         first = (query, key[:, :, :prefix], value[:, :, :prefix], None)
         ahead, normaliser = partial(module, *first, scaling=scaling)
-        share = torch.sigmoid(normaliser - normalisers)[..., None]
+        share = torch.sigmoid(normaliser - normalisers)[..., None].to(outputs.dtype)
         return torch.lerp(outputs, ahead, share).transpose(1, 2).contiguous(), None
 
     ALL_ATTENTION_FUNCTIONS["sdpa"] = attend_twice if prefix else attend
@@ -94,7 +95,10 @@ def partial(
     module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, *, scaling: float
 ) -> tuple[Tensor, Tensor]:
     """Attention to some of the columns, and the logarithm of its normaliser. On a CPU."""
-    groups = getattr(module, "num_key_value_groups", 1)
+    groups, size = getattr(module, "num_key_value_groups", 1), value.shape[-1]
     key, value = repeat_kv(key, groups), repeat_kv(value, groups)
+    if size < query.shape[-1]:  # some models' values are narrower, which the kernel refuses
+        value = F.pad(value, (0, query.shape[-1] - size))
     attend = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-    return attend(query, key, value, attn_mask=mask, scale=scaling)
+    output, normaliser = attend(query, key, value, attn_mask=mask, scale=scaling)
+    return output[..., :size], normaliser
