@@ -71,7 +71,9 @@ def attention_in(blocks: Sequence[Block], prefix: int) -> Iterator[None]:
 
     def cut(query, key, value, mask):  # (1, heads, rows or columns, size) -> the same of each block
         for rows, columns in blocks:
-            yield query[:, :, rows], key[:, :, columns], value[:, :, columns], mask[:, :, rows][..., columns]
+            where = torch.from_numpy(columns).to(key.device)
+            keys, values = key.index_select(2, where), value.index_select(2, where)  # faster than an index
+            yield query[:, :, rows], keys, values, mask[:, :, rows].index_select(3, where)
 
     def attend(module, *states, **settings):
         return torch.cat([sdpa_attention_forward(module, *b, **settings)[0] for b in cut(*states)], 1), None

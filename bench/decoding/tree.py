@@ -121,8 +121,9 @@ class GrowingLayer(DynamicLayer):
 
     def keep(self, first: int, columns: Sequence[int]) -> None:
         self.length = first + len(columns)
+        where = torch.tensor(columns, dtype=torch.int64, device=self.device)
         for states in (self.keys, self.values):
-            states[..., first : self.length, :] = states[..., columns, :]
+            states[..., first : self.length, :] = states.index_select(-2, where)
 
     def get_seq_length(self) -> int:
         return self.length
