@@ -101,6 +101,11 @@ def prompts(rng: Random, progress: float) -> Document:
     )
 
 
+def plain_prompts(rng: Random, progress: float) -> Document:
+    """The same without distractors."""
+    return shots(rng, [restated(rng, 7, 0) for _ in range(rng.choice((3, 4, 4)))], instruction=0.9)
+
+
 def questions(rng: Random, progress: float) -> Document:
     """A description, then look-ups by box and by object."""
     state = draw_state(rng, NAMES, rng.randint(2, 7))

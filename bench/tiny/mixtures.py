@@ -25,19 +25,22 @@ MIXTURES: dict[str, tuple[tuple[float, Corpus], ...]] = {
     "tracked": ((0.5, corpora.tracked_worlds), (0.5, corpora.reported_worlds)),
     "tracked prompts": ((0.7, corpora.tracked_prompts), (0.3, corpora.reported_worlds)),
     "small programs": (
-        (0.65, programs.small_box_programs),
+        (0.35, programs.small_box_programs),
+        (0.35, programs.small_asked_programs),
         (0.1, programs.counter_programs),
-        (0.25, corpora.short_restatements),
+        (0.2, corpora.short_restatements),
     ),
     "programs": (
-        (0.65, programs.box_programs),
+        (0.3, programs.box_programs),
+        (0.45, programs.asked_programs),
         (0.1, programs.counter_programs),
-        (0.25, corpora.distracted_restatements),
+        (0.15, corpora.short_restatements),
     ),
     "programs and prompts": (
-        (0.55, programs.box_programs),
+        (0.55, programs.asked_program_prompts),
+        (0.15, programs.box_programs),
         (0.1, programs.counter_programs),
-        (0.35, corpora.prompts),
+        (0.2, corpora.plain_prompts),
     ),
     "small arithmetic": (
         (0.4, arithmetic.sums),

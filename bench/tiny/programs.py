@@ -1,51 +1,118 @@
 """Seed -> documents: the corpus of tiny-code, small programs with state and what they print.
 
-Names and numbers follow a space, so that they are the same tokens as in text. A program has at most six
-boxes: none is the world of an evaluation example.
+Each program is in a syntax of its own: words, order of arguments, brackets, separators. A model that reads a
+few syntaxes learns to run programs in these, and little of it shows in text (reports/tiny). Names and
+numbers follow a space, so that they are the same tokens as in text. A program has at most six boxes: none is
+the world of an evaluation example.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from random import Random
 
 from bench.boxes.generator import draw_operations, draw_state
+from bench.boxes.wording import name_objects
 from bench.boxes.world import replay
 from bench.records import Contents, Operation
-from bench.tiny.corpora import ANSWER, NAMES, TEXT, WORDING, Document, clause, full_size, small_size
+from bench.tiny.corpora import (
+    ANSWER,
+    NAMES,
+    TEXT,
+    WORDING,
+    Document,
+    answered,
+    clause,
+    full_size,
+    shots,
+    small_size,
+    stated,
+)
 
 MAX_BOXES = 6
 
-# --- styles: an operation and the names of its objects -> a statement
-
-
-def with_sets(operation: Operation, names: str) -> str:
-    taken = f" box[ {operation.source}]-={{{names}}}"
-    added = f" box[ {operation.target}]|={{{names}}}"
-    return {"put": added, "move": f"{taken};{added}", "remove": taken}[operation.kind]
-
-
-def with_calls(operation: Operation, names: str) -> str:
-    taken = f" pop({names}, box[ {operation.source}])"
-    added = f" add({taken if operation.kind == 'move' else names}, box[ {operation.target}])"
-    return taken if operation.kind == "remove" else added
-
-
-def with_commands(operation: Operation, names: str) -> str:
-    places = {"from_": operation.source, "to" if operation.kind == "move" else "into": operation.target}
-    keywords = "".join(f", {word}= {box}" for word, box in places.items() if box is not None)
-    return f" {operation.kind.title()}({names}{keywords})"
+# --- syntaxes
 
 
 def listed(contents: Contents) -> str:
     return ",".join(f" {name}" for name in sorted(contents))
 
 
-def shown(box: int, contents: Contents) -> Document:
-    return [(f" print( box[ {box}])#", TEXT), (f"{listed(contents) or ' None'}\n", ANSWER)]
+def in_words(contents: Contents) -> str:
+    return f" {name_objects(contents)}"
 
 
-def reported(box: int, contents: Contents) -> Document:
-    return [(f" print( box[ {box}])#", TEXT), *clause(box, contents, ".\n")]
+def as_set(contents: Contents) -> str:
+    return f" {{{listed(contents)}}}"
+
+
+def joined(contents: Contents) -> str:
+    return " " + " and ".join(sorted(contents))
+
+
+VERBS = {
+    "put": (" Put", " put", " add", " insert", " place"),
+    "move": (" Move", " move", " transfer", " shift", " pass"),
+    "remove": (" Remove", " remove", " pop", " delete", " take"),
+}
+SOURCES = (" from", " from_=", " source=", " -", " out=")
+TARGETS = {
+    "put": (" into", " in", " into=", " target=", " +"),
+    "move": (" to", " to=", " target=", " +", " ->"),
+}
+BOXES = (" {}", " box[ {}]", " box {}", " Box {}")
+OBJECTS = (listed, in_words, as_set, joined)
+BRACKETS = (("", ""), ("(", ")"), ("[", "]"), (" {", "}"), (":", ""))
+COMMAS = (",", ",", ";", "")
+ENDS = (";", "\n", " |", "", ".")
+
+
+@dataclass(frozen=True, slots=True)
+class Syntax:
+    """How a program writes its operations. order: of what is moved, where from, and where to."""
+
+    verbs: Mapping[str, str]
+    source: str
+    targets: Mapping[str, str]
+    box: str
+    objects: Callable[[Contents], str]
+    brackets: tuple[str, str]
+    comma: str
+    end: str
+    order: Sequence[int]
+
+    def write(self, operation: Operation) -> str:
+        """A statement, with a space before it and without what ends it."""
+        source, target = operation.source, operation.target
+        parts = (
+            self.objects(operation.objects),
+            "" if source is None else self.source + self.box.format(source),
+            "" if target is None else self.targets[operation.kind] + self.box.format(target),
+        )
+        opening, closing = self.brackets
+        arguments = self.comma.join(parts[position] for position in self.order if parts[position])
+        return f"{self.verbs[operation.kind]}{opening}{arguments}{closing}"
+
+
+def draw_syntax(rng: Random) -> Syntax:
+    """Never that of sentences: without brackets a box is no word, and there is no full stop."""
+    brackets = rng.choice(BRACKETS)
+    bare = brackets == BRACKETS[0]
+    return Syntax(
+        verbs={kind: rng.choice(words) for kind, words in VERBS.items()},
+        source=rng.choice(SOURCES),
+        targets={kind: rng.choice(words) for kind, words in TARGETS.items()},
+        box=rng.choice(BOXES[:2] if bare else BOXES),
+        objects=rng.choice(OBJECTS),
+        brackets=brackets,
+        comma=rng.choice(COMMAS),
+        end=rng.choice(ENDS[:-1] if bare else ENDS),
+        order=rng.sample(range(3), 3) if rng.random() < 0.5 else range(3),
+    )
+
+
+# --- programs that print
 
 
 def box_programs(rng: Random, progress: float) -> Document:
@@ -57,22 +124,32 @@ def small_box_programs(rng: Random, progress: float) -> Document:
 
 
 def box_program(rng: Random, num_boxes: int, num_operations: int) -> Document:
-    """Boxes filled, changed by statements of one style, some shown on the way, and all of them at the end."""
+    """Boxes filled, changed by statements of one syntax, some shown on the way, and all at the end."""
     initial = draw_state(rng, NAMES, min(num_boxes, MAX_BOXES))
     operations = draw_operations(rng, NAMES, initial, num_operations)
-    *between, final = replay(initial, operations)
-    write, show = rng.choice((with_sets, with_calls, with_commands)), rng.choice((shown, reported))
+    states = [*replay(initial, operations)]
+    syntax, show = draw_syntax(rng), rng.choice((shown, reported))
     document: Document = [
         (f" box[ {box}]={{{listed(contents)}}}\n", TEXT) for box, contents in enumerate(initial)
     ]
-    for operation, before in zip(operations, between, strict=True):
-        if rng.random() < 0.2:
-            box = rng.randrange(len(initial))
-            document += show(box, before[box])
-        document.append((write(operation, listed(operation.objects)) + "\n", TEXT))
     if rng.random() < 0.5:
-        return [*document, (" print( boxes)#", TEXT), (f" {WORDING.state_all(final)}\n", ANSWER)]
-    return document + [piece for box, contents in enumerate(final) for piece in show(box, contents)]
+        document = [(f' boxes= read(" {WORDING.describe(initial)}")\n', TEXT)]
+    for operation, after in zip(operations, states[1:], strict=True):
+        document.append((f"{syntax.write(operation)}{syntax.end.strip()}\n", TEXT))
+        if rng.random() < 0.4:
+            box = rng.choice((*operation.boxes, rng.randrange(len(initial))))
+            document += show(box, after[box])
+    if rng.random() < 0.5:
+        return [*document, (" print( boxes)#", TEXT), *stated(states[-1]), ("\n", ANSWER)]
+    return document + [piece for box, contents in enumerate(states[-1]) for piece in show(box, contents)]
+
+
+def shown(box: int, contents: Contents) -> Document:
+    return [(f" print( box[ {box}])#", TEXT), (f"{listed(contents) or ' None'}\n", ANSWER)]
+
+
+def reported(box: int, contents: Contents) -> Document:
+    return [(f" print( box[ {box}])#", TEXT), *clause(box, contents, ".\n")]
 
 
 def counter_programs(rng: Random, progress: float) -> Document:
@@ -92,3 +169,33 @@ def counter_programs(rng: Random, progress: float) -> Document:
         asked = rng.choice((name, other))
         document += [(f" {name}{change}\n print( {asked})#", TEXT), (f" {values[asked]}\n", ANSWER)]
     return document
+
+
+# --- programs that are asked about: each where the task has a description, its boxes stated after it
+
+
+def asked(rng: Random, num_boxes: int, num_operations: int) -> Document:
+    initial = draw_state(rng, NAMES, min(num_boxes, MAX_BOXES))
+    operations = draw_operations(rng, NAMES, initial, num_operations)
+    *_, final = replay(initial, operations)
+    syntax = draw_syntax(rng)
+    boxes = "".join(
+        f" box[ {box}]={{{listed(contents)}}}{syntax.end}" for box, contents in enumerate(initial)
+    )
+    if rng.random() < 0.7:
+        boxes = WORDING.describe(initial) + rng.choice(("", "\n"))
+    statements = "".join(syntax.write(operation) + syntax.end for operation in operations)
+    return answered((boxes + statements).strip(), stated(final))
+
+
+def asked_programs(rng: Random, progress: float) -> Document:
+    return shots(rng, [asked(rng, *full_size(rng, progress))], instruction=0.2)
+
+
+def small_asked_programs(rng: Random, progress: float) -> Document:
+    return shots(rng, [asked(rng, *small_size(rng, progress))], instruction=0.1)
+
+
+def asked_program_prompts(rng: Random, progress: float) -> Document:
+    examples = [asked(rng, MAX_BOXES, rng.randint(0, 9)) for _ in range(rng.choice((2, 3, 3)))]
+    return shots(rng, examples, instruction=0.9)

@@ -2,8 +2,6 @@
 
 import hashlib
 import re
-import textwrap
-from collections import defaultdict
 from random import Random
 
 import pytest
@@ -16,7 +14,13 @@ from bench.tiny.corpora import NAMES
 from bench.tiny.data import batches, held_out, rows, state_digests
 from bench.tiny.dialogues import TEMPLATE, asked, dialogue
 from bench.tiny.mixtures import MIXTURES, draw
-from bench.tiny.programs import box_programs, counter_programs, small_box_programs
+from bench.tiny.programs import (
+    VERBS,
+    asked_program_prompts,
+    asked_programs,
+    box_programs,
+    small_asked_programs,
+)
 from bench.tiny.tokenizer import Encoder, train_tokenizer
 
 OPERATION = re.compile(r"\b(Put|Move|Remove) the [a-z ]+(into|from) Box \d")
@@ -48,7 +52,7 @@ def test_the_committed_models_read_what_this_code_makes(tokenizer):
     assert digests == {
         "base": "804e74f2053a",
         "tracking": "d1e2ff9ba9a6",
-        "code": "61eb9e012808",
+        "code": "3525ecf3ddcf",
         "math": "caae4d9aafcd",
         "chat": "f58f24dbc476",
         "text": "66fe35551949",
@@ -72,12 +76,6 @@ def test_only_tracking_reads_operations(arm):
     for stage in ARMS[arm].stages:
         assert not any(OPERATION.search(text) for text in texts(stage.mixture))
     assert any(OPERATION.search(text) for text in texts("tracked"))
-
-
-def test_programs_have_no_descriptions():
-    rng = Random(0)
-    for corpus in [box_programs, small_box_programs, counter_programs] * 100:
-        assert "Description" not in "".join(text for text, _ in corpus(rng, 0.9))
 
 
 @pytest.mark.parametrize("progress", [0.1, 0.9])
@@ -159,45 +157,55 @@ def objects_in(text):
     return set(re.findall(r"the ([a-z]+)", text))
 
 
-def test_programs_print_what_python_prints():
-    """Each program is run; the comments after print say what was printed, in either form."""
+def test_programs_print_what_their_statements_lead_to():
+    """A second implementation, on text alone, whatever the syntax."""
     rng = Random(0)
     for progress in [0.1, 0.5, 0.9] * 30:
-        program = textwrap.dedent("".join(text for text, _ in box_programs(rng, progress)))
-        expected = [objects_in_comment(comment) for comment in re.findall(r"#(.*)", program)]
-        assert run(program) == expected
+        boxes, printed = {}, 0
+        for line in "".join(text for text, _ in box_programs(rng, progress)).splitlines():
+            if shown := re.fullmatch(r" print\( box(?:es|\[ (\d)\])\)#(.*)", line):
+                asked = boxes.values() if shown[1] is None else [boxes[int(shown[1])]]
+                assert objects_in_comment(shown[2]) == list(asked)
+                printed += 1
+            elif filled := re.fullmatch(r" box\[ (\d)\]={(.*)}", line):
+                boxes[int(filled[1])] = set(re.findall(r"\w+", filled[2]))
+            elif "read(" in line:
+                boxes = boxes_in(line)
+            else:
+                obey(line, boxes)
+        assert printed
 
 
-def run(program):
-    box, printed = defaultdict(set), []
+@pytest.mark.parametrize("corpus", [small_asked_programs, asked_programs, asked_program_prompts])
+def test_programs_that_are_asked_about_have_right_answers(corpus):
+    rng = Random(0)
+    verbs = "|".join(verb.strip() for words in VERBS.values() for verb in words)
+    for progress in [0.1, 0.5, 0.9] * 30:
+        text = "".join(text for text, _ in corpus(rng, progress))
+        pairs = re.findall(r"Description: (.*?)\n?Statement: ([^\n]*)", text, re.DOTALL)
+        assert pairs
+        for program, statement in pairs:
+            boxes = boxes_in(program) or {
+                int(box): set(re.findall(r"\w+", named))
+                for box, named in re.findall(r"box\[ (\d)\]={(.*?)}", program)
+            }
+            for line in re.findall(rf" (?:{verbs})\b.*?(?= (?:{verbs})\b|$)", program, re.DOTALL):
+                obey(line, boxes)
+            assert boxes_in(statement) == boxes
 
-    def put(*names, into):
-        box[into].update(names)
 
-    def remove(*names, from_):
-        box[from_].difference_update(names)
-
-    def move(*names, from_, to):
-        remove(*names, from_=from_)
-        put(*names, into=to)
-
-    def pop(*names_and_box):
-        *names, contents = names_and_box
-        contents.difference_update(names)
-        return names
-
-    def add(*names_and_box):
-        *names, contents = names_and_box
-        contents.update(*names) if isinstance(names[0], list) else contents.update(names)
-
-    def show(what):
-        shown = [what] if isinstance(what, set) else [what[number] for number in sorted(what)]
-        printed.append([set(contents) for contents in shown])
-
-    scope = {name: name for name in NAMES}
-    scope |= {"box": box, "boxes": box, "Put": put, "Remove": remove, "Move": move, "pop": pop, "add": add}
-    exec(program.replace("={}", "=set()"), scope | {"print": show})
-    return printed
+def obey(statement, boxes):
+    """Do what a statement says to the boxes."""
+    names = set(re.findall(r"\w+", statement)) & set(NAMES)
+    place = r" (?:[Bb]ox ?\[? ?)?(\d)"
+    source = re.search(rf" (?:from_=|from|source=|out=|-){place}", statement)
+    target = re.search(rf" (?:into=|into|in|to=|to|target=|\+|->){place}", statement)
+    assert names
+    assert source or target
+    if source:
+        boxes[int(source[1])] -= names
+    if target:
+        boxes[int(target[1])] |= names
 
 
 def boxes_in(sentence):
