@@ -1,8 +1,8 @@
 """Attention over a tree: of what the mask would hide, which is most of it, little is computed.
 
-New tokens attend in blocks, each to the columns that one of its tokens sees. What all of them see, the prefix
-that prompts share, is attended to once for all, and the two are joined by their normalisers, as between the
-blocks of FlashAttention (Dao et al. 2022, arXiv:2205.14135).
+New tokens attend in blocks, each to the columns that one of its tokens sees. On a CPU what all of them see,
+the prefix that prompts share, is attended to once for all, and the two are joined by their normalisers, as
+between the blocks of FlashAttention (Dao et al. 2022, arXiv:2205.14135).
 """
 
 from __future__ import annotations
