@@ -78,7 +78,7 @@ def attention_in(blocks: Sequence[Block], prefix: int) -> Iterator[None]:
     def attend(module, *states, **settings):
         return torch.cat([sdpa_attention_forward(module, *b, **settings)[0] for b in cut(*states)], 1), None
 
-    def attend_twice(module, query, key, value, mask, *, scaling, **settings):
+    def attend_twice(module, query, key, value, mask, *, scaling=None, **settings):
         near = [partial(module, *block, scaling=scaling) for block in cut(query, key, value, mask)]
         outputs, normalisers = (torch.cat(parts, dim=2) for parts in zip(*near, strict=True))
         first = (query, key[:, :, :prefix], value[:, :, :prefix], None)
@@ -94,7 +94,7 @@ def attention_in(blocks: Sequence[Block], prefix: int) -> Iterator[None]:
 
 
 def partial(
-    module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, *, scaling: float
+    module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, *, scaling: float | None
 ) -> tuple[Tensor, Tensor]:
     """Attention to some of the columns, and the logarithm of its normaliser. On a CPU."""
     groups, size = getattr(module, "num_key_value_groups", 1), value.shape[-1]
