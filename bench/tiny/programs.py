@@ -62,7 +62,7 @@ TARGETS = {
     "move": (" to", " to=", " target=", " +", " ->"),
 }
 BOXES = (" {}", " box[ {}]", " box {}", " Box {}")
-OBJECTS = (listed, in_words, as_set, joined)
+OBJECTS = (listed, as_set, joined, in_words)
 BRACKETS = (("", ""), ("(", ")"), ("[", "]"), (" {", "}"), (":", ""))
 COMMAS = (",", ",", ";", "")  # a comma twice as often
 ENDS = (";", "\n", " |", "", ".")
@@ -96,18 +96,19 @@ class Syntax:
 
 
 def draw_syntax(rng: Random) -> Syntax:
-    """Never that of sentences: without brackets a box is no word, and there is no full stop.
+    """Never that of sentences, brackets and case aside: objects have "the" only where a box is a bare number.
 
-    Yet 3 documents in 1,000 hold a statement that is a sentence of the task but for its brackets or colon.
+    Without brackets a box is no word either, and there is no full stop.
     """
     brackets = rng.choice(BRACKETS)
     bare = brackets == BRACKETS[0]
+    box = rng.choice(BOXES[:2] if bare else BOXES)
     return Syntax(
         verbs={kind: rng.choice(words) for kind, words in VERBS.items()},
         source=rng.choice(SOURCES),
         targets={kind: rng.choice(words) for kind, words in TARGETS.items()},
-        box=rng.choice(BOXES[:2] if bare else BOXES),
-        objects=rng.choice(OBJECTS),
+        box=box,
+        objects=rng.choice(OBJECTS if box == BOXES[0] else OBJECTS[:-1]),
         brackets=brackets,
         comma=rng.choice(COMMAS),
         end=rng.choice(ENDS[:-1] if bare else ENDS),

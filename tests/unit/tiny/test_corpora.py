@@ -23,7 +23,7 @@ from bench.tiny.programs import (
 )
 from bench.tiny.tokenizer import Encoder, train_tokenizer
 
-OPERATION = re.compile(r"\b(Put|Move|Remove) the [a-z ]+(into|from) Box \d")
+OPERATION = re.compile(r"\b(put|move|remove) the [a-z ]+(into|from) box \d")
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_the_committed_models_read_what_this_code_makes(tokenizer):
     assert digests == {
         "base": "804e74f2053a",
         "tracking": "d1e2ff9ba9a6",
-        "code": "3525ecf3ddcf",
+        "code": "33c6eacfba4e",
         "math": "caae4d9aafcd",
         "chat": "f58f24dbc476",
         "text": "66fe35551949",
@@ -73,9 +73,14 @@ def test_every_object_name_is_one_token(tokenizer):
 
 @pytest.mark.parametrize("arm", ["base", "code", "math", "chat", "text"])
 def test_only_tracking_reads_operations(arm):
+    """None of the task's sentences, whatever the case and the punctuation within them."""
     for stage in ARMS[arm].stages:
-        assert not any(OPERATION.search(text) for text in texts(stage.mixture))
-    assert any(OPERATION.search(text) for text in texts("tracked"))
+        assert not any(states_operation(text) for text in texts(stage.mixture, number=2000))
+    assert any(states_operation(text) for text in texts("tracked"))
+
+
+def states_operation(text):
+    return OPERATION.search(" ".join(re.findall(r"\w+", text.lower())))
 
 
 @pytest.mark.parametrize("progress", [0.1, 0.9])
