@@ -15,6 +15,7 @@ lint: .venv/installed
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[lint]'
 	$(BIN)/ruff check .
 	$(BIN)/mypy bench fixtures
+	$(BIN)/lint-imports --no-cache
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

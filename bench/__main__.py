@@ -7,17 +7,17 @@ import sys
 from importlib import import_module
 
 COMMANDS = {  # command: (module with add_arguments and run, help)
-    "train-tiny": ("bench.tiny.command", "train a model of the embedded family from its seed"),
-    "generate": ("bench.boxes.write", "write data sets in the released row format"),
+    "train-tiny": ("bench.training.command", "train a model of the embedded family from its seed"),
+    "generate": ("bench.task.write", "write data sets in the released row format"),
     "score": ("bench.cluster.command", "have a suite's models answer into the store: here, by Ray or SLURM"),
-    "score-predictions": ("bench.predictions", "score answers that were made elsewhere"),
-    "baseline": ("bench.baselines", "expected accuracy of random guessing, by reading"),
+    "score-predictions": ("bench.scoring.predictions", "score answers that were made elsewhere"),
+    "baseline": ("bench.scoring.baselines", "expected accuracy of random guessing, by reading"),
     "store": ("bench.store.command", "list, verify, export, merge or prune stored completions"),
-    "benchmark": ("bench.decoding.benchmark", "measure the engines side by side"),
-    "published": ("bench.published", "make reports/published/ from the published figures"),
+    "benchmark": ("bench.run.benchmark", "measure the engines side by side"),
+    "published": ("bench.report.published", "make reports/published/ from the published figures"),
     "scale": ("bench.cluster.scale", "make the tables of docs/scale.md: memory, commands, GPU hours"),
     "report": ("bench.report.command", "make every format of a report again, from a store or a run's folder"),
-    "baseline-update": ("bench.baseline_update", "make a saved run the baseline of later nights"),
+    "baseline-update": ("bench.nights.baseline_update", "make a saved run the baseline of later nights"),
 }
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from math import sqrt
+from statistics import NormalDist
 from typing import Literal
 
 Contents = frozenset[str]
 State = tuple[Contents, ...]  # contents of box 0, box 1, ...
 
 MAX_NUM_OPS = 7  # the most operations on one box that the paper asks about
+Z_95 = NormalDist().inv_cdf(0.975)
 BUCKETS = (*(f"ops{num_ops}" for num_ops in range(MAX_NUM_OPS + 1)), "ops1plus")
 
 
@@ -168,6 +171,16 @@ class Accuracy:
     @property
     def value(self) -> float:
         return self.correct / self.n if self.n else float("nan")
+
+
+def accuracy(correct: int, n: int) -> Accuracy:
+    """A proportion with its Wilson interval; n = 0 gives the whole of [0, 1]."""
+    if n == 0:
+        return Accuracy(0, 0, 0.0, 1.0)
+    share, weight = correct / n, 1 + Z_95**2 / n
+    center = (share + Z_95**2 / (2 * n)) / weight
+    half = Z_95 * sqrt(share * (1 - share) / n + Z_95**2 / (4 * n**2)) / weight
+    return Accuracy(n, correct, max(center - half, 0.0), min(center + half, 1.0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,14 @@ from typing import Any
 
 from tqdm import tqdm
 
-from bench import options
 from bench.cluster.slurm import write_job
 from bench.cluster.tasks import score_here, score_over_ray
-from bench.metadata import new_run_id
+from bench.models.suites import load_suite
 from bench.records import Suite
-from bench.session import Session
+from bench.run import options
+from bench.run.metadata import new_run_id
+from bench.run.session import Session
 from bench.store import Store
-from bench.suites import load_suite
 
 # Options are pytest's, without "boxes-", but for those that matter only when answers are judged.
 JUDGING = ("buckets", "require", "dry-run", "report-dir", "released-examples")

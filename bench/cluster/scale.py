@@ -11,9 +11,9 @@ from pathlib import Path
 from tabulate import tabulate
 
 from bench import ROOT
-from bench.boxes.examples import NUM_EXAMPLES
+from bench.models.suites import load_suite
 from bench.records import ModelEntry, Suite
-from bench.suites import load_suite
+from bench.task.examples import NUM_EXAMPLES
 
 HYPOTHESES = ("code", "math", "alignment")
 CARD_GB = 80

@@ -9,10 +9,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from bench.evaluate import Plan
-from bench.progress import added_since, last_number
 from bench.records import Completion, Suite
-from bench.session import Session, Unavailable
+from bench.run.evaluate import Plan
+from bench.run.progress import added_since, last_number
+from bench.run.session import Session, Unavailable
 from bench.store import Run, Settings, Store
 
 RETRIES = 5  # of a task whose node or process is lost

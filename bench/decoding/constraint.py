@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-from bench.boxes.wording import WORDINGS
-from bench.prompts import STATEMENT, Protocol
+from bench.task.prompts import STATEMENT, Protocol
+from bench.task.wording import WORDINGS
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,14 +14,14 @@ import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
 from bench import ROOT
-from bench.boxes.wording import WORDINGS
-from bench.boxes.world import MAX_OBJECTS
-from bench.decoding.drafts import Drafter
 from bench.decoding.reference import ReferenceEngine
-from bench.decoding.speculative import Branch, SpeculativeEngine
-from bench.decoding.tree import Tree
-from bench.prompts import STATEMENT
+from bench.decoding.tree.drafts import Drafter
+from bench.decoding.tree.engine import Branch, SpeculativeEngine
+from bench.decoding.tree.tree import Tree
 from bench.records import Completion, Contents, Example, Query
+from bench.task.prompts import STATEMENT
+from bench.task.wording import WORDINGS
+from bench.task.world import MAX_OBJECTS
 
 BIAS = 1e4
 SHAPES = {  # Llama architecture: hidden size, feed-forward size, layers, heads

@@ -8,14 +8,14 @@ from typing import Any
 
 import torch
 
-from bench.boxes.examples import examples
 from bench.decoding.constraint import Constraint
-from bench.decoding.costs import Costs
 from bench.decoding.engine import Engine
 from bench.decoding.reference import ReferenceEngine
-from bench.decoding.speculative import SpeculativeEngine
-from bench.prompts import PROTOCOLS, SHOTS, build
+from bench.decoding.tree.costs import Costs
+from bench.decoding.tree.engine import SpeculativeEngine
 from bench.records import Completion, Counters
+from bench.task.examples import examples
+from bench.task.prompts import PROTOCOLS, SHOTS, build
 
 NEEDED = ("attention_mask", "position_ids", "past_key_values", "logits_to_keep")
 ATTENTION = ("eager", "sdpa")  # those that take an additive mask over any columns

@@ -1,6 +1,5 @@
 """Model entry -> model and tokenizer: found on disk, audited, loaded with nothing missing."""
 
-from bench.models.audit import Audit, audit
 from bench.models.chat import render_for
 from bench.models.files import fingerprint, num_bytes, unavailable
 from bench.models.load import LoadedModel, load, load_tokenizer
@@ -13,9 +12,7 @@ from bench.models.served import (
 )
 
 __all__ = [
-    "Audit",
     "LoadedModel",
-    "audit",
     "fingerprint",
     "has_tokenizer",
     "lacks_template",

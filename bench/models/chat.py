@@ -7,8 +7,8 @@ from typing import Any
 
 from jinja2 import TemplateError
 
-from bench.prompts import as_text
 from bench.records import ModelEntry, Turn
+from bench.task.prompts import as_text
 
 PROBE = (
     Turn("system", "an instruction"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
 from collections.abc import Iterable
 from functools import cache
 from importlib.util import find_spec
@@ -14,7 +13,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors import SafetensorError, safe_open
 
-from bench.leases import visible_gpus
+from bench.models.gpus import gpu_memory_gb, visible_gpus
 from bench.records import ModelEntry
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
@@ -52,19 +51,6 @@ def lacks_gpu(entry: ModelEntry, gpus_per_model: int) -> str | None:
             "Give it more GPUs with --boxes-gpus-per-worker, or fewer bits with quantization in the suite."
         )
     return None
-
-
-@cache
-def gpu_memory_gb(gpus: tuple[str, ...]) -> tuple[float, ...]:
-    """Memory of each GPU; empty where the driver's tool does not tell."""
-    if not gpus:
-        return ()
-    query = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits", "-i", ",".join(gpus)]
-    try:
-        told = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True).stdout
-        return tuple(float(mebibytes) * 2**20 / 1e9 for mebibytes in told.split())
-    except (OSError, subprocess.SubprocessError, ValueError):
-        return ()
 
 
 def lacks_package(entry: ModelEntry, gpus_per_model: int) -> str | None:

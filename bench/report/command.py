@@ -9,16 +9,17 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from bench import ROOT, options
-from bench.evaluate import Plan, read_and_score
-from bench.hypotheses import families, judge_recorded
-from bench.metadata import describe_run
+from bench import ROOT
+from bench.models.suites import load_suite
+from bench.nights.regression import SAME, compare_nights, find_night, load
 from bench.records import Evaluation, Results, Suite
-from bench.regression import SAME, compare_nights, find_night, load
 from bench.report.files import write
-from bench.session import Session
+from bench.run import options
+from bench.run.evaluate import Plan, read_and_score
+from bench.run.metadata import describe_run
+from bench.run.session import Session
+from bench.scoring.verdicts import families, judge_recorded
 from bench.store import Settings, Store
-from bench.suites import load_suite
 
 DEFAULTS = {
     "boxes_engine": "auto",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from bench.answers import clauses
-from bench.boxes.wording import WORDINGS
-from bench.prompts import gold_statement
 from bench.records import BUCKETS, Completion, Example, Pair, Query, Results, Score, in_bucket
+from bench.scoring.answers import clauses
+from bench.task.prompts import gold_statement
+from bench.task.wording import WORDINGS
 
 MOST = 560  # examples on a page, over all cases: about 1.2 MB
 MOST_OF_A_CASE = 8

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from bench.nights.regression import Regression
 from bench.records import Example, Results, Suite, Verdict
-from bench.regression import Regression
 from bench.report.figures import draw_all, png, svg
 from bench.report.history import regression_markdown
 from bench.report.page import html

@@ -9,7 +9,7 @@ from pathlib import Path
 import matplotlib
 from matplotlib.figure import Figure
 
-from bench.regression import ENVIRONMENT, SAME, Flip, Night, Regression, differences, load
+from bench.nights.regression import ENVIRONMENT, SAME, Flip, Night, Regression, differences, load
 from bench.report.figures import BASE, CELL, MUTED, STYLE, svg
 from bench.report.page import TEMPLATES, themed
 from bench.report.tables import bullet_list, short_bucket, signed_interval, table, with_interval

@@ -8,8 +8,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from bench.nights.regression import Regression
 from bench.records import BUCKETS, Example, Results, Suite, Verdict
-from bench.regression import Regression
 from bench.report import figures
 from bench.report.examples import shown_examples
 from bench.report.figures import (

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
-from bench.hypotheses import beats_random
 from bench.records import BUCKETS, Accuracy, Comparison, Difference, ErrorKind, Results, Verdict
-from bench.stats import intervals_meet
+from bench.scoring.stats import intervals_meet
+from bench.scoring.verdicts import beats_random
 from bench.text import inert, printable
 
 HEADINGS = {"code": "Code", "math": "Math", "alignment": "Alignment"}

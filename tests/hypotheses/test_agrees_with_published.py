@@ -1,6 +1,6 @@
 """Does a published model come out here as it was published?"""
 
-from bench.cases import require_agreement
+from bench.plugin.cases import require_agreement
 
 
 def test_agrees_with_published(agreement: tuple[bool, str]) -> None:

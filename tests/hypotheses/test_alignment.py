@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.cases import require_published_support, require_supported
+from bench.plugin.cases import require_published_support, require_supported
 from bench.records import Verdict
 
 pytestmark = pytest.mark.alignment_hypothesis

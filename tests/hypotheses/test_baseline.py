@@ -1,6 +1,6 @@
 """Does each model do better than guessing among the objects that were mentioned with the box?"""
 
-from bench.cases import require_above_random
+from bench.plugin.cases import require_above_random
 from bench.records import Outcome
 
 

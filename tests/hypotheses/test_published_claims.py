@@ -10,8 +10,8 @@ from statistics import mean
 
 import pytest
 
-from bench.published import published
 from bench.records import BUCKETS, Comparison, Difference
+from bench.report.published import published
 
 code = pytest.mark.code_hypothesis
 math = pytest.mark.math_hypothesis

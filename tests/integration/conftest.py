@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from bench.evaluate import Plan
-from bench.options import limited
-from bench.prompts import PROTOCOLS
 from bench.records import Example, ModelEntry, Pair, Suite
-from bench.session import Session
+from bench.run.evaluate import Plan
+from bench.run.options import limited
+from bench.run.session import Session
 from bench.store import Store
+from bench.task.prompts import PROTOCOLS
 
 PAIR = Pair("code", "one", "two")
 

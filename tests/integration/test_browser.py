@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from bench.prompts import gold_statement
-from bench.published import published
+from bench.models.suites import load_suite
 from bench.records import Completion, Evaluation, Results, Score
 from bench.report.page import html
-from bench.session import accuracies
-from bench.suites import load_suite
+from bench.report.published import published
+from bench.run.session import accuracies
+from bench.task.prompts import gold_statement
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 FLAGS = [

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from bench import models
-from bench.evaluate import Plan, evaluate
-from bench.prompts import PROTOCOLS
 from bench.records import Evaluation, Example, ModelEntry
+from bench.run.evaluate import Plan, evaluate
 from bench.store import Store
+from bench.task.prompts import PROTOCOLS
 from fixtures.checkpoints import FAMILIES, TEMPLATES, make_checkpoint, make_tokenizer
 
 TOKENIZERS = {  # as each family's: SentencePiece's way or byte by byte, and its chat template

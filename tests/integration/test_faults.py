@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from bench.evaluate import Plan, settings_of
-from bench.leases import model_lock
 from bench.records import Completion, ModelEntry
-from bench.session import Session
+from bench.run.evaluate import Plan, settings_of
+from bench.run.leases import model_lock
+from bench.run.session import Session
 from bench.store import Run, Settings, Store
 
 FORK = multiprocessing.get_context("fork")
@@ -288,7 +288,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[dict[
             with log.open("a") as file:
                 file.write(f"{os.getpid()} {entry.name} {seconds[entry.name]}\n")
 
-        monkeypatch.setattr("bench.evaluate.decode", decode)
+        monkeypatch.setattr("bench.run.evaluate.decode", decode)
         return log
 
     return script
@@ -324,7 +324,7 @@ def test_who_waits_for_a_model_holds_no_gpu(
     tmp_path: Path,
 ) -> None:
     leased: list[str] = []
-    monkeypatch.setattr("bench.evaluate.gpu_leases", lambda *_: leased.append("a GPU"))
+    monkeypatch.setattr("bench.run.evaluate.gpu_leases", lambda *_: leased.append("a GPU"))
     session = session_of(tmp_path / "store.sqlite")
     session.wait = 0.1
     [settings, *_] = settings_of(models["one"], session.plan)

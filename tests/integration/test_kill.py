@@ -17,16 +17,16 @@ from random import Random
 import pytest
 
 from bench import ROOT
-from bench.boxes.examples import evaluation_set
 from bench.decoding.constraint import Constraint
-from bench.evaluate import Plan
-from bench.options import limited
+from bench.models.suites import load_suite
 from bench.records import Completion, ModelEntry
 from bench.report.files import accuracy_csv, as_json
 from bench.report.tables import markdown
-from bench.session import Session
+from bench.run.evaluate import Plan
+from bench.run.options import limited
+from bench.run.session import Session
 from bench.store import Run, Settings, Store
-from bench.suites import load_suite
+from bench.task.examples import evaluation_set
 
 pytest_plugins = ["pytester"]
 

@@ -13,13 +13,13 @@ import pytest
 
 from bench import ROOT
 from bench.__main__ import main
-from bench.boxes.examples import evaluation_set
-from bench.evaluate import Plan, settings_of
-from bench.prompts import PROTOCOLS, STATEMENT, gold_statement
+from bench.models.suites import load_suite
+from bench.nights.regression import MEASURED_WORSE, NOT_MEASURED
 from bench.records import Completion, Example
-from bench.regression import MEASURED_WORSE, NOT_MEASURED
+from bench.run.evaluate import Plan, settings_of
 from bench.store import Run, Store
-from bench.suites import load_suite
+from bench.task.examples import evaluation_set
+from bench.task.prompts import PROTOCOLS, STATEMENT, gold_statement
 
 pytest_plugins = ["pytester"]
 

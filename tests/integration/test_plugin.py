@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from bench import ROOT
-from bench.boxes.datasets import PASSWORD_VARIABLE
-from bench.boxes.generator import generate
-from bench.boxes.write import write
-from bench.plugin import STATE
+from bench.plugin.hooks import STATE
 from bench.store import Store
+from bench.task.datasets import PASSWORD_VARIABLE
+from bench.task.generator import generate
+from bench.task.write import write
 
 pytest_plugins = ["pytester"]
 

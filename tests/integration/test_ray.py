@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from bench import ROOT
-from bench.leases import gpu_leases, visible_gpus
+from bench.models.gpus import visible_gpus
+from bench.models.suites import load_suite
 from bench.records import ModelEntry
+from bench.run.leases import gpu_leases
 from bench.store import Store
-from bench.suites import load_suite
 
 ray = pytest.importorskip("ray", reason="needs pip install -e '.[cluster]'", exc_type=ImportError)
 pytestmark = [pytest.mark.nightly, pytest.mark.timeout(1800)]

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from bench.decoding import server
-from bench.evaluate import Plan
 from bench.models import load_tokenizer
-from bench.options import limited
-from bench.prompts import PROTOCOLS, gold_statement
+from bench.models.suites import load_suite
 from bench.records import Evaluation, Example, Suite
-from bench.session import Session
+from bench.run.evaluate import Plan
+from bench.run.options import limited
+from bench.run.session import Session
 from bench.store import Store
-from bench.suites import load_suite
+from bench.task.prompts import PROTOCOLS, gold_statement
 from fixtures.llamacpp import LlamaServer
 
 pytestmark = pytest.mark.server

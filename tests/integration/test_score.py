@@ -15,7 +15,7 @@ import pytest
 from bench import ROOT
 from bench.__main__ import main
 from bench.records import ModelEntry
-from bench.session import Session
+from bench.run.session import Session
 from bench.store import Store
 
 SHELLCHECK = shutil.which("shellcheck", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")

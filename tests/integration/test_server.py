@@ -13,11 +13,11 @@ import pytest
 
 from bench import ROOT
 from bench.decoding import server
-from bench.evaluate import Plan
-from bench.prompts import gold_statement
 from bench.records import Example, ModelEntry, Pair, Suite
-from bench.session import Session, Unavailable
+from bench.run.evaluate import Plan
+from bench.run.session import Session, Unavailable
 from bench.store import Store
+from bench.task.prompts import gold_statement
 from fixtures.checkpoints import BOS, TEMPLATES, make_tokenizer
 from fixtures.servers import ModelServer
 
@@ -217,12 +217,12 @@ def test_torch_stays_outside(serve: Callable[..., ModelServer], right: Callable[
     """It would take seconds and a GPU's memory for nothing."""
     program = (
         "import sys\n"
-        "from bench import options\n"
-        "from bench.boxes.examples import evaluation_set\n"
-        "from bench.evaluate import Plan\n"
-        "from bench.prompts import PROTOCOLS\n"
+        "from bench.run import options\n"
+        "from bench.task.examples import evaluation_set\n"
+        "from bench.run.evaluate import Plan\n"
+        "from bench.task.prompts import PROTOCOLS\n"
         "from bench.records import ModelEntry, Suite\n"
-        "from bench.session import Session\n"
+        "from bench.run.session import Session\n"
         "from bench.store import Store\n"
         "asked, servers = options.limited(evaluation_set(), 2), (sys.argv[1],)\n"
         "plan = Plan(asked, PROTOCOLS['paper'], 'server', servers=servers)\n"

@@ -22,8 +22,8 @@ from bench.cluster.scale import (
     served_cards,
     updated,
 )
+from bench.models.suites import load_suite
 from bench.records import ModelEntry
-from bench.suites import load_suite
 
 PAGE = ROOT / "docs" / "scale.md"
 

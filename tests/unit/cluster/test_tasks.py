@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from bench.cluster.tasks import gpus_of_task
-from bench.evaluate import Plan
-from bench.prompts import PROTOCOLS
+from bench.run.evaluate import Plan
+from bench.task.prompts import PROTOCOLS
 
 PLAN = Plan((), PROTOCOLS["paper"])
 HEAD, LARGE = {"CPU": 8.0}, {"CPU": 8.0, "GPU": 4.0}

@@ -10,11 +10,11 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from bench.boxes.examples import examples
-from bench.boxes.generator import generate
 from bench.decoding.constraint import Constraint, constraint
-from bench.prompts import PROTOCOLS, build, gold_statement
 from bench.records import Completion, Example, Prompt
+from bench.task.examples import examples
+from bench.task.generator import generate
+from bench.task.prompts import PROTOCOLS, build, gold_statement
 
 EOS = "<|endoftext|>"
 

@@ -7,10 +7,10 @@ import json
 import pytest
 
 from bench.__main__ import main
-from bench.boxes.examples import examples
-from bench.boxes.generator import generate
 from bench.decoding import scripted
-from bench.prompts import gold_statement
+from bench.task.examples import examples
+from bench.task.generator import generate
+from bench.task.prompts import gold_statement
 
 SMALL = (16, 16, 1, 2)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.decoding.drafts import Drafter, continuation
+from bench.decoding.tree.drafts import Drafter, continuation
 
 BOXES = (
     ("Box 0 contains the car", "Box 0 contains the car and the hat", "Box 0 contains nothing"),

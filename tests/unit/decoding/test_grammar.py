@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bench.boxes.wording import WORDINGS
 from bench.decoding.constraint import constraint
 from bench.decoding.grammar import gbnf
-from bench.prompts import PROTOCOLS
+from bench.task.prompts import PROTOCOLS
+from bench.task.wording import WORDINGS
 from fixtures.servers import regex_of
 
 

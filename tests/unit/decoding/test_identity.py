@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from bench import models
-from bench.boxes.examples import evaluation_set
 from bench.decoding import engine_for
 from bench.decoding.constraint import constraint
 from bench.decoding.reference import ReferenceEngine
 from bench.decoding.scripted import random_model as random_weights
-from bench.decoding.speculative import SpeculativeEngine
-from bench.prompts import PROTOCOLS, build
-from bench.suites import load_suite
+from bench.decoding.tree.engine import SpeculativeEngine
+from bench.models.suites import load_suite
+from bench.task.examples import evaluation_set
+from bench.task.prompts import PROTOCOLS, build
 
 ENGINES = (ReferenceEngine, SpeculativeEngine)
 
@@ -43,7 +43,7 @@ ARCHITECTURES = [
 def test_every_architecture_answers_as_the_reference_does(
     architecture, changes, random_model, tokenizer, prompts, paper, complete, monkeypatch
 ):
-    monkeypatch.setattr("bench.decoding.head.WORTH", 0)  # with so few tokens it would not pay
+    monkeypatch.setattr("bench.decoding.tree.head.WORTH", 0)  # with so few tokens it would not pay
     model = random_model(architecture, **changes)
     expected = complete(ReferenceEngine(model, tokenizer, paper), prompts[:5])
     engine = engine_for("auto", model, tokenizer, paper)

@@ -10,7 +10,7 @@ import pytest
 
 from bench.decoding import ENGINES, server
 from bench.decoding.server import DIALECTS, ServerEngine, find
-from bench.prompts import gold_statement
+from bench.task.prompts import gold_statement
 from fixtures.servers import ModelServer
 
 Serve = Callable[..., ModelServer]
@@ -166,7 +166,7 @@ def test_another_model_in_a_dead_server_s_place_answers_nothing(serve: Serve, go
     served = serve(golds.__getitem__)
     engine = engine_of(served, in_flight=2)
     batches = engine.complete(prompts)
-    assert len(next(batches)) == 2
+    assert len(next(batches)) >= 2  # a batch: what was done when in_flight answers had come
     served.die()
     usurper = serve(golds.__getitem__, model="two", port=served.server_port)
     usurper.answers_as = "one"

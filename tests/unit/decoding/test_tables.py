@@ -7,7 +7,8 @@ import re
 import pytest
 import torch
 
-from bench.decoding.tables import build_tables, fitting_texts, index_of, spell
+from bench.decoding.spelling import spell
+from bench.decoding.tree.tables import build_tables, fitting_texts, index_of
 
 CPU = torch.device("cpu")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bench.decoding.tree import Tree
+from bench.decoding.tree.tree import Tree
 
 ROOT = list(range(10, 40))
 PARENTS = {"a": "", "b": "", "a more": "a", "b more": "b", "a other": "a"}
@@ -32,7 +32,7 @@ ARCHITECTURES = [
 def test_every_path_has_the_logits_that_it_has_alone(
     architecture, changes, dtype, tolerance, copy_rows, random_model, monkeypatch
 ):
-    monkeypatch.setattr("bench.decoding.attention.COPY_ROWS", copy_rows)
+    monkeypatch.setattr("bench.decoding.tree.attention.COPY_ROWS", copy_rows)
     model = random_model(architecture, **changes).to(dtype)
     tree = Tree(model)
     columns, sequences = {"": tree.add([], ROOT)}, {"": ROOT}

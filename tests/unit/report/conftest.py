@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from bench.boxes.examples import examples
-from bench.boxes.wording import WORDINGS
-from bench.hypotheses import compare, judge
-from bench.prompts import SHOTS, STATEMENT
 from bench.records import BUCKETS, Completion, Contents, Evaluation, Example, Pair, Results, Scenario, Score
-from bench.session import accuracies
-from bench.stats import margins
+from bench.run.session import accuracies
+from bench.scoring.stats import margins
+from bench.scoring.verdicts import compare, judge
+from bench.task.examples import examples
+from bench.task.prompts import SHOTS, STATEMENT
+from bench.task.wording import WORDINGS
 
 PAIR = Pair("code", "before", "after")
 

@@ -9,9 +9,9 @@ from xml.etree import ElementTree
 import pytest
 
 from bench import DATA
-from bench.hypotheses import judge_recorded
+from bench.models.suites import load_suite
 from bench.report.figures import draw_all, draw_effects, draw_hypothesis, panels, png, sections, svg
-from bench.suites import load_suite
+from bench.scoring.verdicts import judge_recorded
 
 SVG = "{http://www.w3.org/2000/svg}"
 POINT = re.compile(r"[ML] ([\d.]+) ([\d.]+)")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.nights.regression import compare_nights, night_of
 from bench.records import Completion, Pair, Results, Suite
-from bench.regression import compare_nights, night_of
 from bench.report.files import point_latest_at, write
 from bench.text import inert, printable
 

@@ -7,8 +7,8 @@ import re
 
 import pytest
 
+from bench.nights.regression import compare_nights, night_of
 from bench.records import Pair, Suite
-from bench.regression import compare_nights, night_of
 from bench.report.files import write
 from bench.report.history import history_html
 from bench.report.page import html

@@ -1,1 +1,0 @@
-"""The boxes task: world -> wording -> scenarios -> examples."""

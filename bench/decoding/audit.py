@@ -1,0 +1,130 @@
+"""Tokenizer, prompts, right answers -> Audit: whether a model can be asked, before its weights are loaded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.decoding.constraint import Constraint
+from bench.models.chat import count_bos, has_own_bos, roles_for
+from bench.models.files import folder_of
+from bench.records import ModelEntry, Prompt
+
+SHOWN = 8  # tokens of the first prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """How a model is given the first prompt, and whether it can write the right answers.
+
+    starts: the tokens that an answer may begin with; canonical: whether the tokenizer's own is among them.
+    longest, cut: of the right answers, in tokens, and how many are longer than max_new_tokens.
+    problem: why the model cannot be asked, None if it can.
+    """
+
+    roles: str
+    first_tokens: tuple[tuple[int, str], ...]
+    bos: int
+    prompt_tokens: int
+    starts: tuple[str, ...]
+    canonical: bool
+    longest: int
+    cut: int
+    max_new_tokens: int
+    problem: str | None
+
+    def __str__(self) -> str:
+        """For a person to read, a line a fact."""
+        said = {
+            "roles": self.roles,
+            "first tokens": " ".join(f"{index}={token!r}" for index, token in self.first_tokens),
+            "BOS": self.bos,
+            "longest prompt": f"{self.prompt_tokens} tokens",
+            "longest right answer": f"{self.longest} tokens of {self.max_new_tokens}; {self.cut} are cut",
+            "an answer may begin with": ", ".join(map(repr, self.starts)),
+            "its canonical first token": "allowed" if self.canonical else "not allowed by the constraint",
+            "verdict": self.problem or "can be asked",
+        }
+        return "\n".join(f"  {what}: {fact}" for what, fact in said.items())
+
+
+def audit(
+    entry: ModelEntry, tokenizer: Any, prompts: Sequence[Prompt], golds: Sequence[str], constraint: Constraint
+) -> Audit:
+    """Look at the prompts and at the right answer to each as this tokenizer writes them."""
+    from bench.decoding.spelling import spell
+
+    ids = tokenizer(prompts[0].text).input_ids
+    prompt_tokens = len(tokenizer(max((prompt.text for prompt in prompts), key=len)).input_ids)
+    answers = tokenizer(list(golds), add_special_tokens=False).input_ids
+    spelling = spell(tokenizer)
+    starts = {text for text in spelling.values() if text and golds[0].startswith(text)}
+    cut = sum(len(answer) > constraint.max_new_tokens for answer in answers)
+    bos = count_bos(prompts[0].text, tokenizer)
+    problem = (
+        wrong_ends(tokenizer, bos)
+        or no_room(entry, prompt_tokens + constraint.max_new_tokens)
+        or unwritable(golds, set(spelling.values()), constraint)
+        or too_short(cut, len(golds), constraint)
+    )
+    return Audit(
+        roles=roles_for(entry, tokenizer),
+        first_tokens=tuple(zip(ids[:SHOWN], tokenizer.convert_ids_to_tokens(ids[:SHOWN]), strict=True)),
+        bos=bos,
+        prompt_tokens=prompt_tokens,
+        starts=tuple(sorted(starts, key=len)),
+        canonical=spelling.get(answers[0][0]) in starts,
+        longest=max(map(len, answers)),
+        cut=cut,
+        max_new_tokens=constraint.max_new_tokens,
+        problem=problem,
+    )
+
+
+def wrong_ends(tokenizer: Any, bos: int) -> str | None:
+    if tokenizer.eos_token_id is None:
+        return "its tokenizer has no EOS token, so no answer can end. Name one in tokenizer_config.json."
+    expected = (1,) if has_own_bos(tokenizer) else (0, 1)
+    if bos not in expected:
+        return f"its first prompt has {bos} BOS tokens and needs {expected[0]}. Mend its tokenizer."
+    return None
+
+
+def no_room(entry: ModelEntry, tokens: int) -> str | None:
+    config = json.loads((folder_of(entry) / "config.json").read_text(encoding="utf-8"))
+    room = config.get("max_position_embeddings", tokens)
+    if tokens > room:
+        return f"prompt and answer may take {tokens} tokens and its context holds {room}. Leave it out."
+    return None
+
+
+def unwritable(golds: Sequence[str], tokens: set[str], constraint: Constraint) -> str | None:
+    for gold in golds:
+        if not constraint.matches(gold):
+            return f"the constraint forbids a right answer ({gold!r}). Choose another protocol."
+        if not can_write(gold, tokens):
+            return f"its tokenizer cannot write a right answer ({gold!r}). Leave it out."
+    return None
+
+
+def too_short(cut: int, golds: int, constraint: Constraint) -> str | None:
+    if 2 * cut > golds:
+        return (
+            f"{cut} of {golds} right answers are longer than {constraint.max_new_tokens} of its tokens. "
+            "Choose a protocol that gives more."
+        )
+    return None
+
+
+def can_write(text: str, tokens: set[str]) -> bool:
+    """Whether tokens can be joined into the text."""
+    if tokens.issuperset(text):  # every character is a token
+        return True
+    longest = max(map(len, tokens))
+    reached = {0}
+    for start in range(len(text)):
+        if start in reached:
+            reached |= {end for end in range(start + 1, start + longest + 1) if text[start:end] in tokens}
+    return len(text) in reached

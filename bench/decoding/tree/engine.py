@@ -1,0 +1,244 @@
+"""Prompt -> Completion in few forward passes: exact greedy decoding with the gold answer as a free draft.
+
+An evaluation knows the gold answer. Here it is the *draft* of speculative decoding, and it cannot change what
+a model answers: a drafted token is kept only where the model, given its own true prefix, chooses that very
+token under the constraint; at the first that differs the model's choice is taken and the rest of the draft is
+dropped, so no answer ever stands on a token that the model did not choose. Wrong or missing drafts cost time,
+never a different answer. The answers are, token for token, those of the reference engine in float32; in
+shorter formats rounding depends on the batch, and the reference does not even equal itself at another size.
+
+Prompts are run as trees: what all of them share is run once, and a scenario's states share its description.
+Source of speculative decoding: Leviathan, Kalman & Matias (2023), arXiv:2211.17192.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from operator import itemgetter
+from typing import Any, Literal
+
+import torch
+
+from bench.decoding.constraint import Constraint
+from bench.decoding.measure import check_finite, clock, device_kind, peak_bytes
+from bench.decoding.reference import ReferenceEngine
+from bench.decoding.tree.costs import Costs
+from bench.decoding.tree.drafts import Drafter
+from bench.decoding.tree.head import narrowed
+from bench.decoding.tree.packing import attachment, common_prefix, pack_size, shared
+from bench.decoding.tree.tables import build_tables
+from bench.decoding.tree.tree import Tree
+from bench.records import Completion, Counters, Prompt
+
+PACK_TOKENS = {"cpu": 4800, "cuda": 4800}
+ENCODED_AT_ONCE = 256  # prompts
+
+Encoded = tuple[list[int], Prompt]
+
+
+@dataclass(slots=True)
+class Branch:
+    """One prompt and its answer so far.
+
+    path: the columns of its tokens in the tree. pending: the last token written, which the model has not
+    been given yet. draft: what it is given to verify. state: the automaton's after what is written.
+    """
+
+    prompt: Prompt
+    input_ids: list[int]
+    path: list[int]
+    pending: list[int] = field(default_factory=list)
+    draft: list[int] = field(default_factory=list)
+    state: int = 0
+    written: list[int] = field(default_factory=list)
+    text: str = ""
+    finish_reason: Literal["stop", "length"] | None = None
+
+
+class SpeculativeEngine:
+    """Verifies drafts, those of a pack of prompts in each forward pass.
+
+    Once drafts have cost more than they were worth, the reference engine takes the prompts that are left.
+    """
+
+    name = "speculative/1"
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        constraint: Constraint,
+        *,
+        pack_tokens: int | None = None,
+        reference: ReferenceEngine | None = None,
+    ) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.constraint = constraint
+        self.pack_tokens = pack_tokens or PACK_TOKENS[device_kind(model)]
+        self.reference = reference  # made when it is needed, since that takes seconds
+        self.reason = "asked for"
+        self.counters = Counters()
+        self.tables = build_tables(constraint.regex, tokenizer, model.device)
+        self.drafter = Drafter(tokenizer)
+        self.costs = Costs(model)
+
+    def complete(self, prompts: Sequence[Prompt]) -> Iterator[list[tuple[Prompt, Completion]]]:
+        """Prompts that begin alike together; smaller packs each time that memory runs out."""
+        if not prompts:
+            return
+        waiting = sorted(self.encode(prompts), key=itemgetter(0))
+        tree, root = self.root([ids for ids, _ in waiting])
+        active: list[Branch] = []
+        while active or (waiting and self.costs.balance >= 0):
+            try:
+                with clock(self.counters, "total_seconds"), torch.inference_mode():
+                    live = len({column for branch in active for column in branch.path[len(root) :]})
+                    if 2 * live < len(tree.positions) - len(root):
+                        prune(tree, len(root), active)
+                    if waiting and self.costs.balance >= 0 and 4 * live <= self.pack_tokens:
+                        size = pack_size([ids for ids, _ in waiting], len(root), self.pack_tokens)
+                        active += plant(tree, root, waiting[:size])
+                        waiting = waiting[size:]
+                    self.draft(active)
+                    self.verify(tree, active)
+            except torch.OutOfMemoryError:
+                if len(active) == 1:
+                    raise
+                waiting = sorted([(b.input_ids, b.prompt) for b in active] + waiting, key=itemgetter(0))
+                active = []
+                self.pack_tokens //= 2
+                torch.cuda.empty_cache()
+            self.counters.peak_bytes = peak_bytes(self.model.device)
+            if done := [branch for branch in active if branch.finish_reason]:
+                active = [branch for branch in active if not branch.finish_reason]
+                yield [(branch.prompt, self.finish(branch)) for branch in done]
+        if waiting:
+            yield from self.hand_over([prompt for _, prompt in waiting], len(prompts))
+
+    def encode(self, prompts: Sequence[Prompt]) -> Iterator[Encoded]:
+        """In parts: until it returns, a tokenizer keeps several times the memory of the ids."""
+        for first in range(0, len(prompts), ENCODED_AT_ONCE):
+            part = prompts[first : first + ENCODED_AT_ONCE]
+            yield from zip(self.tokenizer([prompt.text for prompt in part]).input_ids, part, strict=True)
+
+    def hand_over(self, left: Sequence[Prompt], total: int) -> Iterator[list[tuple[Prompt, Completion]]]:
+        """Leave the rest to the reference engine."""
+        reference = self.reference or ReferenceEngine(self.model, self.tokenizer, self.constraint)
+        reference.counters = self.counters
+        self.reason += f"; as drafts did not pay, {len(left)} of {total} prompts went to the reference engine"
+        yield from reference.complete(left)
+
+    def root(self, sequences: Sequence[list[int]]) -> tuple[Tree, list[int]]:
+        """A tree of the tokens that all sequences begin with, and their columns."""
+        tree = Tree(self.model)
+        root = tree.add([], sequences[0][: common_prefix(sequences)])
+        if root:
+            self.forward(tree, root[-1:], [0])
+        return tree, root
+
+    def draft(self, branches: Sequence[Branch]) -> None:
+        """Guess how each answer goes on, as far as the automaton and the limit of tokens allow."""
+        length = self.costs.draft_length(len(branches))
+        texts = [branch.text for branch in branches]
+        guesses = self.drafter.propose(texts, [branch.prompt.drafts for branch in branches])
+        for branch, guess in zip(branches, guesses, strict=True):
+            room = self.constraint.max_new_tokens - len(branch.written) - 1
+            guess = guess[: min(length, room)]
+            branch.draft = guess[: len(self.tables.walk(branch.state, guess))]
+            self.counters.drafted_tokens += len(branch.draft)
+
+    def verify(self, tree: Tree, branches: Sequence[Branch]) -> None:
+        """One forward pass: each answer grows by what is right of its draft, and one token."""
+        first = len(tree.positions)
+        columns: list[int] = []
+        states: list[int] = []
+        for branch in branches:
+            branch.path += tree.add(branch.path, branch.pending + branch.draft)
+            columns += branch.path[-len(branch.draft) - 1 :]
+            states += [branch.state, *self.tables.walk(branch.state, branch.draft)]
+        self.costs.spend(len(tree.input_ids))
+        choices = iter(self.choose(self.forward(tree, columns, states), states))
+        for branch in branches:
+            self.accept(branch, [next(choices) for _ in range(len(branch.draft) + 1)])
+        prune(tree, first, branches)
+
+    def forward(self, tree: Tree, columns: Sequence[int], states: Sequence[int]) -> torch.Tensor:
+        """Logits at some columns, of the tokens that their states allow. -> (N, V)"""
+        self.counters.forward_passes += 1
+        self.counters.model_tokens += len(tree.input_ids)
+        narrow = self.tables.narrow[list(states)]
+        with (
+            clock(self.counters, "model_seconds"),
+            torch.inference_mode(),
+            narrowed(self.model, narrow, self.tables.few),
+        ):
+            logits = tree.run(columns)
+            check_finite(logits)
+        return logits
+
+    def choose(self, logits: torch.Tensor, states: Sequence[int]) -> list[int]:
+        """The likeliest token that each state allows. logits: (N, V)
+
+        Where the likeliest of all tokens is allowed it is that one; the others alone need the mask.
+        """
+        with clock(self.counters, "mask_seconds"):
+            chosen = logits.argmax(-1).tolist()
+            refused = [
+                row for row, state in enumerate(states) if chosen[row] not in self.tables.follow[state]
+            ]
+            if refused:
+                among = logits[refused][:, self.tables.tokens]
+                allowed = self.tables.allowed[[states[row] for row in refused]]
+                best = self.tables.tokens[among.masked_fill(~allowed, -torch.inf).argmax(-1)]
+                for row, token in zip(refused, best.tolist(), strict=True):
+                    chosen[row] = token
+            return chosen
+
+    def accept(self, branch: Branch, chosen: list[int]) -> None:
+        """Write the model's choices, up to the first that the draft did not foresee."""
+        right = shared(branch.draft, chosen)
+        self.costs.learn(len(branch.draft), right)
+        self.counters.accepted_tokens += right
+        del branch.path[len(branch.path) - len(branch.draft) + right :]
+        branch.pending = [chosen[right]]
+        for token in chosen[: right + 1]:
+            if token == self.tables.eos:
+                branch.finish_reason = "stop"
+                return
+            branch.written.append(token)
+            branch.text += self.tables.spelling[token]
+            branch.state = self.tables.follow[branch.state][token]
+        if len(branch.written) == self.constraint.max_new_tokens:
+            branch.finish_reason = "length"
+        elif self.tables.is_over(branch.state):
+            branch.finish_reason = "stop"
+
+    def finish(self, branch: Branch) -> Completion:
+        """The completion, after what can be learned from it."""
+        assert branch.finish_reason is not None, "only finished branches leave a pack"
+        self.drafter.learn(branch.text, branch.prompt.drafts)
+        self.costs.save(len(branch.input_ids), len(branch.written))
+        text = self.tokenizer.decode(branch.written, skip_special_tokens=True)
+        return Completion(text, branch.finish_reason, len(branch.input_ids), tuple(branch.written))
+
+
+def prune(tree: Tree, first: int, branches: Sequence[Branch]) -> None:
+    """Of the columns from the first on, forget those that are on no branch's path."""
+    kept = sorted({column for branch in branches for column in branch.path if column >= first})
+    number = dict(zip(kept, tree.keep(first, kept), strict=True))
+    for branch in branches:
+        branch.path = [number.get(column, column) for column in branch.path]
+
+
+def plant(tree: Tree, root: list[int], pack: Sequence[Encoded]) -> list[Branch]:
+    """A branch for each prompt, which leaves the path of the one before where their tokens part."""
+    branches: list[Branch] = []
+    before, path = pack[0][0][: len(root)], root
+    for input_ids, prompt in pack:
+        start = attachment(input_ids, before)
+        path = path[:start] + tree.add(path[:start], input_ids[start:])
+        branches.append(Branch(prompt, input_ids, list(path)))
+        before = input_ids
+    return branches

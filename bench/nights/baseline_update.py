@@ -1,0 +1,36 @@
+"""A saved night -> the pinned baseline: the only way in which the baseline changes."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from bench import ROOT
+from bench.nights.regression import BASELINE, Night, find_night, load, save
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("night", metavar="NAME|PATH", help="a run that was saved with --boxes-save")
+    parser.add_argument(
+        "--report-dir", type=Path, default=ROOT / "reports", metavar="DIR", help="where it was saved"
+    )
+    parser.add_argument("--to", type=Path, default=BASELINE, metavar="PATH", help="default: %(default)s")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Replace the baseline and say what that changes, model by model, for the review."""
+    night = load(find_night(arguments.night, arguments.report_dir / "saved"))
+    before = load(arguments.to) if arguments.to.is_file() else Night({"run": "none"}, {})
+    save(night, arguments.to)
+    print(f"{arguments.to}: {before.run} -> {night.run}")
+    for name in sorted(before.models.keys() | night.models.keys()):
+        print(f"  {name}: {describe(before, name)} -> {describe(night, name)}")
+    return 0
+
+
+def describe(night: Night, model: str) -> str:
+    found = night.models.get(model)
+    if found is None:
+        return "not in it"
+    shown = found.accuracies["ops1plus"]
+    return f"{shown.value:.1%} at 1+ ({shown.correct} of {shown.n})"

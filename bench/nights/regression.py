@@ -1,0 +1,248 @@
+"""Results, a saved night -> Regression: what changed since, and whether a model got worse.
+
+With an unchanged environment greedy answers are the same, so flips come first. A model is worse when the
+interval of tonight minus the baseline lies below minus the margin; an improvement is never a failure.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bench import DATA
+from bench.records import Accuracy, Difference, ErrorKind, Evaluation, Results, Score, accuracy, in_bucket
+from bench.run.environment import PACKAGES
+from bench.scoring.stats import clustered_difference
+
+MEASURED_WORSE, NOT_MEASURED = 10, 11  # exit statuses; pytest's own end at 5
+BASELINE = DATA / "baseline.json"  # changed by `python -m bench baseline-update` alone
+SCHEMA = 1
+SAME = ("protocol", "data set", "version of the task")  # of the metadata: what must not differ
+ENVIRONMENT = ("device", "python", "system", *PACKAGES)
+MARGINS = {  # where buckets are small: the smallest difference that 500 scenarios show with 80% power
+    "ops0": 0.03, "ops1": 0.044, "ops2": 0.047, "ops3": 0.055, "ops4": 0.08,
+    "ops5": 0.106, "ops6": 0.122, "ops7": 0.237, "ops1plus": 0.03,
+}  # fmt: skip
+LETTERS: dict[ErrorKind | None, str] = {
+    None: ".", "stale": "s", "missing": "m", "extra": "e", "other": "o", "unread": "u",
+}  # fmt: skip
+KINDS = {letter: kind for kind, letter in LETTERS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class SavedModel:
+    """One model of a saved night. answers: a letter of LETTERS a query, by example id and box."""
+
+    answers: str
+    accuracies: Mapping[str, Accuracy]
+    fingerprint: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """A run as it is saved: enough to compare with, a line of letters a model."""
+
+    metadata: Mapping[str, object]
+    models: Mapping[str, SavedModel]
+
+    @property
+    def run(self) -> str:
+        return str(self.metadata["run"])
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """A query that came out differently. score: tonight's. was: the error before, None if it was right."""
+
+    model: str
+    score: Score
+    was: ErrorKind | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Tonight minus the baseline, one model on one bucket."""
+
+    model: str
+    bucket: str
+    before: Accuracy
+    now: Accuracy
+    difference: Difference
+    margin: float
+
+    @property
+    def worse(self) -> bool:
+        return self.difference.high < -self.margin
+
+
+@dataclass(frozen=True, slots=True)
+class Regression:
+    """Tonight beside the baseline. unmeasured: models of the baseline that could not be, and why.
+
+    environment: what differs from when the baseline was made, as (then, now).
+    """
+
+    baseline: str
+    changes: tuple[Change, ...]
+    flips: tuple[Flip, ...]
+    unmeasured: Mapping[str, str]
+    environment: Mapping[str, tuple[str, str]]
+
+    @property
+    def worse(self) -> list[Change]:
+        return [change for change in self.changes if change.worse]
+
+    @property
+    def exit_status(self) -> int:
+        return MEASURED_WORSE if self.worse else NOT_MEASURED if self.unmeasured else 0
+
+
+def compare_nights(results: Results, baseline: Night, asked: Iterable[str] = ()) -> Regression:
+    """Tonight's models beside the same ones of the baseline.
+
+    asked: the models that this run was to measure; those not in the results count as not measured.
+    Raises ValueError for a baseline with another protocol or data.
+    """
+    check_compatible(baseline, results.metadata)
+    common = [name for name in results.evaluations if name in baseline.models]
+    missing = [name for name in asked if name in baseline.models and name not in results.evaluations]
+    return Regression(
+        baseline.run,
+        tuple(found for name in common for found in changes(results, baseline, name)),
+        tuple(found for name in common for found in flips(results.evaluations[name], baseline.models[name])),
+        {name: results.skipped.get(name, "no reason was reported") for name in missing},
+        environment_changes(results, baseline, common),
+    )
+
+
+def check_compatible(baseline: Night, metadata: Mapping[str, object]) -> None:
+    """Raises ValueError that says which part of the baseline is another than tonight's."""
+    for part in SAME:
+        if str(baseline.metadata.get(part)) != str(metadata.get(part)):
+            raise ValueError(
+                f"the baseline {baseline.run} has another {part}: {baseline.metadata.get(part)}, "
+                f"but this run has {metadata.get(part)}. Run with the same, or save a run and make it the "
+                "baseline: python -m bench baseline-update."
+            )
+
+
+def changes(results: Results, baseline: Night, model: str) -> list[Change]:
+    """One model on every bucket."""
+    scores, saved = by_query(results.evaluations[model].scores), baseline.models[model]
+    if len(scores) != len(saved.answers):
+        raise ValueError(
+            f"the baseline {baseline.run} has {len(saved.answers)} queries of {model}, not {len(scores)}."
+        )
+    found = []
+    for bucket, now in results.accuracies[model].items():
+        pairs = [
+            pair for pair in zip(scores, saved.answers, strict=True) if in_bucket(pair[0].num_ops, bucket)
+        ]
+        difference = clustered_difference(
+            [float(score.correct) - float(KINDS[was] is None) for score, was in pairs],
+            [score.scenario_id for score, _ in pairs],
+        )
+        found.append(Change(model, bucket, saved.accuracies[bucket], now, difference, MARGINS[bucket]))
+    return found
+
+
+def flips(evaluation: Evaluation, saved: SavedModel) -> list[Flip]:
+    """The queries that are right, wrong, or wrong in their way, otherwise than before."""
+    return [
+        Flip(evaluation.model, score, KINDS[was])
+        for score, was in zip(by_query(evaluation.scores), saved.answers, strict=True)
+        if KINDS[was] != score.error
+    ]
+
+
+def environment_changes(
+    results: Results, baseline: Night, models: Collection[str]
+) -> dict[str, tuple[str, str]]:
+    """What else is different: machine, packages, and what each model's fingerprint names."""
+    found = differences(baseline.metadata, results.metadata, ENVIRONMENT)
+    for name in models:
+        before, now = baseline.models[name].fingerprint, results.evaluations[name].fingerprint
+        parts = differences(before, now, dict.fromkeys([*before, *now]))
+        found |= {f"{name}: {part}": change for part, change in parts.items()}
+    return found
+
+
+def differences(
+    before: Mapping[str, object], now: Mapping[str, object], keys: Iterable[str]
+) -> dict[str, tuple[str, str]]:
+    texts = {key: (str(before.get(key, "not recorded")), str(now.get(key, "not recorded"))) for key in keys}
+    return {key: (then, now) for key, (then, now) in texts.items() if then != now}
+
+
+def night_of(results: Results) -> Night:
+    """What is saved of a run."""
+    return Night(
+        {key: str(value) for key, value in results.metadata.items()},
+        {
+            name: SavedModel(
+                "".join(LETTERS[score.error] for score in by_query(evaluation.scores)),
+                results.accuracies[name],
+                evaluation.fingerprint,
+            )
+            for name, evaluation in results.evaluations.items()
+        },
+    )
+
+
+def save(night: Night, path: Path) -> Path:
+    """Write a night in one step. A night of that name is replaced."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(f".{os.getpid()}")
+    fresh.write_text(
+        json.dumps({"schema": SCHEMA, **asdict(night)}, indent=1, default=str) + "\n", encoding="utf-8"
+    )
+    os.replace(fresh, path)
+    return path
+
+
+def load(path: Path) -> Night:
+    """A saved night. Raises ValueError if there is none, or one of another schema."""
+    if not path.is_file():
+        raise ValueError(
+            f"no saved run {path}. Save one with --boxes-save=NAME; "
+            "python -m bench baseline-update NAME makes it the baseline."
+        )
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+        if table["schema"] != SCHEMA:
+            raise ValueError(
+                f"{path} has schema {table['schema']}, not {SCHEMA}. Save a run and update the baseline."
+            )
+        models = {name: read_model(entry) for name, entry in table["models"].items()}
+        return Night(table["metadata"], models)
+    except (OSError, json.JSONDecodeError, LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} cannot be read as a saved run: {error!r}.") from None
+
+
+def read_model(table: Mapping) -> SavedModel:
+    counts = {bucket: accuracy(found["correct"], found["n"]) for bucket, found in table["accuracies"].items()}
+    return SavedModel(table["answers"], counts, table["fingerprint"])
+
+
+def find_night(name_or_path: str, saved: Path) -> Path:
+    """The file of a night: a path, a name among the saved ones, or, for "", the pinned baseline."""
+    if not name_or_path:
+        return BASELINE
+    path = Path(name_or_path)
+    return path if path.suffix == ".json" else saved / f"{check_name(name_or_path)}.json"
+
+
+def check_name(name: str) -> str:
+    """A name that can be a file's. Raises ValueError."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+        raise ValueError(f"cannot save a run as {name!r}. Use letters, digits and _ . - for its name.")
+    return name
+
+
+def by_query(scores: Iterable[Score]) -> list[Score]:
+    """In the order in which a night keeps its answers."""
+    return sorted(scores, key=lambda score: (score.example_id, score.box))

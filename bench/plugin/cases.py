@@ -1,0 +1,122 @@
+"""State -> pytest cases: which pairs and models are asked, and when a case passes, fails or is open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import pytest
+from _pytest.mark.structures import ParameterSet
+
+from bench.records import Outcome, Pair, Verdict
+from bench.scoring.verdicts import fails
+
+if TYPE_CHECKING:
+    from bench.plugin.hooks import State
+
+HYPOTHESES = ("code", "math", "alignment")
+Marker = Callable[["State", str, str], list[pytest.MarkDecorator]]
+
+
+class Contradicted(AssertionError):
+    """A case's hypothesis does not hold; the text is the finding, in one sentence with its figures."""
+
+
+def of_pairs(state: State, test: pytest.Item) -> list[ParameterSet]:
+    marks = {mark.name for mark in test.iter_markers()}
+    return [
+        pytest.param((pair, bucket), id=case_id, marks=xfail_as_recorded(state.recorded.get((pair, bucket))))
+        for case_id, (pair, bucket) in state.cases.items()
+        if ("control" in marks) == bool(pair.control)
+        and (pair.control or f"{pair.hypothesis}_hypothesis" in marks)
+    ]
+
+
+def of_published(state: State, test: pytest.Item) -> list[ParameterSet]:
+    marks = {mark.name for mark in test.iter_markers()}
+    return [
+        pytest.param(verdict, id=f"published-{pair.id}-{bucket}")
+        for (pair, bucket), verdict in state.recorded.items()
+        if f"{pair.hypothesis}_hypothesis" in marks and bucket in state.buckets
+        if pair in state.suite.pairs and state.is_published(pair)
+    ]
+
+
+def of_models(state: State, names: Sequence[str], more_marks: Marker) -> list[ParameterSet]:
+    """Models on every bucket, under the markers of the hypotheses that they take part in, and some more."""
+    marks: dict[str, set[str]] = {}
+    for pair in state.suite.pairs:
+        for name in (pair.base, pair.variant):
+            marks.setdefault(name, set()).update(markers_of(pair))
+    return [
+        pytest.param(
+            (name, bucket),
+            id=f"{name}-{bucket}",
+            marks=[
+                *(getattr(pytest.mark, mark) for mark in sorted(marks[name])),
+                *more_marks(state, name, bucket),
+            ],
+        )
+        for name in names
+        for bucket in state.buckets
+    ]
+
+
+def no_marks(state: State, name: str, bucket: str) -> list[pytest.MarkDecorator]:
+    return []
+
+
+def markers_of(pair: Pair) -> list[str]:
+    """A control is there for every hypothesis."""
+    return (
+        ["control", *(f"{name}_hypothesis" for name in HYPOTHESES)]
+        if pair.control
+        else [f"{pair.hypothesis}_hypothesis"]
+    )
+
+
+def xfail_as_recorded(verdict: Verdict | None) -> list[pytest.MarkDecorator]:
+    """xfail where the recorded figures fail the case too: XPASS is then a departure."""
+    if verdict is None or not fails(verdict):
+        return []
+    return [pytest.mark.xfail(raises=Contradicted, reason=f"as recorded: {verdict.sentence}")]
+
+
+def recorded_below(state: State, name: str, bucket: str) -> list[pytest.MarkDecorator]:
+    """xfail where the recorded accuracy of a model is below random guessing."""
+    observed = state.recorded_accuracy(name, bucket)
+    if observed is None or observed[0].value >= observed[1]:
+        return []
+    reason = f"as recorded: {observed[0].value:.1%} against {observed[1]:.1%} by random guessing"
+    return [pytest.mark.xfail(raises=Contradicted, reason=reason)]
+
+
+def require_supported(verdict: Verdict) -> None:
+    """Pass if the case's hypothesis is supported; xfail with the figures where that is open; else fail."""
+    __tracebackhide__ = True
+    if fails(verdict):
+        raise Contradicted(verdict.sentence)
+    if verdict.outcome != "supported" and verdict.comparison.pair.control != "negative":
+        pytest.xfail(verdict.sentence)
+
+
+def require_published_support(verdict: Verdict) -> None:
+    """Pass if published figures support the hypothesis; they are history, and xfail otherwise."""
+    if verdict.outcome != "supported":
+        pytest.xfail(verdict.sentence)
+
+
+def require_agreement(meets: bool, sentence: str) -> None:
+    """Fail where a model's interval and that of its published figure do not meet."""
+    __tracebackhide__ = True
+    if not meets:
+        raise Contradicted(f"departs from the published figure: {sentence}.")
+
+
+def require_above_random(outcome: Outcome, sentence: str) -> None:
+    """Pass if a model is shown to beat random guessing; xfail where that is open; fail where it is below."""
+    __tracebackhide__ = True
+    if outcome == "contradicted":
+        raise Contradicted(sentence)
+    if outcome != "supported":
+        pytest.xfail(sentence)

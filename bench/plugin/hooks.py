@@ -1,0 +1,309 @@
+"""The pytest plugin: options, one case a pair and bucket, and the report when the last has run."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+import pytest
+
+from bench import models
+from bench.models.gpus import visible_gpus
+from bench.models.suites import load_suite
+from bench.plugin import cases, nights
+from bench.plugin.completeness import Completeness
+from bench.records import BUCKETS, Accuracy, ModelEntry, Pair, Results, Verdict
+from bench.report.files import write
+from bench.report.tables import accuracy_table, skip_lines, verdict_lines
+from bench.run import options
+from bench.run.evaluate import Plan, audit, unavailable
+from bench.run.metadata import describe_run, new_run_id
+from bench.run.progress import Progress
+from bench.run.session import Session
+from bench.scoring.baselines import baseline
+from bench.scoring.verdicts import families, judge_recorded
+from bench.store import Store
+
+STATE = pytest.StashKey["State"]()
+REASON = "boxes_not_run"  # user property: JSON of [model, reason]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    add = parser.getgroup("boxes", "entity tracking with the boxes task").addoption
+    options.add_options(add)
+    nights.add_options(add)
+
+
+class State:
+    """What the plugin knows in one process. In a worker of xdist it runs cases; the controller reports."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.suites = [load_suite(name) for name in config.getoption("boxes_suite").split(",")]
+        self.suite = options.choose_models(
+            options.override(options.merge(self.suites), config.getoption("boxes_model_args")),
+            config.getoption("boxes_models"),
+        )
+        self.buckets = [
+            options.choose("bucket", name, BUCKETS) for name in config.getoption("boxes_buckets").split(",")
+        ]
+        self.cases = {
+            f"{pair.id}-{bucket}": (pair, bucket) for pair in self.suite.pairs for bucket in self.buckets
+        }
+        self.ran: set[Pair] = set()
+        self.not_run: dict[str, str] = {}
+        self.results: Results | None = None
+        self.folder: Path | None = None
+        self.nights: nights.Nights | None = None
+
+    @cached_property
+    def session(self) -> Session:
+        get = self.config.getoption
+        in_memory = get("boxes_store") in options.IN_MEMORY
+        store = Store(":memory:" if in_memory else get("boxes_store"))
+        shared = self.models(self.ran_pairs()) if is_worker(self.config) and not in_memory else ()
+        return Session(self.suite, self.plan, store, get("boxes_wait"), shared)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """Read when it is first needed: generating the data takes a second."""
+        return replace(
+            options.plan(self.config.getoption), run_id=self.run_id, progress=not is_worker(self.config)
+        )
+
+    @cached_property
+    def baseline(self) -> dict[str, float]:
+        """Random guessing on this run's data, by bucket."""
+        return baseline(self.plan.examples)
+
+    @cached_property
+    def run_id(self) -> str:
+        """The controller's, in all its workers."""
+        if is_worker(self.config):
+            return vars(self.config)["workerinput"]["boxes_run_id"]
+        return new_run_id()
+
+    @cached_property
+    def recorded(self) -> dict[tuple[Pair, str], Verdict]:
+        """The verdicts of the figures that the suites record."""
+        verdicts = [
+            entry for suite in self.suites if suite.recorded for entry in judge_recorded(suite, self.baseline)
+        ]
+        return {(entry.comparison.pair, entry.comparison.bucket): entry for entry in verdicts}
+
+    def recorded_accuracy(self, name: str, bucket: str) -> tuple[Accuracy, float] | None:
+        """A model's recorded accuracy and random guessing beside it."""
+        for suite in self.suites:
+            baseline = suite.recorded_baseline or self.baseline
+            if bucket in suite.recorded.get(name, {}) and bucket in baseline:
+                return suite.recorded[name][bucket], baseline[bucket]
+        return None
+
+    @property
+    def published(self) -> dict[str, Mapping[str, Accuracy]]:
+        """Somebody's published figures, by model and bucket."""
+        suites = [suite for suite in self.suites if suite.recorded_baseline]
+        return {name: found for suite in suites for name, found in suite.recorded.items()}
+
+    def is_published(self, pair: Pair) -> bool:
+        """Whether the recorded figures of a pair are somebody's published ones, with their own baseline."""
+        return any(suite.recorded_baseline and pair in suite.pairs for suite in self.suites)
+
+    def family(self, pair: Pair) -> list[Pair]:
+        """The pairs of this run whose main tests are adjusted together with this one's."""
+        return next(family for family in families(self.ran_pairs()) if pair in family)
+
+    def models(self, pairs: Iterable[Pair] | None = None) -> list[str]:
+        """The models of these pairs, or of all, each base before its variants."""
+        pairs = self.suite.pairs if pairs is None else pairs
+        return list(dict.fromkeys(name for pair in pairs for name in (pair.base, pair.variant)))
+
+    def ran_pairs(self) -> list[Pair]:
+        return [pair for pair in self.suite.pairs if pair in self.ran]
+
+    def note(self, node_ids: Iterable[str]) -> None:
+        """Remember the pairs whose cases are to run."""
+        found = (re.search(r"\[(.*)\]$", node_id) for node_id in node_ids)
+        self.ran |= {self.cases[match[1]][0] for match in found if match and match[1] in self.cases}
+        if self.ran and not is_worker(self.config):
+            try:
+                options.check_places(self.suite, self.ran_pairs(), self.config.getoption)
+            except ValueError as error:
+                raise pytest.UsageError(str(error)) from None
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self):
+        """Show in the controller's terminal how far the workers are."""
+        store = self.config.getoption("boxes_store")
+        has_workers = self.config.getoption("numprocesses", None) and not is_worker(self.config)
+        if not has_workers or store in options.IN_MEMORY:
+            return (yield)
+        with Progress(store, self.config.pluginmanager.getplugin("terminalreporter").write_line):
+            return (yield)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Why a model did not run, as a case tells it, in this process or in a worker's."""
+        reasons = [str(value) for name, value in report.user_properties if name == REASON]
+        self.not_run.update(map(json.loads, reasons))
+
+    def print_audits(self) -> None:
+        """How every model that this machine can run would be asked, without its weights."""
+        terminal = self.config.pluginmanager.getplugin("terminalreporter")
+        for name in self.models():
+            try:
+                said = self.preview(self.suite.models[name])
+            except (OSError, ValueError) as error:  # of a server; what is wrong with files is known before
+                said = str(error)
+            terminal.write_line(f"{name}: {said}")
+
+    def preview(self, entry: ModelEntry) -> str:
+        """How a model would be asked, or why it cannot be."""
+        if reason := unavailable(entry, self.plan, self.suite.models.values()):
+            return reason
+        if self.plan.engine == "server" and not models.has_tokenizer(entry):
+            return "is served, and would be given plain text: its tokenizer is not here"
+        return f"\n{audit(entry, self.plan)}"
+
+    def describe(self) -> dict[str, object]:
+        return describe_run(self.suite, self.plan)
+
+    def find_results(self) -> Results:
+        found = self.session.results(families(self.ran_pairs()), self.describe())
+        return replace(found, skipped={**found.skipped, **self.not_run}, published=self.published)
+
+    def report(self, session: pytest.Session) -> None:
+        """Compare with the baseline if asked to, and write every format of the report."""
+        self.results = self.find_results()
+        asked = self.models(self.ran_pairs())
+        regression = self.nights.finish(session, self.results, asked) if self.nights else None
+        if self.results.evaluations:
+            released = self.plan.dataset.startswith("release:")
+            shown = not released or self.config.getoption("boxes_released_examples")
+            ran = {pair.hypothesis for pair in self.ran}
+            self.folder = write(
+                self.results,
+                Path(self.config.getoption("boxes_report_dir")) / self.run_id,
+                self.suite,
+                examples=self.plan.examples if shown else (),
+                recorded=[entry for (pair, _), entry in self.recorded.items() if pair.hypothesis in ran],
+                regression=regression,
+            )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Check every option before anything runs: a user's mistake is one line and exit status 4."""
+    if is_worker(config):
+        share_cores(vars(config)["workerinput"]["workercount"])
+    try:
+        options.check(config.getoption)
+        options.check_writable(Path(config.getoption("boxes_report_dir")))
+        config.stash[STATE] = state = State(config)
+        if config.getoption("boxes_dataset") != "evaluation" or config.getoption("boxes_limit") is not None:
+            _ = state.plan  # a data set that cannot be read is known now
+        config.pluginmanager.register(config.stash[STATE], "boxes-state")
+        if not is_worker(config) and not config.getoption("boxes_dry_run"):
+            config.pluginmanager.register(Completeness(), "boxes-completeness")
+            state.nights = nights.Nights(config, state.describe)
+            config.pluginmanager.register(state.nights, "boxes-nights")
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
+
+
+def share_cores(workers: int) -> None:
+    """Give a worker its part of the cores, before torch is imported, unless the user has said how many."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // workers)))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A case for every pair (`verdict`, `published`) or model (`over_random`) and every bucket."""
+    state = metafunc.config.stash[STATE]
+    if "verdict" in metafunc.fixturenames:
+        metafunc.parametrize("verdict", cases.of_pairs(state, metafunc.definition), indirect=True)
+    if "published" in metafunc.fixturenames:
+        metafunc.parametrize("published", cases.of_published(state, metafunc.definition))
+    if "over_random" in metafunc.fixturenames:
+        metafunc.parametrize(
+            "over_random", cases.of_models(state, state.models(), cases.recorded_below), indirect=True
+        )
+    if "agreement" in metafunc.fixturenames:
+        known = [name for name in state.models() if name in state.published]
+        metafunc.parametrize("agreement", cases.of_models(state, known, cases.no_marks), indirect=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Exploratory buckets pair by pair, then the tests of the pairs, which need all pairs of a family."""
+    items.sort(key=lambda item: item.name.endswith("-ops1plus]"))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    session.config.stash[STATE].note(item.nodeid for item in session.items)
+
+
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """-n auto is a worker for each lease of GPUs; without GPUs, what xdist takes."""
+    return len(visible_gpus()) // config.getoption("boxes_gpus_per_worker") or None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node) -> None:
+    node.workerinput["boxes_run_id"] = node.config.stash[STATE].run_id
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node, ids: list[str]) -> None:
+    node.config.stash[STATE].note(ids)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> bool | None:
+    """A dry run shows how each model would be asked, and runs nothing."""
+    if not session.config.getoption("boxes_dry_run"):
+        return None
+    session.config.stash[STATE].print_audits()
+    return True
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
+    report = yield
+    if call.excinfo is not None and call.excinfo.errisinstance(cases.Contradicted) and report.failed:
+        report.longrepr = str(call.excinfo.value)  # the finding, not the code that found it
+    return report
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the report, once, where the terminal is."""
+    state = session.config.stash[STATE]
+    idle = session.config.option.collectonly or session.config.getoption("boxes_dry_run")
+    mistaken = session.exitstatus == pytest.ExitCode.USAGE_ERROR
+    if state.ran and not (idle or mistaken or is_worker(session.config)):
+        state.report(session)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    state = config.stash[STATE]
+    if state.results is None:
+        return
+    terminalreporter.section("entity tracking")
+    terminalreporter.write_line(accuracy_table(state.results.accuracies, state.results.baseline))
+    for line in verdict_lines(state.results.verdicts):
+        terminalreporter.write_line(line)
+    for line in skip_lines(state.results.skipped):
+        terminalreporter.write_line(f"- not run: {line}")
+    for notice in [*state.session.store.notices, *state.session.store.problems()]:
+        terminalreporter.write_line(f"- store: {notice}")
+    if state.folder:
+        terminalreporter.write_line(f"\nreport: {state.folder / 'report.html'}")

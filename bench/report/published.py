@@ -1,0 +1,77 @@
+"""Published figures -> Results: judged by the code that judges live runs; the pages of reports/published/."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench import ROOT
+from bench.models.suites import load_suite
+from bench.records import Results, Verdict
+from bench.report.figures import draw_all
+from bench.report.files import accuracy_csv, write_figures
+from bench.report.page import html
+from bench.report.tables import HEADINGS, accuracy_table, pair_sections, verdict_lines
+from bench.scoring.stats import counts_over
+from bench.scoring.verdicts import judge_recorded
+
+INTRODUCTION = """\
+# The published figures, judged
+
+Accuracies that Kim, Schuster & Toshniwal (2024, arXiv:2405.21068) report for 36 models, and what they say
+about 20 pairs under this suite's tests. Made by `python -m bench published`.
+
+Only counts are known, so the tests are **unpaired and unclustered**: Newcombe's interval for the difference,
+the score test for its p (Holm over the pairs of a hypothesis at 1+, Benjamini-Hochberg over the buckets of a
+pair). They take queries for independent; a live run pairs the two models' answers and resamples scenarios.
+Accuracies are in percent, by number of operations on the box; bold where shown to beat random guessing."""
+
+
+def published() -> Results:
+    """The paper's accuracies, random baseline and verdicts, without a single model run."""
+    suite = load_suite("paper")
+    metadata = {"source": "published", "tests": "from counts: unpaired, unclustered"}
+    baseline = suite.recorded_baseline
+    over_random = {
+        name: {bucket: counts_over(observed, baseline[bucket]) for bucket, observed in found.items()}
+        for name, found in suite.recorded.items()
+    }
+    verdicts = tuple(judge_recorded(suite, baseline))
+    return Results(metadata, {}, suite.recorded, baseline, verdicts, over_random=over_random)
+
+
+def markdown(results: Results) -> str:
+    """A section a hypothesis: verdicts, accuracies of its models, each pair by bucket."""
+    parts = [INTRODUCTION]
+    for hypothesis, heading in HEADINGS.items():
+        verdicts = [entry for entry in results.verdicts if entry.comparison.pair.hypothesis == hypothesis]
+        accuracies = {name: results.accuracies[name] for name in models_of(verdicts)}
+        table = accuracy_table(accuracies, results.baseline, results.over_random)
+        figures = [
+            f"![{heading}: {kind}](figures/{hypothesis}-{kind}.png)" for kind in ("accuracy", "effects")
+        ]
+        parts += [f"## {heading}", *verdict_lines(verdicts), table, *figures, *pair_sections(verdicts)]
+    return "\n\n".join(parts) + "\n"
+
+
+def models_of(verdicts: Sequence[Verdict]) -> list[str]:
+    """Each base before its variants, once."""
+    pairs = [verdict.comparison.pair for verdict in verdicts]
+    return list(dict.fromkeys(name for pair in pairs for name in (pair.base, pair.variant)))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--report-dir", type=Path, default=ROOT / "reports" / "published", metavar="DIR")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the report, its drawings, and all figures as CSV."""
+    results, suite, folder = published(), load_suite("paper"), arguments.report_dir
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "report.md").write_text(markdown(results), encoding="utf-8")
+    (folder / "accuracy.csv").write_text(accuracy_csv(results), encoding="utf-8", newline="")
+    (folder / "report.html").write_text(html(results, suite), encoding="utf-8")
+    write_figures(draw_all(results.verdicts, (), suite), folder / "figures")
+    print(f"published figures of {len(results.accuracies)} models: {folder / 'report.md'}")
+    return 0

@@ -1,0 +1,261 @@
+"""Engines side by side in one run on one machine -> seconds a prompt, ratios, and whether answers agree.
+
+Each repeat runs every side in turn, and a ratio is the median of the ratios within repeats: a machine that
+slows down for a while slows both. On a CPU the seconds are processor time.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from tabulate import tabulate
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from bench.decoding.constraint import constraint
+from bench.decoding.engine import Engine
+from bench.decoding.scripted import (
+    SHAPES,
+    Script,
+    ScriptedReference,
+    ScriptedSpeculative,
+    random_model,
+    script,
+    scripted_answer,
+)
+from bench.decoding.tree.packing import common_prefix
+from bench.decoding.tree.tree import Tree
+from bench.records import Completion, Counters, Example, Prompt
+from bench.run.environment import package_versions
+from bench.task.examples import NUM_EXAMPLES, NUM_SCENARIOS, evaluation_set, examples
+from bench.task.generator import generate
+from bench.task.prompts import PROTOCOLS, build
+
+STATES = 12  # of each scenario of the published test split, so many are asked about
+RATIOS = {
+    "reference_batch16/speculative": ("reference_batch16", "speculative"),
+    "reference_batch1/speculative": ("reference_batch1", "speculative"),
+    "generate_batch16/speculative": ("generate_batch16", "speculative"),
+    "speculative/teacher_forced": ("speculative", "teacher_forced"),
+    "speculative_unshared/teacher_forced": ("speculative_unshared", "teacher_forced_unshared"),
+}
+CARDS = {"H100": (3.35e12, 989e12), "H200": (4.8e12, 989e12)}  # bytes, bf16 operations a second
+SETTINGS = (
+    "err", "scenarios", "evaluation_set", "protocol", "pack_tokens", "repeats", "threads", "device", "dtype",
+)  # fmt: skip
+COUNTED = ("forward_passes", "model_tokens", "drafted_tokens", "accepted_tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One side, once. seconds: a prompt; of the processor on a CPU, else of the clock."""
+
+    seconds: float
+    counters: Counters
+    completions: Mapping[str, Completion]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A model, its prompts, and the answers that it is biased toward (none: its own choice)."""
+
+    model: Any
+    tokenizer: Any
+    prompts: Sequence[Prompt]
+    script: Script
+    args: Namespace
+
+    def reference(self) -> ScriptedReference:
+        return ScriptedReference(self.model, self.tokenizer, self.constraint, script=self.script)
+
+    def speculative(self) -> ScriptedSpeculative:
+        pack = self.args.pack_tokens
+        return ScriptedSpeculative(
+            self.model, self.tokenizer, self.constraint, script=self.script, pack_tokens=pack
+        )
+
+    @property
+    def constraint(self) -> Any:
+        return constraint(PROTOCOLS[self.args.protocol])
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--shape", choices=SHAPES, default="tiny", help="a Llama with random weights (default: tiny)")
+    add("--model", type=Path, metavar="FOLDER", help="a checkpoint instead, as fixtures/tiny/tiny-base")
+    add("--err", type=float, metavar="P", help="script the answers, a changed box wrong with probability P")
+    add("--scenarios", type=int, default=2, metavar="N", help="scenarios of 12 states (default: 2)")
+    add("--evaluation-set", action="store_true", help="the 716 examples instead of whole scenarios")
+    add("--reference-prompts", type=int, metavar="N", help="give the slow sides N prompts (default: all)")
+    add("--protocol", choices=PROTOCOLS, default="strict", help="(default: %(default)s)")
+    add("--pack-tokens", type=int, metavar="N", help="of the speculative engine (default: by device)")
+    add("--repeats", type=int, default=3, metavar="N", help="take medians of so many (default: 3)")
+    add("--threads", type=int, default=1, metavar="N", help="of torch (default: 1)")
+    add("--device", default="cpu", help="(default: %(default)s)")
+    add("--dtype", default="float32", help="(default: %(default)s)")
+    add("--json", action="store_true", help="print one JSON object")
+
+
+def run(args: Namespace) -> int:
+    """Measure, and print a table or JSON."""
+    torch.set_num_threads(args.threads)
+    model, tokenizer = load(args)
+    shared = subject(model, tokenizer, whole_scenarios(args), args)
+    unshared = subject(model, tokenizer, one_of_each(len(shared.prompts)), args)
+    result = describe(rounds(shared, unshared), shared)
+    print(json.dumps(result, indent=1) if args.json else as_table(result))
+    return 0
+
+
+def load(args: Namespace) -> tuple[Any, Any]:
+    """Model and tokenizer. Raises ValueError if there is no such checkpoint."""
+    dtype = getattr(torch, args.dtype)
+    if args.model is None:
+        return random_model(args.shape, args.device, dtype)
+    if not (args.model / "config.json").is_file():
+        raise ValueError(f"no checkpoint in {args.model}: it has no config.json. Give the folder of a model.")
+    model = AutoModelForCausalLM.from_pretrained(args.model, dtype=dtype, local_files_only=True)
+    return model.to(args.device).eval(), AutoTokenizer.from_pretrained(args.model, local_files_only=True)
+
+
+def subject(model: Any, tokenizer: Any, asked: Sequence[Example], args: Namespace) -> Subject:
+    prompts = [build(example, PROTOCOLS[args.protocol]) for example in asked]
+    answers = {}
+    if args.err is not None:
+        answers = {
+            prompt.text: scripted_answer(example, args.err)
+            for prompt, example in zip(prompts, asked, strict=True)
+        }
+    return Subject(model, tokenizer, prompts, script(answers, tokenizer), args)
+
+
+def whole_scenarios(args: Namespace) -> list[Example]:
+    if args.evaluation_set:
+        return evaluation_set()
+    return [state for scenario in generate(args.scenarios, seed=0) for state in examples(scenario)[1:]]
+
+
+def one_of_each(number: int) -> list[Example]:
+    """Examples after 1, 2, ... operations in turn, each of a scenario of its own: nothing more to share."""
+    return [examples(scenario)[1 + n % STATES] for n, scenario in enumerate(generate(number, seed=1))]
+
+
+def rounds(shared: Subject, unshared: Subject) -> list[dict[str, Measured]]:
+    """All sides, as often as asked; compiling kernels and indexing the vocabulary is left out."""
+    reference = shared.reference()
+    next(reference.complete(shared.prompts[:1]))
+    return [measure_all(shared, unshared, reference) for _ in range(shared.args.repeats)]
+
+
+def measure_all(shared: Subject, unshared: Subject, reference: ScriptedReference) -> dict[str, Measured]:
+    found = {}
+    few = shared.prompts[: shared.args.reference_prompts]
+    for side, batch_size, constrained in (
+        ("reference_batch1", 1, True),
+        ("reference_batch16", 16, True),
+        ("generate_batch16", 16, False),
+    ):
+        reference.batch_size, reference.constrained = batch_size, constrained
+        found[side] = measure(reference, shared, few)
+    for suffix, given in (("", shared), ("_unshared", unshared)):
+        found["speculative" + suffix] = measured = measure(given.speculative(), given, given.prompts)
+        found["teacher_forced" + suffix] = teacher_force(given, measured.completions)
+    return found
+
+
+def measure(engine: Engine, given: Subject, prompts: Sequence[Prompt]) -> Measured:
+    engine.counters = Counters()
+    start = now(given.model)
+    completions = {prompt.example_id: done for pack in engine.complete(prompts) for prompt, done in pack}
+    return Measured((now(given.model) - start) / len(prompts), engine.counters, completions)
+
+
+@torch.inference_mode()
+def teacher_force(given: Subject, completions: Mapping[str, Completion]) -> Measured:
+    """Read each prompt with its known answer once, one by one behind the prefix that all prompts share."""
+    start, counters = now(given.model), Counters(forward_passes=len(completions))
+    sequences = [(given.tokenizer(p.text).input_ids, completions[p.example_id]) for p in given.prompts]
+    tree = Tree(given.model)
+    root = tree.add([], sequences[0][0][: common_prefix([ids for ids, _ in sequences])])
+    tree.run(root[-1:])
+    for ids, completion in sequences:
+        tree.keep(len(root), [])
+        columns = tree.add(root, ids[len(root) :] + list(completion.token_ids))
+        tree.run(columns[-len(completion.token_ids) :]).argmax(-1).tolist()
+        counters.model_tokens += len(columns)
+    return Measured((now(given.model) - start) / len(sequences), counters, completions)
+
+
+def now(model: Any) -> float:
+    if model.device.type == "cpu":
+        return time.process_time()
+    torch.cuda.synchronize(model.device)
+    return time.perf_counter()
+
+
+def describe(found: Sequence[Mapping[str, Measured]], given: Subject) -> dict[str, Any]:
+    """Medians, ratios and circumstances, ready for JSON."""
+    last = found[-1]
+    seconds = {side: median(measured[side].seconds for measured in found) for side in last}
+    compared = last["reference_batch16"].completions
+    return {
+        "shape": str(given.args.model or given.args.shape),
+        "settings": {name: vars(given.args)[name] for name in SETTINGS},
+        "prompts": {side: len(measured.completions) for side, measured in last.items()},
+        "seconds_per_prompt": seconds,
+        "ratios": {
+            name: median(measured[a].seconds / measured[b].seconds for measured in found)
+            for name, (a, b) in RATIOS.items()
+        },
+        "compared": len(compared),
+        "identical": sum(last["speculative"].completions[name] == done for name, done in compared.items()),
+        "extrapolated_seconds": {
+            "speculative, full split": seconds["speculative"] * NUM_SCENARIOS * STATES,
+            "reference_batch1, evaluation set": seconds["reference_batch1"] * NUM_EXAMPLES,
+        },
+        "counters": {side: asdict(measured.counters) for side, measured in last.items()},
+        "machine": machine(given.model, last["speculative"].counters),
+        "versions": package_versions(),
+    }
+
+
+def machine(model: Any, counters: Counters) -> dict[str, Any]:
+    """The device; on a known card also the least seconds that the speculative side's passes could take.
+
+    That floor is the larger of reading the weights once a pass and of two operations a weight and token.
+    """
+    if model.device.type == "cpu":
+        return {"device": f"{platform.machine()} CPU"}
+    name = torch.cuda.get_device_name(model.device)
+    weights = sum(parameter.numel() for parameter in model.parameters())
+    size = sum(parameter.nbytes for parameter in model.parameters())
+    found: dict[str, Any] = {"device": name}
+    for card, (bandwidth, peak) in CARDS.items():
+        if card in name:
+            reading = counters.forward_passes * size / bandwidth
+            found["floor_seconds"] = max(reading, 2 * weights * counters.model_tokens / peak)
+    return found
+
+
+def as_table(result: Mapping[str, Any]) -> str:
+    """Sides with their cost, then ratios."""
+    rows = [
+        [side, result["prompts"][side], 1000 * seconds, *(result["counters"][side][name] for name in COUNTED)]
+        for side, seconds in result["seconds_per_prompt"].items()
+    ]
+    headers = ["side", "prompts", "ms a prompt", *(name.replace("_", " ") for name in COUNTED)]
+    return "\n\n".join(
+        [
+            tabulate(rows, headers, tablefmt="github", floatfmt=".1f"),
+            tabulate(result["ratios"].items(), ["ratio", "median"], tablefmt="github", floatfmt=".2f"),
+            f"{result['identical']} of {result['compared']} answers identical, token for token.",
+        ]
+    )

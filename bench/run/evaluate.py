@@ -1,0 +1,230 @@
+"""ModelEntry, Plan -> Evaluation: every stage in order for one model. The map of the package.
+
+    example -> prompt         prompts.build
+    prompt -> completion      decoding, or the store where it has been decoded before
+    completion -> answer      answers.read_answer
+    answer -> scores          scoring.score
+
+What comes after (accuracy, comparison, verdict, report) is recomputed in seconds: see session.py.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+from tqdm import tqdm
+
+from bench import models
+from bench.decoding import engine_for, engines_of
+from bench.decoding.audit import Audit
+from bench.decoding.audit import audit as audit_model
+from bench.decoding.constraint import Constraint, constraint
+from bench.decoding.engine import Engine
+from bench.models.gpus import visible_gpus
+from bench.records import Completion, Evaluation, Example, ModelEntry, Prompt
+from bench.run.environment import package_versions
+from bench.run.leases import gpu_leases, model_lock
+from bench.scoring.answers import read_answer
+from bench.scoring.scores import score
+from bench.store import Run, Settings, Store
+from bench.task.prompts import Protocol, as_text, build, gold_statement, turns
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What every model of a run is asked, and how.
+
+    batch_size, pack_tokens (of the speculative engine): None for what suits the device. servers: URLs for the
+    engine "server", in_flight: how many answers it asks one for at once. run_id names the run in the store;
+    progress shows a bar.
+    """
+
+    examples: tuple[Example, ...]
+    protocol: Protocol
+    engine: str = "auto"
+    batch_size: int | None = None
+    pack_tokens: int | None = None
+    gpus_per_model: int = 1
+    servers: tuple[str, ...] = ()
+    in_flight: int = 16
+    dataset: str = "evaluation"
+    seed: int = 0
+    run_id: str = ""
+    progress: bool = False
+
+    @property
+    def version(self) -> str:
+        return self.examples[0].version
+
+    @property
+    def num_boxes(self) -> int:
+        return len(self.examples[0].queries)
+
+    @property
+    def constraint(self) -> Constraint:
+        return constraint(self.protocol, self.version, self.num_boxes)
+
+    def prompts(self, entry: ModelEntry, tokenizer: Any) -> list[Prompt]:
+        """The examples as this model is asked."""
+        render = models.render_for(entry, tokenizer)
+        return [build(example, self.protocol, render) for example in self.examples]
+
+    def keys(self, settings: Settings) -> dict[str, str]:
+        """Example id -> the key of its completion in the store."""
+        texts = {example.id: as_text(turns(example, self.protocol)) for example in self.examples}
+        return {example_id: settings.key(text) for example_id, text in texts.items()}
+
+
+Running = tuple[Engine, list[Prompt], dict[str, str]]  # what answers, all that is asked, where it runs
+
+
+def unavailable(entry: ModelEntry, plan: Plan, others: Iterable[ModelEntry] = ()) -> str | None:
+    """Why the model cannot be asked under this plan and what to do about it; None if it can.
+
+    others: the suite's, one of which a server may have. Raises ValueError where the suite or a server is at
+    fault, ConnectionError for a server that cannot be reached.
+    """
+    if plan.engine != "server":
+        return models.unavailable(entry, plan.gpus_per_model)
+    if not plan.servers:
+        return "its answers are not in the store. Name a server that has it with --boxes-server=URL."
+    from bench.decoding.server import find
+
+    known = {name for other in others for name in models.served_names(other)}
+    names = models.served_names(entry)
+    if find(names, known, plan.servers):
+        return models.lacks_template(entry)
+    return f"no server has it. Serve it as {names[0]}, and run again with --boxes-server=URL."
+
+
+def evaluate(entry: ModelEntry, plan: Plan, store: Store, wait: float) -> Evaluation:
+    """One model on all examples; what the store has is not decoded again, whoever made it.
+
+    wait: seconds to wait for another process that is evaluating this model. Raises TimeoutError after
+    that, FloatingPointError for logits that are not finite.
+    """
+    candidates = settings_of(entry, plan)
+    if (found := recall(entry, plan, store)) is None:
+        with model_lock(store.path, candidates[0].digest, timeout=wait, say=partial(say, entry.name)):
+            if from_store(plan, store, candidates) is None:
+                decode(entry, plan, store, candidates)
+        found = recall(entry, plan, store)
+        assert found is not None, "every example was just decoded"
+    return found
+
+
+def say(name: str, text: str) -> None:
+    """A line about a model in the terminal, above the bars."""
+    tqdm.write(f"{name}: {text}", file=sys.stderr)
+
+
+def recall(entry: ModelEntry, plan: Plan, store: Store) -> Evaluation | None:
+    """The evaluation of a model whose completions are all in the store; nothing is loaded."""
+    found = from_store(plan, store, settings_of(entry, plan))
+    return read_and_score(entry, plan, store, *found) if found else None
+
+
+def settings_of(entry: ModelEntry, plan: Plan) -> list[Settings]:
+    """What the completions may be kept under: one for each engine that the plan allows."""
+    known = models.served_fingerprint if plan.engine == "server" else models.fingerprint
+    fingerprint = known(entry)
+    return [Settings(fingerprint, plan.constraint, name) for name in engines_of(plan.engine)]
+
+
+def from_store(
+    plan: Plan, store: Store, candidates: list[Settings]
+) -> tuple[Settings, dict[str, Completion]] | None:
+    """The settings under which all examples have been completed, and the completions by example id."""
+    for settings in candidates:
+        keys = plan.keys(settings)
+        rows = store.get(list(keys.values()))
+        if len(rows) == len(keys):
+            return settings, {example_id: rows[key] for example_id, key in keys.items()}
+    return None
+
+
+def decode(entry: ModelEntry, plan: Plan, store: Store, candidates: list[Settings]) -> None:
+    """Complete what the store lacks, and keep each batch as it comes."""
+    start = served if plan.engine == "server" else loaded
+    with start(entry, plan) as (engine, prompts, place):
+        settings = next(settings for settings in candidates if settings.engine == engine.name)
+        keys = plan.keys(settings)
+        known = store.get(list(keys.values()))
+        metadata = {**place, **package_versions(), "why": engine.reason}
+        bar = tqdm(
+            total=len(keys), initial=len(known), desc=entry.name, unit="prompt", disable=not plan.progress
+        )
+        with bar:
+            for batch in engine.complete([p for p in prompts if keys[p.example_id] not in known]):
+                rows = [(keys[prompt.example_id], completion) for prompt, completion in batch]
+                run = Run(plan.run_id, entry.name, settings, metadata, asdict(engine.counters))
+                store.add(rows, run)
+                bar.update(len(rows))
+
+
+@contextmanager
+def loaded(entry: ModelEntry, plan: Plan) -> Iterator[Running]:
+    """The model on leased GPUs, or on the CPU."""
+    if problem := audit(entry, plan).problem:
+        raise ValueError(f"model {entry.name}: {problem}")
+    gpus = visible_gpus()
+    with gpu_leases(gpus, min(plan.gpus_per_model, len(gpus))) as leased:
+        here = models.load(entry, [f"cuda:{index}" for index in leased] or ["cpu"])
+        engine = engine_for(
+            plan.engine,
+            here.model,
+            here.tokenizer,
+            plan.constraint,
+            batch_size=plan.batch_size,
+            pack_tokens=plan.pack_tokens,
+        )
+        yield engine, plan.prompts(entry, here.tokenizer), {"device": here.device, "dtype": here.dtype}
+
+
+@contextmanager
+def served(entry: ModelEntry, plan: Plan) -> Iterator[Running]:
+    """The model on the first of the servers that has it."""
+    from bench.decoding.server import ServerEngine, find
+
+    names = models.served_names(entry)
+    if (found := find(names, names, plan.servers)) is None:
+        raise ValueError(f"model {entry.name}: no server is given. Name one with --boxes-server=URL.")
+    tokenizer = models.served_tokenizer(entry)
+    prompts = plan.prompts(entry, tokenizer)
+    count = (lambda text: len(tokenizer(text).input_ids)) if tokenizer else None
+    engine = ServerEngine(*found, plan.constraint, prompts[0], count_tokens=count, in_flight=plan.in_flight)
+    yield engine, prompts, {"device": found[0]}
+
+
+def audit(entry: ModelEntry, plan: Plan) -> Audit:
+    """How the model is asked, and whether it can write the right answers; its weights are not loaded."""
+    tokenizer = models.load_tokenizer(entry)
+    golds = [gold_statement(example) for example in plan.examples]
+    return audit_model(entry, tokenizer, plan.prompts(entry, tokenizer), golds, plan.constraint)
+
+
+def read_and_score(
+    entry: ModelEntry, plan: Plan, store: Store, settings: Settings, completions: Mapping[str, Completion]
+) -> Evaluation:
+    """What the completions say, and how much of it is right."""
+    answers = {
+        example.id: read_answer(completions[example.id], plan.constraint, plan.version, plan.num_boxes)
+        for example in plan.examples
+    }
+    scores = tuple(entry for example in plan.examples for entry in score(example, answers[example.id]))
+    runs = store.runs(settings)
+    return Evaluation(
+        entry.name,
+        completions,
+        scores,
+        forms=Counter(answer.form for answer in answers.values()),
+        engine=settings.engine,
+        fingerprint=settings.as_dict(),
+        run=runs[-1] if runs else {},
+    )

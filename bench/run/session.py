@@ -1,0 +1,219 @@
+"""Suite, Plan -> Results: which models are evaluated, and what is made of their scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property
+
+from bench import models
+from bench.records import (
+    BUCKETS,
+    Accuracy,
+    Comparison,
+    Difference,
+    Evaluation,
+    Outcome,
+    Pair,
+    Results,
+    Suite,
+    Verdict,
+)
+from bench.run.evaluate import Plan, evaluate, recall, unavailable
+from bench.scoring.baselines import baseline, expected_accuracy
+from bench.scoring.stats import accuracy_of, intervals_meet, margins
+from bench.scoring.verdicts import adjust_over_pairs, compare, judge, judge_over_random, name_bucket
+from bench.store import Store
+
+
+class Unavailable(Exception):
+    """This machine cannot run a model: its name, and why not and what to do."""
+
+
+class Session:
+    """One suite under one plan. A model is evaluated when it is first asked for, once in all processes.
+
+    wait: seconds to wait for a model that another process is evaluating. shared: the models of the whole
+    run, where several workers share it; a worker then begins the largest of them that nobody has begun.
+    """
+
+    def __init__(
+        self, suite: Suite, plan: Plan, store: Store, wait: float, shared: Sequence[str] = ()
+    ) -> None:
+        self.suite = suite
+        self.plan = plan
+        self.store = store
+        self.wait = wait
+        self.shared = shared
+        self.evaluations: dict[str, Evaluation] = {}
+        self.skipped: dict[str, str] = {}
+        self.failed: dict[str, Exception] = {}
+        self.compared: dict[Pair, list[Comparison]] = {}
+        self.over: dict[str, dict[str, Difference]] = {}
+
+    @cached_property
+    def baseline(self) -> dict[str, float]:
+        return baseline(self.plan.examples)
+
+    @cached_property
+    def expected(self) -> dict[tuple[str, int], float]:
+        """(example id, box) -> probability that a random guess is right."""
+        return {
+            (example.id, query.box): expected_accuracy(query)
+            for example in self.plan.examples
+            for query in example.queries
+        }
+
+    def evaluate(self, *names: str) -> list[Evaluation]:
+        """Models' evaluations; who would wait for another process takes other models of the run first.
+
+        Raises Unavailable for a model that cannot run here, and again what a model failed with before.
+        """
+        for name in names:
+            self.check(name)
+        while pending := [name for name in names if name not in self.evaluations]:
+            if not self.work_ahead() and not any(map(self.attempt, pending)):
+                self.attempt(pending[0], self.wait)
+        return [self.evaluations[name] for name in names]
+
+    def check(self, name: str) -> None:
+        if name in self.failed:
+            raise self.failed[name]
+        self.recall([name])
+        if name in self.evaluations:
+            return
+        if reason := self.skipped.get(name) or self.unavailable(name):
+            self.skipped[name] = reason
+            raise Unavailable(name, reason)
+
+    def unavailable(self, name: str) -> str | None:
+        """Why a model cannot be asked. What it raises is kept: a server that is down is not tried again."""
+        try:
+            return unavailable(self.suite.models[name], self.plan, self.suite.models.values())
+        except (OSError, ValueError) as error:
+            self.failed[name] = error
+            raise
+
+    def attempt(self, name: str, patience: float | None = None) -> bool:
+        """Evaluate a model; False if another process holds it and there is no patience to wait."""
+        try:
+            self.evaluations[name] = evaluate(self.suite.models[name], self.plan, self.store, patience or 0.0)
+        except TimeoutError:
+            if patience is not None:
+                raise
+            return False
+        except Exception as error:
+            self.failed[name] = error
+            raise
+        return True
+
+    def work_ahead(self) -> bool:
+        """Evaluate the largest model of the run that nobody has begun; False if there is none."""
+        for name in self.largest_first:
+            if name not in self.evaluations:
+                with suppress(Exception):  # a model that cannot run or fails: its own case says so
+                    self.check(name)
+                    if name in self.evaluations or self.attempt(name):
+                        return True
+        return False
+
+    @cached_property
+    def largest_first(self) -> list[str]:
+        """Shared models, longest first, so that the last to end does not leave others idle for long."""
+        return sorted(self.shared, key=lambda name: -models.num_bytes(self.suite.models[name]))
+
+    def recall(self, names: Iterable[str]) -> None:
+        """Take what has been evaluated before, here or elsewhere, from the store; nothing is decoded."""
+        for name in names:
+            if name not in self.evaluations and name not in self.skipped:
+                with suppress(ValueError):  # its files are not here, so that nothing can be known of it
+                    if found := recall(self.suite.models[name], self.plan, self.store):
+                        self.evaluations[name] = found
+
+    def comparisons(self, pair: Pair) -> list[Comparison]:
+        """The pair on every bucket, adjusted over its buckets."""
+        if pair not in self.compared:
+            base, variant = self.evaluate(pair.base, pair.variant)
+            over = self.margins(base), self.margins(variant)
+            self.compared[pair] = compare(pair, base, variant, over, self.baseline)
+        return self.compared[pair]
+
+    def verdict(self, pair: Pair, bucket: str, family: Sequence[Pair]) -> Verdict | None:
+        """The verdict on one bucket, None if it has no queries. family: the pairs tested with this one."""
+        found = self.comparisons(pair)
+        if bucket == "ops1plus":
+            found = next(adjusted for adjusted in self.adjusted(family) if adjusted[0].pair == pair)
+        return next((judge(entry) for entry in found if entry.bucket == bucket), None)
+
+    def over_random(self, name: str, bucket: str) -> tuple[Outcome, str] | None:
+        """Whether a model beats random guessing, in a word and a sentence; None without queries."""
+        (evaluation,) = self.evaluate(name)
+        margins = self.margins(evaluation)
+        if bucket not in margins:
+            return None
+        return judge_over_random(name, bucket, accuracy_of(evaluation.scores, bucket), margins[bucket])
+
+    def agreement(self, name: str, bucket: str, published: Accuracy) -> tuple[bool, str] | None:
+        """Whether a model comes out as published, and both figures in a sentence; None without queries."""
+        (evaluation,) = self.evaluate(name)
+        observed = accuracy_of(evaluation.scores, bucket)
+        if not observed.n:
+            return None
+        return intervals_meet(observed, published), (
+            f"{name} is right on {observed.value:.1%} of {name_bucket(bucket)} "
+            f"(95% interval {observed.low:.1%} to {observed.high:.1%}), "
+            f"published {published.value:.1%} ({published.low:.1%} to {published.high:.1%})"
+        )
+
+    def adjusted(self, family: Sequence[Pair]) -> list[list[Comparison]]:
+        """The comparisons of a family; a pair that cannot run here is left out, one that fails counts."""
+        found, failed = [], 0
+        for pair in family:
+            try:
+                found.append(self.comparisons(pair))
+            except Unavailable:
+                continue
+            except Exception:  # its own case reports it
+                failed += 1
+        return adjust_over_pairs(found, untested=failed)
+
+    def results(self, families: Iterable[Sequence[Pair]], metadata: Mapping[str, object]) -> Results:
+        """All that is known when the cases have run, from the models that have been evaluated."""
+        families = [list(family) for family in families]
+        names = [
+            name
+            for name in self.suite.models
+            if any(name in (p.base, p.variant) for f in families for p in f)
+        ]
+        self.recall(names)
+        verdicts = [
+            judge(entry)
+            for family in families
+            for found in self.adjusted([pair for pair in family if self.has_evaluated(pair)])
+            for entry in found
+        ]
+        evaluated = {name: self.evaluations[name] for name in names if name in self.evaluations}
+        return Results(
+            metadata,
+            evaluated,
+            {name: accuracies(evaluation) for name, evaluation in evaluated.items()},
+            self.baseline,
+            tuple(verdicts),
+            self.skipped | {name: str(error) for name, error in self.failed.items()},
+            {name: self.margins(evaluation) for name, evaluation in evaluated.items()},
+        )
+
+    def margins(self, evaluation: Evaluation) -> dict[str, Difference]:
+        """A model's accuracy over random guessing, by bucket."""
+        if evaluation.model not in self.over:
+            self.over[evaluation.model] = margins(evaluation.scores, self.expected)
+        return self.over[evaluation.model]
+
+    def has_evaluated(self, pair: Pair) -> bool:
+        return pair.base in self.evaluations and pair.variant in self.evaluations
+
+
+def accuracies(evaluation: Evaluation) -> dict[str, Accuracy]:
+    """By bucket, where it has queries."""
+    found = {bucket: accuracy_of(evaluation.scores, bucket) for bucket in BUCKETS}
+    return {bucket: accuracy for bucket, accuracy in found.items() if accuracy.n}

@@ -1,0 +1,31 @@
+"""The name of a data set -> its examples: what --boxes-dataset and --dataset take."""
+
+from __future__ import annotations
+
+import os
+
+from bench.records import Example
+from bench.task.examples import DEFAULT_SEED, evaluation_set, full_split
+from bench.task.generator import SIZES
+from bench.task.release import read_release
+
+PASSWORD_VARIABLE = "BOXES_DATASET_PASSWORD"
+
+
+def load(
+    name: str, seed: int = DEFAULT_SEED, version: str = "base", password: str | None = None
+) -> list[Example]:
+    """evaluation, full, or release:PATH.zip, which may go on with /MEMBER.
+
+    Raises ValueError for an unknown name or version, and for a ZIP that is not as released.
+    """
+    if version not in SIZES:
+        raise ValueError(f"unknown version of the task {version!r}. Choose from {', '.join(SIZES)}.")
+    if name == "evaluation":
+        return evaluation_set(seed, version=version)
+    if name == "full":
+        return full_split(seed, version=version)
+    if name.startswith("release:"):
+        password = password or os.environ.get(PASSWORD_VARIABLE)
+        return read_release(name.removeprefix("release:"), password, version=version)
+    raise ValueError(f"unknown data set {name!r}. Choose from evaluation, full, release:PATH.zip.")

@@ -1,0 +1,156 @@
+"""Scenarios -> examples; the evaluation set with the published number of queries in each bucket."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from random import Random
+
+from bench import DATA
+from bench.records import Contents, Example, Query, Scenario, State
+from bench.task.generator import SIZES, generate
+from bench.task.wording import WORDINGS
+from bench.task.world import replay
+
+# Queries with 0..7 operations: Kim, Schuster & Toshniwal (2024).
+PUBLISHED_COUNTS = (1303, 1410, 1083, 651, 288, 142, 106, 29)
+NUM_EXAMPLES = 716
+NUM_SCENARIOS = 990
+DEFAULT_SEED = 0
+
+
+def examples(scenario: Scenario, after: Iterable[int] | None = None) -> list[Example]:
+    """The scenario after each of 0..len(operations) operations, or after those numbers of them."""
+    wording = WORDINGS[scenario.version]
+    states = tuple(replay(scenario.initial, scenario.operations))
+    sentences = [wording.describe(scenario.initial), *map(wording.narrate, scenario.operations, states)]
+    return [
+        Example(
+            scenario.id,
+            done,
+            " ".join(sentences[: done + 1]),
+            tuple(query(scenario, states[: done + 1], box) for box in range(len(scenario.initial))),
+            scenario.version,
+        )
+        for done in (range(len(states)) if after is None else after)
+    ]
+
+
+def query(scenario: Scenario, states: Sequence[State], box: int) -> Query:
+    """One box of the scenario after len(states) - 1 operations."""
+    changes = [operation for operation in scenario.operations[: len(states) - 1] if box in operation.boxes]
+    contents = [state[box] for state in states]
+    mentioned = scenario.initial[box].union(*(operation.objects for operation in changes))
+    kinds = [operation.kind for operation in changes]
+    return Query(
+        box,
+        target=contents[-1],
+        num_ops=len(changes),
+        earlier=without_repeats(reversed(contents)),
+        mentioned=mentioned,
+        by_kind=(kinds.count("put"), kinds.count("move"), kinds.count("remove")),
+    )
+
+
+def without_repeats(contents: Iterable[Contents]) -> tuple[Contents, ...]:
+    """What a box held before, newest first: the first (its present contents) and repeats left out."""
+    first, *rest = dict.fromkeys(contents)
+    return tuple(rest)
+
+
+def full_split(
+    seed: int = DEFAULT_SEED, num_scenarios: int = NUM_SCENARIOS, version: str = "base"
+) -> list[Example]:
+    """Every scenario after each operation."""
+    scenarios = generate(num_scenarios, seed=seed, version=version)
+    return [example for scenario in scenarios for example in examples(scenario)[1:]]
+
+
+def evaluation_set(
+    seed: int = DEFAULT_SEED, num_scenarios: int = NUM_SCENARIOS, version: str = "base"
+) -> list[Example]:
+    """716 examples, after 1..12 operations each, whose 5,012 queries have exactly PUBLISHED_COUNTS.
+
+    Versions of another size than the published one are a random choice of as many examples.
+    Raises ValueError if the scenarios of a seed cannot meet the counts.
+    """
+    if not has_published_size(version):
+        kept = random_states(seed, num_scenarios, version)
+    elif (seed, num_scenarios) == (DEFAULT_SEED, NUM_SCENARIOS):
+        kept = committed_states()
+    else:
+        return choose(full_split(seed, num_scenarios, version), PUBLISHED_COUNTS, seed)
+    scenarios = generate(num_scenarios, seed=seed, version=version)
+    return [
+        example for number, scenario in enumerate(scenarios) for example in examples(scenario, kept[number])
+    ]
+
+
+def random_states(seed: int, num_scenarios: int, version: str) -> Mapping[int, list[int]]:
+    """Number of a scenario -> after how many operations it is asked about."""
+    per_scenario = SIZES[version].num_operations
+    total = num_scenarios * per_scenario
+    kept: dict[int, list[int]] = defaultdict(list)
+    for index in sorted(Random(f"{seed}/examples").sample(range(total), min(NUM_EXAMPLES, total))):
+        kept[index // per_scenario].append(index % per_scenario + 1)
+    return kept
+
+
+def committed_states() -> Mapping[int, list[int]]:
+    """The default seed's choice: kept in a file, since solvers of different versions may choose differently.
+
+    Versions of one size share it, for their scenarios tell of the same operations.
+    """
+    kept: dict[int, list[int]] = defaultdict(list)
+    for example_id in (DATA / "evaluation_set.txt").read_text(encoding="utf-8").split():
+        _, number, done = example_id.split("-")
+        kept[int(number)].append(int(done))
+    return kept
+
+
+def has_published_size(version: str) -> bool:
+    """Whether a version's scenarios have as many boxes and operations as the published data set's."""
+    size, published = SIZES[version], SIZES["base"]
+    return (size.num_boxes, size.num_operations) == (published.num_boxes, published.num_operations)
+
+
+def choose(found: Iterable[Example], counts: Sequence[int], seed: int) -> list[Example]:
+    """Some of the examples, so that counts[i] of their queries have num_ops i; in their order.
+
+    An integer program with a random objective, solved to the first feasible point. Raises ValueError
+    if there is none.
+    """
+    import numpy as np
+    from scipy.optimize import Bounds, LinearConstraint, milp
+
+    candidates = [
+        example for example in found if max(query.num_ops for query in example.queries) < len(counts)
+    ]
+    per_example = np.zeros((len(counts), len(candidates)))
+    for column, example in enumerate(candidates):
+        for query in example.queries:
+            per_example[query.num_ops, column] += 1
+    solution = milp(
+        np.random.default_rng(seed).random(len(candidates)),
+        constraints=LinearConstraint(per_example, counts, counts),
+        integrality=np.ones(len(candidates)),
+        bounds=Bounds(0, 1),
+        options={"mip_rel_gap": 0.05},
+    )
+    if solution.x is None:
+        raise ValueError(
+            f"no choice of {len(candidates)} states has {list(counts)} queries with 0, 1, ... operations. "
+            "Take another seed or more scenarios."
+        )
+    return [example for example, taken in zip(candidates, solution.x, strict=True) if taken > 0.5]
+
+
+def digest(evaluated: Iterable[Example]) -> str:
+    """sha256 over descriptions and gold answers: what the evaluation set is, whatever made it."""
+    sha = hashlib.sha256()
+    for example in evaluated:
+        gold = [sorted(query.target) for query in example.queries]
+        sha.update(json.dumps([example.id, example.version, example.description, gold]).encode())
+    return sha.hexdigest()

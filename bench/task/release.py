@@ -1,0 +1,159 @@
+"""The released ZIP -> examples, every row of it checked against world.py.
+
+Format and password: Kim & Schuster (2023), data set boxes-dataset-v1. It is read in memory: its authors
+ask that uncompressed data stay out of repositories.
+"""
+
+from __future__ import annotations
+
+import json
+import lzma
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby, islice, pairwise
+from pathlib import Path
+
+import pyzipper
+
+from bench.records import Contents, Example, Query
+from bench.task.examples import PUBLISHED_COUNTS, query
+from bench.task.parsing import parse, parse_clause
+from bench.task.wording import MASK
+from bench.task.world import replay
+
+PASSWORD = "iamnotaLM"  # as the authors publish it
+MEMBER = "few_shot_boxes_nso_exp2_max3/test-subsample-states-t5.jsonl"  # the file that the paper runs
+UNREADABLE = (  # what a wrong password or a damaged file can raise; which of them is chance
+    RuntimeError, NotImplementedError, zlib.error, lzma.LZMAError, pyzipper.BadZipFile, EOFError, OSError,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the data set: a state, as the description before its last sentence tells it, and one box."""
+
+    number: int
+    scenario_id: str
+    description: str
+    box: int
+    contents: Contents
+    num_ops: int
+    by_kind: tuple[int, int, int]
+
+
+def read_release(
+    path: Path | str, password: str | None = None, member: str | None = None, version: str = "base"
+) -> list[Example]:
+    """The examples of one member of the ZIP; path may name it, as in boxes-dataset-v1.zip/folder/file.jsonl.
+
+    Without a member it is the file that the paper runs, whose counts must then be the published ones.
+    Raises ValueError, with the row, for anything that is not as released.
+    """
+    archive, _, inner = str(path).partition(".zip/")
+    member, archive = member or inner or MEMBER, f"{archive}.zip" if inner else archive
+    text = read_member(archive, password or PASSWORD, member).decode("utf-8", errors="replace")
+    lines = text.removesuffix("\n").split("\n") if text else []
+    found = list(read_states((read_row(*line, version) for line in enumerate(lines, start=1)), version))
+    if not found:
+        raise ValueError(f"{member} of {archive} has no rows. Use the file as released.")
+    check_scenarios(found)
+    if member == MEMBER:
+        check_counts(found)
+    return found
+
+
+def read_member(path: str, password: str, member: str) -> bytes:
+    """The member, decrypted (ZipCrypto or AES) and inflated. Raises ValueError if that cannot be done."""
+    try:
+        with pyzipper.AESZipFile(path) as archive:
+            names = [name for name in archive.namelist() if f"/{name}".endswith(f"/{member}")]
+            if names:
+                return archive.read(names[0], pwd=password.encode())
+            rows = [name for name in archive.namelist() if name.endswith(".jsonl")]
+    except FileNotFoundError:
+        raise ValueError(f"no data set at {path}. Download boxes-dataset-v1.zip from its authors.") from None
+    except UNREADABLE as error:
+        raise ValueError(
+            f"cannot read {member} of {path}: the password is wrong or the file damaged ({error}). "
+            "Give its password, or download it again."
+        ) from error
+    raise ValueError(f"{path} has no member {member}. Name one of: {', '.join(rows) or 'none has rows'}.")
+
+
+def read_row(number: int, line: str, version: str) -> Row:
+    """One line of JSON. Raises ValueError, with its number, unless its parts fit one another."""
+    try:
+        row = json.loads(line)
+        sentence, target = row["sentence"], row["masked_content"].replace(MASK, "").strip()
+        masked = row["sentence_masked"].replace(f" {MASK}", "")
+        if sentence[:-1] != masked[:-1] + target:
+            raise ValueError("sentence is not sentence_masked with its masked_content")
+        description, _, clause = sentence.removesuffix(".").rpartition(". ")
+        box, contents = parse_clause(clause, version, stated=True)
+        kinds = row["numops_by_op"]
+        by_kind = (kinds["put"], kinds["move"], kinds["remove"])
+        return Row(
+            number, f"r{row['sample_id']:04d}", f"{description}.", box, contents, row["numops"], by_kind
+        )
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise row_error(number, error if isinstance(error, ValueError) else repr(error)) from error
+
+
+def read_states(rows: Iterator[Row], version: str) -> Iterator[Example]:
+    """As many rows a state as it has boxes. Raises ValueError with the first row that does not fit."""
+    for first in rows:
+        try:
+            scenario = replace(parse(first.description, version), id=first.scenario_id)
+        except ValueError as error:
+            raise row_error(first.number, error) from error
+        states = tuple(replay(scenario.initial, scenario.operations))
+        queries = tuple(query(scenario, states, box) for box in range(len(scenario.initial)))
+        state = [first, *islice(rows, len(queries) - 1)]
+        for row, expected in zip(state, queries, strict=False):
+            if (row.scenario_id, row.description) != (first.scenario_id, first.description):
+                raise row_error(row.number, f"does not go on with the state that row {first.number} begins")
+            check_row(row, expected)
+        if len(state) < len(queries):
+            raise row_error(state[-1].number, f"is the last, but the state has {len(queries)} boxes")
+        yield Example(scenario.id, len(scenario.operations), first.description, queries, version)
+
+
+def check_row(row: Row, expected: Query) -> None:
+    """Raises ValueError unless a row is of the box in its place, and says what the operations lead to."""
+    for what, stated, true in (
+        ("box", row.box, expected.box),
+        ("contents", sorted(row.contents), sorted(expected.target)),
+        ("numops", row.num_ops, expected.num_ops),
+        ("numops_by_op", row.by_kind, expected.by_kind),
+    ):
+        if stated != true:
+            raise row_error(row.number, f"has {what} {stated} in the place of {true}")
+
+
+def row_error(number: int, what: object) -> ValueError:
+    return ValueError(f"row {number} of the data set: {what}. Use the file as released.")
+
+
+def check_scenarios(found: Sequence[Example]) -> None:
+    """Raises ValueError unless the states of each sample are different ones of one scenario."""
+    by_length = sorted(found, key=lambda example: (example.scenario_id, example.num_operations))
+    for _, group in groupby(by_length, key=lambda example: example.scenario_id):
+        for shorter, longer in pairwise(group):
+            if not longer.description.startswith(f"{shorter.description} "):
+                raise ValueError(
+                    f"{longer.id} does not go on from {shorter.id}, though both are sample "
+                    f"{int(longer.scenario_id[1:])}. Use the file as released."
+                )
+
+
+def check_counts(found: Sequence[Example]) -> None:
+    """Raises ValueError unless as many queries as published have 0, 1, ... operations."""
+    counted = Counter(query.num_ops for example in found for query in example.queries)
+    if counted != dict(enumerate(PUBLISHED_COUNTS)):
+        counts = [counted[num_ops] for num_ops in range(max(counted) + 1)]
+        raise ValueError(
+            f"the data set has {counts} rows with 0, 1, ... operations, but the released one has "
+            f"{list(PUBLISHED_COUNTS)}. Use the file as released."
+        )

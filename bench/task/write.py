@@ -1,0 +1,144 @@
+"""Scenarios -> rows of the released format, split into train, dev and test: python -m bench generate."""
+
+from __future__ import annotations
+
+import io
+import json
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from itertools import islice, product
+from pathlib import Path
+from random import Random
+from typing import TextIO
+
+import pyzipper
+
+from bench.records import Scenario, State
+from bench.task.examples import DEFAULT_SEED
+from bench.task.generator import SIZES, generate
+from bench.task.wording import MASK, WORDINGS, name_objects
+from bench.task.world import MAX_OBJECTS, replay
+
+SHARES = {"train": 0.45, "dev": 0.1, "test": 0.45}  # of scenarios, and of signatures
+DEFAULT_SCENARIOS = 2200
+
+
+def rows(scenario: Scenario) -> Iterator[str]:
+    """One line of JSON a box and state, boxes within states."""
+    wording = WORDINGS[scenario.version]
+    states = list(replay(scenario.initial, scenario.operations))
+    sentences = [wording.describe(scenario.initial), *map(wording.narrate, scenario.operations, states)]
+    stems = [wording.describe_box(box, ()).removesuffix("nothing") for box in range(len(scenario.initial))]
+    counts = [dict.fromkeys(("move", "remove", "put"), 0) for _ in stems]
+    description = ""
+    for done, (sentence, state) in enumerate(zip(sentences, states, strict=True)):
+        description += f"{sentence} "
+        for box in scenario.operations[done - 1].boxes if done else ():
+            counts[box][scenario.operations[done - 1].kind] += 1
+        for stem, contents, count in zip(stems, state, counts, strict=True):
+            objects = name_objects(contents)
+            yield json.dumps({
+                "sentence": f"{description}{stem}{objects}.",
+                "sentence_masked": f"{description}{stem}{MASK} .",
+                "masked_content": f"{MASK} {objects}",
+                "sample_id": int(scenario.id.rpartition("-")[2]),
+                "numops": sum(count.values()),
+                "numops_by_op": count,
+            })  # fmt: skip
+
+
+def signature(initial: State) -> tuple[int, ...]:
+    """How many objects each box begins with: no two splits share one."""
+    return tuple(map(len, initial))
+
+
+def split_of(signature: tuple[int, ...], seed: int) -> str:
+    """The split that all scenarios of a signature belong to."""
+    return Random(f"{seed}/{signature}").choices(list(SHARES), list(SHARES.values()))[0]
+
+
+def of_split(split: str, seed: int, num_boxes: int) -> Callable[[State], bool]:
+    """Whether an initial state belongs to a split. Raises ValueError if none of so few boxes does."""
+    signatures = product(range(MAX_OBJECTS + 1), repeat=num_boxes)
+    if not any(split_of(sizes, seed) == split for sizes in signatures):
+        raise ValueError(
+            f"with seed {seed} no world of {num_boxes} boxes falls to {split}. Take another seed."
+        )
+    return lambda initial: split_of(signature(initial), seed) == split
+
+
+def split_sizes(scenarios: list[int]) -> dict[str, int]:
+    """One number is shared out, three are train, dev and test."""
+    if len(scenarios) == len(SHARES):
+        sizes = dict(zip(SHARES, scenarios, strict=True))
+    elif len(scenarios) == 1:
+        sizes = {split: int(scenarios[0] * share) for split, share in SHARES.items()}
+        sizes["test"] = scenarios[0] - sizes["train"] - sizes["dev"]
+    else:
+        raise ValueError(f"--scenarios takes one number or three (train, dev, test), not {len(scenarios)}.")
+    if min(sizes.values()) < 0 or not any(sizes.values()):
+        raise ValueError(f"--scenarios {scenarios} asks for nothing. Give numbers above 0.")
+    return sizes
+
+
+def write(splits: Mapping[str, Iterator[Scenario]], directory: Path, password: str | None) -> list[Path]:
+    """The files written: one a split, or one AES-encrypted ZIP of them. Rows are streamed."""
+    directory.mkdir(parents=True, exist_ok=True)
+    files = {split: directory / f"{split}-t5.jsonl" for split in splits}
+    if password is None:
+        for split, scenarios in splits.items():
+            with files[split].open("w", encoding="utf-8") as file:
+                write_rows(file, scenarios)
+        return list(files.values())
+    path = directory / "boxes-dataset.zip"
+    with pyzipper.AESZipFile(path, "w", pyzipper.ZIP_DEFLATED, encryption=pyzipper.WZ_AES) as archive:
+        archive.setpassword(password.encode())
+        for split, scenarios in splits.items():
+            member = archive.open(files[split].name, "w", force_zip64=True)
+            with io.TextIOWrapper(member, encoding="utf-8") as file:
+                write_rows(file, scenarios)
+    return [path]
+
+
+def write_rows(file: TextIO, scenarios: Iterator[Scenario]) -> None:
+    for scenario in scenarios:
+        file.writelines(f"{row}\n" for row in rows(scenario))
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
+    parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="(default: %(default)s)")
+    parser.add_argument(
+        "--scenarios",
+        type=int,
+        nargs="+",
+        default=[DEFAULT_SCENARIOS],
+        metavar="N",
+        help="one number, shared out 45:10:45, or those of train, dev and test (default: 2200)",
+    )
+    parser.add_argument(
+        "--version", choices=SIZES, default="base", help="version of the task (default: %(default)s)"
+    )
+    parser.add_argument("--boxes", type=int, metavar="N", help="boxes a world (default: the version's)")
+    parser.add_argument(
+        "--operations", type=int, metavar="N", help="operations each (default: the version's)"
+    )
+    parser.add_argument("--password", help="write one encrypted ZIP, as the data set asks to be kept")
+
+
+def run(args: Namespace) -> int:
+    """Write the splits and say where. Nothing is written if the options cannot be met."""
+    size = SIZES[args.version]
+    asked = {"num_boxes": args.boxes, "num_operations": args.operations}
+    size = replace(size, **{field: value for field, value in asked.items() if value is not None})
+    size.check()
+    splits = {}
+    for split, number in split_sizes(args.scenarios).items():
+        where = of_split(split, args.seed, size.num_boxes)
+        found = generate(None, seed=args.seed, version=args.version, size=size, where=where)
+        if number:
+            splits[split] = islice(found, number)
+    for path in write(splits, args.out, args.password):
+        print(path)
+    return 0

@@ -1,0 +1,60 @@
+"""python -m bench train-tiny: arm -> weights, card and recorded figures."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from transformers import AutoTokenizer
+
+from bench import ROOT
+from bench.training.arms import ARMS, arm_of
+from bench.training.card import measure, record, write_card
+from bench.training.data import audit
+from bench.training.train import train
+
+MODELS = ROOT / "fixtures" / "tiny"
+ALIASES = {"more-text": "text"}
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--arm",
+        type=lambda name: ALIASES.get(name, name),
+        choices=sorted(ARMS),
+        default="base",
+        help="which model; more-text is text (default: %(default)s)",
+    )
+    parser.add_argument("--tokens", type=int, help="how long, in tokens (default: the arm's own length)")
+    parser.add_argument("--seed", type=int, default=0, help="of weights and documents (default: %(default)s)")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
+    parser.add_argument("--base", type=Path, help="folder of the parent (default: fixtures/tiny/tiny-PARENT)")
+    parser.add_argument("--out", type=Path, help="folder to write (default: fixtures/tiny/tiny-ARM)")
+    parser.add_argument("--record", action="store_true", help="record the accuracy as what the suite expects")
+
+
+def run(chosen: Namespace) -> int:
+    """Train, look for leaks, measure, and write it all down. A killed run goes on where it was."""
+    arm = arm_of(chosen.arm, chosen.tokens)
+    out = chosen.out or MODELS / f"tiny-{chosen.arm}"
+    base = chosen.base or (MODELS / f"tiny-{arm.parent}" if arm.parent else None)
+    if base and not (base / "model.safetensors").is_file():
+        raise ValueError(
+            f"no weights in {base}. Train --arm {arm.parent} first, or name its folder with --base."
+        )
+    training = train(
+        chosen.arm, out=out, base=base, seed=chosen.seed, tokens=chosen.tokens, device=chosen.device
+    )
+    found = audit(arm, chosen.seed, AutoTokenizer.from_pretrained(out))
+    if found.leaked:
+        raise ValueError(
+            f"{found.leaked} evaluation states are in the training text of {out}: do not use it."
+        )
+    measured = measure(out, arm.chat)
+    write_card(out, chosen.arm, chosen.tokens, training, found, measured)
+    if chosen.record:
+        record(out.name, measured)
+    (out / "checkpoint.pt").unlink()
+    at_zero, above = 100 * measured["ops0"].value, 100 * measured["ops1plus"].value
+    print(f"{out}: {at_zero:.1f}% at 0 operations, {above:.1f}% above")
+    return 0

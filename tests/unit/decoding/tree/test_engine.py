@@ -1,0 +1,139 @@
+"""The speculative engine answers as outlines does, whatever the drafts and the packs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bench.decoding import engine_for
+from bench.decoding.constraint import Constraint
+from bench.decoding.reference import ReferenceEngine
+from bench.decoding.tree.engine import SpeculativeEngine
+
+SHORT = Constraint("Statement: (Box [0-9] contains( [a-z]+)*, ){3}.*", 30)
+
+
+@pytest.fixture(scope="module")
+def model(random_model):
+    return random_model()
+
+
+@pytest.fixture(scope="module")
+def expected(model, tokenizer, prompts, complete):
+    return complete(ReferenceEngine(model, tokenizer, SHORT), prompts)
+
+
+@pytest.fixture(scope="module")
+def engine(model, tokenizer):
+    return SpeculativeEngine(model, tokenizer, SHORT)
+
+
+def patient(engine):
+    """The engine, never tired of drafts that do not pay."""
+    engine.costs.balance = float("inf")
+    return engine
+
+
+def test_the_answers_differ_from_prompt_to_prompt(expected):
+    assert len({completion.token_ids for completion in expected.values()}) > len(expected) / 2
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_drafts_change_the_cost_but_never_an_answer(data, engine, prompts, expected, complete):
+    drafts = [prompt.drafts for prompt in prompts]
+    nothing = tuple((f"Box {box} contains nothing",) for box in range(7))
+    chosen = [data.draw(st.sampled_from([*drafts, nothing, (), (("",),) * 7])) for _ in prompts]
+    disguised = [replace(prompt, drafts=other) for prompt, other in zip(prompts, chosen, strict=True)]
+    assert complete(patient(engine), disguised) == expected
+
+
+@pytest.mark.parametrize("pack_tokens", [1, 300, 100_000])
+def test_packs_of_any_size_give_the_same_answers(pack_tokens, model, tokenizer, prompts, expected, complete):
+    engine = SpeculativeEngine(model, tokenizer, SHORT, pack_tokens=pack_tokens)
+    assert complete(patient(engine), prompts) == expected
+
+
+def test_an_output_layer_in_part_gives_the_same_answers(engine, prompts, expected, complete, monkeypatch):
+    monkeypatch.setattr("bench.decoding.tree.head.WORTH", 0)
+    assert engine.tables.narrow.any()
+    assert complete(patient(engine), prompts) == expected
+
+
+def test_duplicate_prompts_are_all_answered(engine, prompts, expected):
+    twice = [*prompts, *prompts]
+    done = [pair for pack in patient(engine).complete(twice) for pair in pack]
+    assert len(done) == len(twice)
+    assert all(completion == expected[prompt.example_id] for prompt, completion in done)
+
+
+def test_a_pack_that_does_not_fit_is_halved(model, tokenizer, prompts, expected, complete, monkeypatch):
+    engine = SpeculativeEngine(model, tokenizer, SHORT, pack_tokens=2000)
+
+    def verify(tree, branches, whole=engine.verify):
+        if len(branches) > 2:
+            tree.add([], [1, 2, 3])  # what a pass that fails leaves behind
+            raise torch.OutOfMemoryError("the device is full")
+        whole(tree, branches)
+
+    monkeypatch.setattr(engine, "verify", verify)
+    assert complete(patient(engine), prompts) == expected
+    assert engine.pack_tokens < 2000
+
+
+def test_prompts_are_left_to_the_reference_engine_when_drafts_do_not_pay(
+    model, tokenizer, prompts, expected, complete
+):
+    engine = SpeculativeEngine(model, tokenizer, SHORT, pack_tokens=1)
+    engine.costs.balance = 0.0
+    assert complete(engine, prompts) == expected
+    assert "6 of 7 prompts went to the reference engine" in engine.reason
+
+
+@pytest.mark.parametrize("engine_class", [ReferenceEngine, SpeculativeEngine])
+def test_logits_that_are_not_finite_are_an_error(engine_class, random_model, tokenizer, prompts, complete):
+    broken = random_model()
+    torch.nn.init.constant_(broken.lm_head.weight, float("nan"))
+    with pytest.raises(FloatingPointError, match="not finite"):
+        complete(engine_class(broken, tokenizer, SHORT), prompts)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "changes", "why"),
+    [
+        pytest.param("bloom", {"n_layer": 2, "n_head": 4}, "takes no position_ids", id="Bloom"),
+        pytest.param("mamba", {"state_size": 4}, "takes no", id="Mamba"),
+        pytest.param("falcon", {"alibi": True, "head_dim": None}, "ALiBi", id="Falcon with ALiBi"),
+    ],
+)
+def test_models_that_cannot_run_trees_fall_back_and_say_why(
+    architecture, changes, why, random_model, tokenizer
+):
+    unfit = random_model(architecture, **changes)
+    engine = engine_for("auto", unfit, tokenizer, SHORT)
+    assert engine.name == ReferenceEngine.name
+    assert why in engine.reason
+    with pytest.raises(ValueError, match="Ask for reference or auto"):
+        engine_for("speculative", unfit, tokenizer, SHORT)
+
+
+def test_a_model_that_answers_otherwise_in_a_tree_falls_back(random_model, tokenizer):
+    odd = random_model()
+    forward = odd.forward
+
+    def without_mask(*args, attention_mask=None, **kwargs):
+        return forward(*args, attention_mask=None if attention_mask.ndim == 4 else attention_mask, **kwargs)
+
+    odd.forward = without_mask
+    engine = engine_for("auto", odd, tokenizer, SHORT)
+    assert engine.name == ReferenceEngine.name
+    assert "a probe" in engine.reason
+
+
+def test_an_unknown_engine_is_named_with_those_that_exist(model, tokenizer):
+    with pytest.raises(ValueError, match="no engine 'fast' .* Choose auto, reference or speculative"):
+        engine_for("fast", model, tokenizer, SHORT)
