@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -13,6 +14,7 @@ Contents = frozenset[str]
 State = tuple[Contents, ...]  # contents of box 0, box 1, ...
 
 MAX_NUM_OPS = 7  # the most operations on one box that the paper asks about
+COMMIT = re.compile(r"[0-9a-f]{40}")  # a revision that does not move
 Z_95 = NormalDist().inv_cdf(0.975)
 BUCKETS = (*(f"ops{num_ops}" for num_ops in range(MAX_NUM_OPS + 1)), "ops1plus")
 
@@ -185,7 +187,10 @@ def accuracy(correct: int, n: int) -> Accuracy:
 
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
-    """A model of a suite file. path: a local folder, or a hub id where source is "hub"."""
+    """A model of a suite file. path: a local folder, or a hub id where source is "hub".
+
+    revision: of a hub model; a branch such as "main" moves, a commit is pinned.
+    """
 
     name: str
     path: str
@@ -200,16 +205,28 @@ class ModelEntry:
     memory_gb: float | None = None
     allow_pickle: bool = False
     trust_remote_code: bool = False
+    licence: str = ""
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the entry names its weights for good: a folder, or a hub model at a commit."""
+        return self.source != "hub" or COMMIT.fullmatch(self.revision or "") is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A base model, a variant trained further from it, and the hypothesis that they test."""
+    """A base model, a variant trained further from it, and the hypothesis that they test.
+
+    source: where it is documented that the variant continues this base. series: pairs drawn as one line, the
+    steps of a training or the sizes of a family.
+    """
 
     hypothesis: Literal["code", "math", "alignment"]
     base: str
     variant: str
     control: Literal["positive", "negative"] | None = None
+    source: str = ""
+    series: str = ""
 
     @property
     def id(self) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from bench import SUITES
 from bench.models.recorded import read_accuracies, read_baseline
-from bench.records import Accuracy, ModelEntry, Pair, Suite
+from bench.records import COMMIT, Accuracy, ModelEntry, Pair, Suite
 
 Kind = type | tuple[str, ...]  # of a value: its type, or the words it may be
 
@@ -36,17 +36,19 @@ MODEL_KEYS: dict[str, Kind] = {
     "memory_gb": float,
     "allow_pickle": bool,
     "trust_remote_code": bool,
+    "licence": str,
 }
 PAIR_KEYS: dict[str, Kind] = {
     "hypothesis": ("code", "math", "alignment"),
     "base": str,
     "variant": str,
     "control": ("positive", "negative"),
+    "source": str,
+    "series": str,
 }
 KINDS = {str: "a string", float: "a number", bool: "true or false", list: "an array of tables ([[...]])"}
 NAME = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9_.-]*")  # in case ids, ".." stands between two names
 HUB = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
-COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def load_suite(name_or_path: str) -> Suite:

@@ -167,7 +167,8 @@ class State:
             return reason
         if self.plan.engine == "server" and not models.has_tokenizer(entry):
             return "is served, and would be given plain text: its tokenizer is not here"
-        return f"\n{audit(entry, self.plan)}"
+        pinned = "" if entry.pinned else "\n  not pinned: run python -m bench pin SUITE"
+        return f"{pinned}\n{audit(entry, self.plan)}"
 
     def describe(self) -> dict[str, object]:
         return describe_run(self.suite, self.plan)

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from bench.nights.regression import Regression
 from bench.records import Example, Results, Suite, Verdict
+from bench.report import series
 from bench.report.figures import draw_all, png, svg
 from bench.report.history import regression_markdown
 from bench.report.page import html
@@ -38,7 +39,8 @@ def write(
     (folder / "report.html").write_text(
         html(results, suite, examples, recorded, regression), encoding="utf-8"
     )
-    write_figures(draw_all(results.verdicts, recorded, suite), folder / "figures")
+    figures = draw_all(results.verdicts, recorded, suite) | series.draw_all(results.verdicts, suite.models)
+    write_figures(figures, folder / "figures")
     (folder / "accuracy.csv").write_text(accuracy_csv(results), encoding="utf-8", newline="")
     (folder / "results.json").write_text(json.dumps(as_json(results), indent=1) + "\n", encoding="utf-8")
     point_latest_at(folder)

@@ -9,6 +9,7 @@ import pytest
 
 from bench.models.files import dtype_of
 from bench.models.suites import load_suite
+from bench.run.options import merge
 
 HEAD = 'name = "mine"\n'
 MODEL = '[[models]]\nname = "a"\npath = "weights/a"\n'
@@ -74,7 +75,7 @@ def test_mistake_is_told_in_one_line_with_file_and_key(suite_file, text: str, sa
 
 @pytest.mark.parametrize("name", ["papr", "no/such/suite", "missing.toml"])
 def test_unknown_suite_lists_the_known_ones(name: str) -> None:
-    with pytest.raises(ValueError, match="embedded, paper"):
+    with pytest.raises(ValueError, match="embedded, modern, paper"):
         load_suite(name)
 
 
@@ -156,3 +157,19 @@ def test_embedded_suite_has_a_finding_for_each_hypothesis_and_both_controls() ->
     }
     assert [name for name, entry in suite.models.items() if entry.chat] == ["tiny-chat"]
     assert {pair.base for pair in suite.pairs} == {"tiny-base"}
+
+
+def test_modern_suite_documents_every_row_and_pins_none() -> None:
+    suite = load_suite("modern")
+    assert all(pair.source for pair in suite.pairs)
+    assert all(entry.licence and entry.memory_gb and entry.dtype for entry in suite.models.values())
+    assert not any(entry.pinned for entry in suite.models.values())
+    assert [pair.variant for pair in suite.pairs if pair.control == "negative"] == ["fineweb-edu-llama-3b"]
+    assert {name for pair in suite.pairs for name in (pair.base, pair.variant)} == suite.models.keys()
+    merge([load_suite("paper"), suite])  # the models of both are the same
+
+
+def test_a_local_model_is_pinned_and_a_hub_model_by_its_commit_alone(suite_file) -> None:
+    pinned = TWO + f'[[models]]\nname = "c"\nhub = "org/c"\nrevision = "{"a" * 40}"\n'
+    found = load_suite(suite_file(pinned)).models
+    assert [entry.pinned for entry in found.values()] == [True, False, True]

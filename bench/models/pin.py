@@ -1,0 +1,53 @@
+"""python -m bench pin SUITE: a suite file whose hub models are pinned to the cache's commits.
+
+A branch moves, so a suite that names one may measure other weights next month. Nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+import tomlkit
+
+from bench.models.files import folder_of, how_to_download
+from bench.models.suites import find_suite, load_suite
+from bench.records import ModelEntry, Suite
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("suite", metavar="SUITE", help="a name or a TOML file, as --boxes-suite takes it")
+
+
+def run(args: Namespace) -> int:
+    """Write the commits, and print a line for each model that is not pinned after that."""
+    found, missing = commits_of(load_suite(args.suite))
+    path = find_suite(args.suite)
+    write_commits(path, found)
+    for name, commit in found.items():
+        print(f"{name}: {commit}")
+    for entry in missing:
+        print(f"{entry.name}: not pinned, for it is not downloaded. {how_to_download(entry)}")
+    print(f"{path}: {len(found)} models pinned, {len(missing)} not pinned.")
+    return 0
+
+
+def commits_of(suite: Suite) -> tuple[dict[str, str], list[ModelEntry]]:
+    """Model name -> commit of its snapshot in the cache; and the models that have none."""
+    found, missing = {}, []
+    for entry in suite.models.values():
+        if not entry.pinned:
+            try:
+                found[entry.name] = folder_of(entry).name
+            except ValueError:
+                missing.append(entry)
+    return found, missing
+
+
+def write_commits(path: Path, commits: dict[str, str]) -> None:
+    """Set `revision` of these models; the rest of the file stays as it is, comments too."""
+    document = tomlkit.parse(path.read_text(encoding="utf-8"))
+    for table in document["models"]:
+        if table["name"] in commits:
+            table["revision"] = commits[table["name"]]
+    path.write_text(tomlkit.dumps(document), encoding="utf-8")
