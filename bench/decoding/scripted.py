@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
-from bench import ROOT
+from bench import FIXTURES
 from bench.decoding.reference import ReferenceEngine
 from bench.decoding.tree.drafts import Drafter
 from bench.decoding.tree.engine import Branch, SpeculativeEngine
@@ -35,7 +35,7 @@ Script = Mapping[str, list[int]]  # prompt text -> tokens of its answer
 
 def random_model(shape: str, device: str, dtype: torch.dtype) -> tuple[Any, PreTrainedTokenizerBase]:
     """A Llama with random weights, made where it will run, and a tokenizer of its vocabulary's size."""
-    tokenizer = AutoTokenizer.from_pretrained(ROOT / "fixtures" / "tiny" / "tiny-base")
+    tokenizer = AutoTokenizer.from_pretrained(FIXTURES / "tiny" / "tiny-base")
     if shape != "tiny":
         tokenizer.add_tokens(strange_words(LARGE_VOCABULARY - len(tokenizer)))
     hidden, feed_forward, layers, heads = SHAPES[shape]

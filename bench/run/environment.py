@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 
-from bench import ROOT
+from bench import CHECKOUT
 
 PACKAGES = (
     "torch",
@@ -31,8 +31,10 @@ def package_versions() -> dict[str, str]:
 
 
 def git_commit() -> str:
-    """The checkout's commit, marked where files differ from it; "unknown" outside of a checkout."""
-    git = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    """The checkout's commit, marked where files differ from it; "unknown" for an installed package."""
+    if CHECKOUT is None:  # the nearest repository would be somebody else's
+        return "unknown"
+    git = ["git", "-C", str(CHECKOUT), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
     try:
         return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from transformers import AutoTokenizer
 
-from bench import ROOT
+from bench import FIXTURES
 from bench.training.arms import ARMS, arm_of
 from bench.training.card import measure, record, write_card
 from bench.training.data import audit
 from bench.training.train import train
 
-MODELS = ROOT / "fixtures" / "tiny"
+MODELS = FIXTURES / "tiny"
 ALIASES = {"more-text": "text"}
 
 
