@@ -12,7 +12,7 @@ from bench.models.chat import count_bos, has_own_bos, roles_for
 from bench.models.files import folder_of
 from bench.records import ModelEntry, Prompt
 
-SHOWN = 8  # tokens of the first prompt
+SHOWN = 8  # tokens of the first prompt, characters of an answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +54,20 @@ def audit(
     entry: ModelEntry, tokenizer: Any, prompts: Sequence[Prompt], golds: Sequence[str], constraint: Constraint
 ) -> Audit:
     """Look at the prompts and at the right answer to each as this tokenizer writes them."""
-    from bench.decoding.spelling import spell
+    from bench.decoding.spelling import encode, encode_inside, spell
 
     ids = tokenizer(prompts[0].text).input_ids
     prompt_tokens = len(tokenizer(max((prompt.text for prompt in prompts), key=len)).input_ids)
-    answers = tokenizer(list(golds), add_special_tokens=False).input_ids
+    answers = encode_inside(tokenizer, golds)
     spelling = spell(tokenizer)
-    starts = {text for text in spelling.values() if text and golds[0].startswith(text)}
+    starts = {text for text in spelling if text and golds[0].startswith(text)}
     cut = sum(len(answer) > constraint.max_new_tokens for answer in answers)
     bos = count_bos(prompts[0].text, tokenizer)
     problem = (
         wrong_ends(tokenizer, bos)
         or no_room(entry, prompt_tokens + constraint.max_new_tokens)
-        or unwritable(golds, set(spelling.values()), constraint)
+        or forbidden(golds, constraint)
+        or misspelled(golds, answers, spelling)
         or too_short(cut, len(golds), constraint)
     )
     return Audit(
@@ -75,7 +76,7 @@ def audit(
         bos=bos,
         prompt_tokens=prompt_tokens,
         starts=tuple(sorted(starts, key=len)),
-        canonical=spelling.get(answers[0][0]) in starts,
+        canonical=spelling[encode(tokenizer, golds[0])[0]] in starts,
         longest=max(map(len, answers)),
         cut=cut,
         max_new_tokens=constraint.max_new_tokens,
@@ -100,12 +101,33 @@ def no_room(entry: ModelEntry, tokens: int) -> str | None:
     return None
 
 
-def unwritable(golds: Sequence[str], tokens: set[str], constraint: Constraint) -> str | None:
+def forbidden(golds: Sequence[str], constraint: Constraint) -> str | None:
     for gold in golds:
         if not constraint.matches(gold):
             return f"the constraint forbids a right answer ({gold!r}). Choose another protocol."
-        if not can_write(gold, tokens):
-            return f"its tokenizer cannot write a right answer ({gold!r}). Leave it out."
+    return None
+
+
+def misspelled(golds: Sequence[str], answers: Sequence[list[int]], spelling: Sequence[str]) -> str | None:
+    """The first token of a right answer that stands for another text than the answer has in its place.
+
+    answers: the tokens of each right answer, as the tokenizer chooses them.
+    """
+    for gold, ids in zip(golds, answers, strict=True):
+        place = 0
+        for token in ids:
+            text = spelling[token]
+            if not text or not gold.startswith(text, place):
+                return (
+                    f"its tokenizer cannot write a right answer ({gold!r}): token {token} is {text!r} "
+                    f"where the answer goes on with {gold[place : place + SHOWN]!r}. Leave it out."
+                )
+            place += len(text)
+        if place < len(gold):
+            return (
+                f"its tokenizer cannot write a right answer ({gold!r}): it leaves out {gold[place:]!r}. "
+                "Leave it out."
+            )
     return None
 
 
@@ -116,15 +138,3 @@ def too_short(cut: int, golds: int, constraint: Constraint) -> str | None:
             "Choose a protocol that gives more."
         )
     return None
-
-
-def can_write(text: str, tokens: set[str]) -> bool:
-    """Whether tokens can be joined into the text."""
-    if tokens.issuperset(text):  # every character is a token
-        return True
-    longest = max(map(len, tokens))
-    reached = {0}
-    for start in range(len(text)):
-        if start in reached:
-            reached |= {end for end in range(start + 1, start + longest + 1) if text[start:end] in tokens}
-    return len(text) in reached

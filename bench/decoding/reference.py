@@ -14,6 +14,7 @@ from transformers import GenerationConfig
 
 from bench.decoding.constraint import Constraint
 from bench.decoding.measure import check_finite, clock, device_kind, peak_bytes
+from bench.decoding.spelling import SpelledTokenizer, spell
 from bench.records import Completion, Counters, Prompt
 
 BATCH_SIZE = {"cpu": 16, "cuda": 64}
@@ -33,11 +34,10 @@ class ReferenceEngine:
         self.batch_size = batch_size or BATCH_SIZE[device_kind(model)]
         self.reason = "asked for"
         self.counters = Counters()
-        self.generator = outlines.Generator(
-            outlines.from_transformers(model, self.tokenizer),
-            Regex(constraint.regex),
-            backend="outlines_core",
-        )
+        self.spelling = spell(self.tokenizer)
+        outlined = outlines.from_transformers(model, self.tokenizer)
+        outlined.tokenizer = SpelledTokenizer(self.tokenizer, self.spelling)
+        self.generator = outlines.Generator(outlined, Regex(constraint.regex), backend="outlines_core")
         self.config = GenerationConfig(
             max_new_tokens=constraint.max_new_tokens,
             do_sample=False,
@@ -103,7 +103,7 @@ class ReferenceEngine:
         """Stopped at the end-of-sequence token, or cut where there is none."""
         stopped = self.tokenizer.eos_token_id in ids
         ids = ids[: ids.index(self.tokenizer.eos_token_id)] if stopped else ids
-        text = self.tokenizer.decode(ids, skip_special_tokens=True)
+        text = "".join(self.spelling[token] for token in ids)
         return Completion(text, "stop" if stopped else "length", prompt_tokens, tuple(ids))
 
 

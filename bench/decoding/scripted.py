@@ -15,7 +15,7 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTraine
 
 from bench import FIXTURES
 from bench.decoding.reference import ReferenceEngine
-from bench.decoding.tree.drafts import Drafter
+from bench.decoding.spelling import encode_inside
 from bench.decoding.tree.engine import Branch, SpeculativeEngine
 from bench.decoding.tree.tree import Tree
 from bench.records import Completion, Contents, Example, Query
@@ -75,7 +75,7 @@ def scripted_answer(example: Example, err: float, seed: int = 0) -> str:
 
 def script(answers: Mapping[str, str], tokenizer: PreTrainedTokenizerBase) -> Script:
     """Prompt text -> answer text, as tokens, ended by the end of the sequence."""
-    encoded = Drafter(tokenizer).encode(list(answers.values())) if answers else []
+    encoded = encode_inside(tokenizer, list(answers.values())) if answers else []
     return {text: [*ids, tokenizer.eos_token_id] for text, ids in zip(answers, encoded, strict=True)}
 
 

@@ -13,13 +13,13 @@ from bench.store import Store
 from bench.task.prompts import PROTOCOLS
 from fixtures.checkpoints import FAMILIES, TEMPLATES, make_checkpoint, make_tokenizer
 
-TOKENIZERS = {  # as each family's: SentencePiece's way or byte by byte, and its chat template
-    "llama-2": (True, "system role and BOS"),
-    "llama-2-70b": (True, "system role and BOS"),
-    "codellama": (True, "system role and BOS"),
-    "deepseek": (False, "system role and BOS"),
-    "mistral": (True, "no system role"),
-    "gemma": (True, "no system role"),
+TOKENIZERS = {  # as each family's
+    "llama-2": ("sentencepiece", "system role and BOS"),
+    "llama-2-70b": ("sentencepiece", "system role and BOS"),
+    "codellama": ("sentencepiece", "system role and BOS"),
+    "deepseek": ("byte-level", "system role and BOS"),
+    "mistral": ("sentencepiece", "no system role"),
+    "gemma": ("gemma", "no system role"),
 }
 
 
@@ -45,8 +45,8 @@ CASES = [
 def test_both_engines_write_the_same_answers(
     family: str, chat: bool, protocol: str, tmp_path: Path, evaluation_examples: tuple[Example, ...]
 ) -> None:
-    sentencepiece, template = TOKENIZERS[family]
-    tokenizer = make_tokenizer(sentencepiece, template=TEMPLATES[template])
+    style, template = TOKENIZERS[family]
+    tokenizer = make_tokenizer(style, template=TEMPLATES[template])
     entry = ModelEntry(family, str(make_checkpoint(tmp_path, family, tokenizer)), chat=chat)
     examples = evaluation_examples[:3]
     reference = run(entry, "reference", examples, protocol)

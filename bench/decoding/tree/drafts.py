@@ -6,9 +6,8 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
+from bench.decoding.spelling import encode_inside
 from bench.task.prompts import STATEMENT
-
-ANCHOR = "\n"  # a tokenizer may treat the beginning of a text specially; drafts go on in the middle of one
 
 
 class Drafter:
@@ -20,7 +19,6 @@ class Drafter:
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
-        self.anchor = len(tokenizer(ANCHOR, add_special_tokens=False).input_ids)
         self.tracked = self.copied = 0
 
     def learn(self, answer: str, drafts: Sequence[Sequence[str]]) -> None:
@@ -39,17 +37,11 @@ class Drafter:
 
     def propose(self, written: Sequence[str], drafts: Sequence[Sequence[Sequence[str]]]) -> list[list[int]]:
         """Tokens that may follow each of the texts; none where there are no drafts."""
-        return self.encode(
-            [
-                continuation(text, [self.ranked(clauses) for clauses in boxes])
-                for text, boxes in zip(written, drafts, strict=True)
-            ]
-        )
-
-    def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """The tokens of each text, as they would be in the middle of one."""
-        encoded = self.tokenizer([ANCHOR + text for text in texts], add_special_tokens=False).input_ids
-        return [ids[self.anchor :] for ids in encoded]
+        texts = [
+            continuation(text, [self.ranked(clauses) for clauses in boxes])
+            for text, boxes in zip(written, drafts, strict=True)
+        ]
+        return encode_inside(self.tokenizer, texts)
 
 
 def continuation(written: str, drafts: Sequence[Sequence[str]]) -> str:

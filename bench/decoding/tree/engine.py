@@ -220,8 +220,7 @@ class SpeculativeEngine:
         assert branch.finish_reason is not None, "only finished branches leave a pack"
         self.drafter.learn(branch.text, branch.prompt.drafts)
         self.costs.save(len(branch.input_ids), len(branch.written))
-        text = self.tokenizer.decode(branch.written, skip_special_tokens=True)
-        return Completion(text, branch.finish_reason, len(branch.input_ids), tuple(branch.written))
+        return Completion(branch.text, branch.finish_reason, len(branch.input_ids), tuple(branch.written))
 
 
 def prune(tree: Tree, first: int, branches: Sequence[Branch]) -> None:

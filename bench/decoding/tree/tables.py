@@ -53,10 +53,10 @@ class Tables:
 
 def build_tables(regex: str, tokenizer: Any, device: torch.device) -> Tables:
     """The automaton of a regex over the tokenizer's vocabulary."""
-    spelling = spell(tokenizer)
+    texts = spell(tokenizer)
     eos = tokenizer.eos_token_id
-    fitting = fitting_texts(regex, set(spelling.values()))
-    spelling = {token: text for token, text in spelling.items() if text in fitting}
+    fitting = fitting_texts(regex, set(texts) - {""})
+    spelling = {token: text for token, text in enumerate(texts) if text in fitting}
     transitions = index_of(regex, spelling, eos)
     number = {state: position for position, state in enumerate(transitions)}
     follow = tuple(

@@ -6,12 +6,12 @@ import re
 
 import pytest
 
-from bench.decoding.audit import audit, can_write
+from bench.decoding.audit import audit
 from bench.decoding.constraint import constraint
 from bench.models import render_for
 from bench.records import Example, ModelEntry, Prompt
 from bench.task.prompts import PROTOCOLS, as_text, build, gold_statement, turns
-from fixtures.checkpoints import BOS, EOS, TEMPLATES, make_checkpoint, make_tokenizer
+from fixtures.checkpoints import BOS, EOS, STYLES, TEMPLATES, Style, make_checkpoint, make_tokenizer
 
 CHAT = ModelEntry("chatty", "nowhere", chat=True)
 BASE = ModelEntry("base", "nowhere")
@@ -62,16 +62,16 @@ def test_template_that_cannot_be_used_is_an_error(template: str | None, said: st
         render_for(CHAT, make_tokenizer(template=template))
 
 
-@pytest.mark.parametrize("sentencepiece", [False, True], ids=["byte-level", "sentencepiece"])
+@pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("adds_bos", [False, True], ids=["tokenizer adds none", "tokenizer adds BOS"])
 @pytest.mark.parametrize(
     ("template", "inside"),
     [("system role", 0), ("system role and BOS", 0), ("BOS before every user's turn", 3), (None, 0)],
 )
 def test_prompt_begins_with_one_bos(
-    sentencepiece: bool, adds_bos: bool, template: str | None, inside: int, example: Example
+    style: Style, adds_bos: bool, template: str | None, inside: int, example: Example
 ) -> None:
-    tokenizer = make_tokenizer(sentencepiece, adds_bos, template=TEMPLATES.get(template or ""))
+    tokenizer = make_tokenizer(style, adds_bos, template=TEMPLATES.get(template or ""))
     text = render_for(CHAT if template else BASE, tokenizer)(turns(example, PAPER))
     first, *rest = tokenizer(text).input_ids
     assert first == tokenizer.bos_token_id
@@ -90,20 +90,20 @@ def entry(tmp_path_factory: pytest.TempPathFactory) -> ModelEntry:
     return ModelEntry("small", str(make_checkpoint(tmp_path_factory.mktemp("small"))))
 
 
-@pytest.mark.parametrize("sentencepiece", [False, True], ids=["byte-level", "sentencepiece"])
-def test_audit_tells_how_the_model_is_asked(
-    sentencepiece: bool, entry: ModelEntry, evaluation_examples
-) -> None:
-    tokenizer = make_tokenizer(sentencepiece)
+@pytest.mark.parametrize("style", STYLES)
+def test_audit_tells_how_the_model_is_asked(style: Style, entry: ModelEntry, evaluation_examples) -> None:
+    tokenizer = make_tokenizer(style)
     examples = evaluation_examples[:40]
     prompts = [build(example, PAPER, render_for(entry, tokenizer)) for example in examples]
     golds = [gold_statement(example) for example in examples]
     found = audit(entry, tokenizer, prompts, golds, constraint(PAPER))
     assert found.problem is None
     assert found.first_tokens[0] == (tokenizer.bos_token_id, BOS)
-    assert found.longest == max(len(tokenizer.tokenize(gold)) for gold in golds)
+    # in the middle of a text, SentencePiece writes "Statement" without a space before it
+    extra = [token for token in tokenizer.tokenize(golds[0])[:1] if token == "▁"]
+    assert found.longest == max(len(tokenizer.tokenize(gold)) for gold in golds) - len(extra)
     # SentencePiece writes "▁Statement", with a space that the constraint does not allow
-    assert found.canonical is not sentencepiece
+    assert found.canonical is (style != "sentencepiece")
     assert "an answer may begin with" in str(found)
 
 
@@ -126,16 +126,3 @@ def test_audit_fails_a_model_that_cannot_be_asked(
     prompt = Prompt("a", "b", changes.get("prompt", "Description:"))
     found = audit(entry, make_tokenizer(), [prompt], [changes.get("gold", gold_statement(example))], asked)
     assert said in str(found.problem)
-
-
-@pytest.mark.parametrize(
-    ("tokens", "writable"),
-    [
-        pytest.param({"a", "b", "c"}, True, id="letter by letter"),
-        pytest.param({"ab", "cab"}, True, id="ab, cab"),
-        pytest.param({"ab", "ca"}, False, id="a b is left over"),
-        pytest.param({"abcab "}, False, id="a space too many"),
-    ],
-)
-def test_text_is_writable_where_tokens_join_into_it(tokens: set[str], writable: bool) -> None:
-    assert can_write("abcab", tokens) is writable
