@@ -30,7 +30,7 @@ from bench.scoring.verdicts import families, judge_recorded
 from bench.store import Store
 
 STATE = pytest.StashKey["State"]()
-REASON = "boxes_not_run"  # user property: JSON of [model, reason]
+SKIPPED, FAILED = "boxes_skipped", "boxes_failed"  # user properties: JSON of [model or pair, reason]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -56,7 +56,8 @@ class State:
             f"{pair.id}-{bucket}": (pair, bucket) for pair in self.suite.pairs for bucket in self.buckets
         }
         self.ran: set[Pair] = set()
-        self.not_run: dict[str, str] = {}
+        self.skipped: dict[str, str] = {}
+        self.failed: dict[str, str] = {}
         self.results: Results | None = None
         self.folder: Path | None = None
         self.nights: nights.Nights | None = None
@@ -148,8 +149,8 @@ class State:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Why a model did not run, as a case tells it, in this process or in a worker's."""
-        reasons = [str(value) for name, value in report.user_properties if name == REASON]
-        self.not_run.update(map(json.loads, reasons))
+        for kind, told in ((SKIPPED, self.skipped), (FAILED, self.failed)):
+            told.update(json.loads(str(value)) for name, value in report.user_properties if name == kind)
 
     def print_audits(self) -> None:
         """How every model that this machine can run would be asked, without its weights."""
@@ -174,8 +175,9 @@ class State:
         return describe_run(self.suite, self.plan)
 
     def find_results(self) -> Results:
+        self.session.skipped |= self.skipped  # a worker's, so that families are the same in the report
         found = self.session.results(families(self.ran_pairs()), self.describe())
-        return replace(found, skipped={**found.skipped, **self.not_run}, published=self.published)
+        return replace(found, skipped={**found.skipped, **self.failed}, published=self.published)
 
     def report(self, session: pytest.Session) -> None:
         """Compare with the baseline if asked to, and write every format of the report."""

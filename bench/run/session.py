@@ -142,6 +142,9 @@ class Session:
         """The verdict on one bucket, None if it has no queries. family: the pairs tested with this one."""
         found = self.comparisons(pair)
         if bucket == "ops1plus":
+            for other in family:
+                with suppress(Exception):  # its own case reports it
+                    self.evaluate(other.base, other.variant)
             found = next(adjusted for adjusted in self.adjusted(family) if adjusted[0].pair == pair)
         return next((judge(entry) for entry in found if entry.bucket == bucket), None)
 
@@ -166,16 +169,17 @@ class Session:
         )
 
     def adjusted(self, family: Sequence[Pair]) -> list[list[Comparison]]:
-        """The comparisons of a family; a pair that cannot run here is left out, one that fails counts."""
-        found, failed = [], 0
-        for pair in family:
-            try:
-                found.append(self.comparisons(pair))
-            except Unavailable:
-                continue
-            except Exception:  # its own case reports it
-                failed += 1
-        return adjust_over_pairs(found, untested=failed)
+        """The comparisons of a family's evaluated pairs, adjusted together, for cases and report alike.
+
+        A pair that cannot run here is left out. One that failed counts as p = 1.
+        """
+        measured = [pair for pair in family if self.has_evaluated(pair)]
+        failed = [
+            pair
+            for pair in family
+            if pair not in measured and not {pair.base, pair.variant} & self.skipped.keys()
+        ]
+        return adjust_over_pairs([self.comparisons(pair) for pair in measured], untested=len(failed))
 
     def results(self, families: Iterable[Sequence[Pair]], metadata: Mapping[str, object]) -> Results:
         """All that is known when the cases have run, from the models that have been evaluated."""
@@ -186,12 +190,7 @@ class Session:
             if any(name in (p.base, p.variant) for f in families for p in f)
         ]
         self.recall(names)
-        verdicts = [
-            judge(entry)
-            for family in families
-            for found in self.adjusted([pair for pair in family if self.has_evaluated(pair)])
-            for entry in found
-        ]
+        verdicts = [judge(entry) for family in families for found in self.adjusted(family) for entry in found]
         evaluated = {name: self.evaluations[name] for name in names if name in self.evaluations}
         return Results(
             metadata,
