@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
-from scipy.stats import binomtest, false_discovery_control, norm
+from scipy.stats import binomtest, false_discovery_control, norm, poisson_binom
 from statsmodels.regression.linear_model import OLS
 from statsmodels.stats.proportion import (
     confint_proportions_2indep,
@@ -110,13 +111,30 @@ def over_random(
 ) -> Difference:
     """Accuracy minus the random baseline's expectation, query by query.
 
-    expected: (example id, box) -> probability that a random guess is right.
+    expected: (example id, box) -> probability that a random guess is right. p: the larger of the sign flips'
+    and the exact probability that a guesser does as well. Sign flips alone are wrong for few scenarios: a
+    right answer less its expectation is skewed, and they assume symmetry.
     """
     chosen = [score for score in scores if in_bucket(score.num_ops, bucket)]
-    return clustered_difference(
-        [float(score.correct) - expected[score.example_id, score.box] for score in chosen],
+    chances = [expected[score.example_id, score.box] for score in chosen]
+    found = clustered_difference(
+        [float(score.correct) - chance for score, chance in zip(chosen, chances, strict=True)],
         [score.scenario_id for score in chosen],
     )
+    above, below = guessing_tails(sum(score.correct for score in chosen), tuple(sorted(chances)))
+    return replace(found, p=max(found.p, above), p_below=max(found.p_below, below))
+
+
+@lru_cache(maxsize=64)
+def guessing_tails(correct: int, chances: tuple[float, ...]) -> tuple[float, float]:
+    """Probabilities that random guessing is right so often or more, and so often or less.
+
+    chances: of each query. Exact: guesses are independent, so their sum is Poisson-binomial.
+    """
+    if not chances:
+        return 1.0, 1.0
+    guesses = poisson_binom(chances)
+    return float(guesses.sf(correct - 1)), float(guesses.cdf(correct))
 
 
 def margins(scores: Sequence[Score], expected: Mapping[tuple[str, int], float]) -> dict[str, Difference]:

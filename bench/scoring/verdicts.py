@@ -170,7 +170,9 @@ def judge(found: Comparison) -> Verdict:
 
 
 def outcome_of(found: Comparison) -> Outcome:
-    if not beats_random(found.base_over_random) and not beats_random(found.variant_over_random):
+    """Controls are judged by their difference alone: they check whether the tests see a gain."""
+    above_random = beats_random(found.base_over_random) or beats_random(found.variant_over_random)
+    if not above_random and not found.pair.control:
         return "below baseline"
     if found.p_adjusted < ALPHA:
         return "supported"

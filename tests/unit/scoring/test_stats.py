@@ -134,6 +134,26 @@ def test_over_random_compares_with_each_querys_own_expectation():
     assert over_random(answered, expected, "ops1plus").value == pytest.approx(0.25)
 
 
+def test_none_of_five_right_is_not_below_guessing():
+    """All five sums are below zero, so sign flips alone give 1/32; a guesser has none right in .88**5."""
+    answered = scores("00000", boxes=1)
+    found = over_random(answered, {(score.example_id, score.box): 0.12 for score in answered}, "ops1plus")
+    assert found.p_below == pytest.approx(0.88**5)
+
+
+def test_who_guesses_is_rarely_called_better_or_worse_than_guessing():
+    """Fifteen scenarios of one query, as ops6 has at a limit of 100; sign flips alone say "below" in 15%."""
+    rng = np.random.default_rng(4)
+    answered = scores("0" * 15, boxes=1)
+    expected = {(score.example_id, score.box): 0.12 for score in answered}
+    found = []
+    for right in rng.random((400, 15)) < 0.12:
+        guessed = scores("".join("1" if mark else "0" for mark in right), boxes=1)
+        margin = over_random(guessed, expected, "ops1plus")
+        found.append((margin.p < 0.05, margin.p_below < 0.05))
+    assert np.mean(found, axis=0).max() < 0.07  # 5%, and 2 standard errors of 400 runs
+
+
 def test_published_llama_2_13b_against_code_llama_13b():
     """Kim et al. (2024): 25.18 -> 60.78 with one operation, 17.24 -> 13.79 on the 29 queries with seven."""
     one = compare_counts(accuracy(355, 1410), accuracy(857, 1410))

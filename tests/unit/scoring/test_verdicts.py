@@ -53,6 +53,8 @@ def test_an_open_case_says_what_this_sample_could_show_or_that_the_two_agree():
         pytest.param("positive", 300, 310, True, id="positive control shows none"),
         pytest.param("negative", 300, 310, False, id="negative control shows none"),
         pytest.param("negative", 300, 500, True, id="negative control shows a gain"),
+        pytest.param("negative", 50, 150, True, id="negative control shows a gain below random guessing"),
+        pytest.param("positive", 50, 150, False, id="positive control shows its gain below random guessing"),
     ],
 )
 def test_what_fails_a_case(control, base, variant, failing):
