@@ -1,26 +1,27 @@
-"""Prompt -> Completion by a model server: vLLM, SGLang, llama.cpp, or what else speaks /v1/completions.
+"""Prompt -> Completion by a model server: vLLM, SGLang, llama.cpp, or another that has /v1/completions.
 
-A server ignores a field that it does not know, and answers all the same. So nothing is taken on trust: a
-canary finds out how it is told a constraint, and every answer is held to the constraint, to the model that
-was asked, and to the number of tokens in the prompt where the model's tokenizer is here.
+A server ignores a field that it does not know, and answers all the same. So nothing is taken on trust. A
+canary finds out how the server is told a constraint. Every answer is checked against the constraint, the
+model that was asked, and the numbers of tokens.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
-from typing import Any, TypeVar
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import closing, suppress
+from typing import Annotated, Any, Literal, TypeVar
 
-import openai
+import msgspec
 import regex
 
+from bench.decoding.client import Client, Refused, result
 from bench.decoding.constraint import Constraint
 from bench.decoding.grammar import gbnf
 from bench.records import Completion, Counters, Prompt
+from bench.text import printable
 
 # How a server is told what may be written, and to choose by the model's own logits alone: vLLM and SGLang
 # would else take penalties from the checkpoint's generation_config.json.
@@ -31,87 +32,97 @@ DIALECTS: Mapping[str, Callable[[str], dict[str, Any]]] = {
 }
 OWNERS = {"me": "llamacpp"}  # owned_by in /v1/models where it is not the dialect's name: llama-cpp-python
 CANARY = Constraint("(xq|zq){3}", 24)  # no model says this of its own accord
-KEY = "BOXES_SERVER_KEY"  # an environment variable, because options end up in reports
-PAUSES = (0.5, 1, 2, 4, *[8] * 16)  # seconds before each retry: a server that comes back in 2 minutes is met
-TIMEOUT = 600.0  # seconds for one answer
-Answer = TypeVar("Answer")
+TOKEN = 128  # characters of a token at most, in any vocabulary that we know
+SHOWN, NAME = 5, 100  # names of a server's models in a message, and characters of each
+ADDED = 8  # tokens of a prompt beside those of its bytes at most: BOS, a space before it
+Kind = TypeVar("Kind")
 
 
-class Refused(ValueError):
-    """A server does not take a request as it is: another dialect may be its own."""
+class Card(msgspec.Struct):
+    """A model of /v1/models."""
+
+    id: str
+    owned_by: str | None = None
 
 
-class Server:
-    """A client of one server. What it raises says which server, what is wrong, and what to do."""
+class Cards(msgspec.Struct):
+    data: Annotated[list[Card], msgspec.Meta(max_length=10_000)]
 
-    def __init__(self, url: str) -> None:
-        self.name = f"the server at {url}"
-        self.key = os.environ.get(KEY) or "no-key"
-        timeout = openai.Timeout(TIMEOUT, connect=10)
-        self.client = openai.OpenAI(base_url=url, api_key=self.key, max_retries=0, timeout=timeout)
+
+class Choice(msgspec.Struct):
+    text: str
+    finish_reason: Literal["stop", "length"]
+
+
+class Usage(msgspec.Struct):
+    prompt_tokens: Annotated[int, msgspec.Meta(gt=0)]
+    completion_tokens: Annotated[int, msgspec.Meta(ge=0)]
+
+
+class Reply(msgspec.Struct):
+    """The answer of /v1/completions, as far as it is used."""
+
+    model: str
+    choices: Annotated[list[Choice], msgspec.Meta(min_length=1, max_length=1)]
+    usage: Usage
+
+
+def completion_of(reply: Reply, model: str, prompt: str, constraint: Constraint) -> Completion:
+    """A reply as a Completion. Raises ValueError if its model or its numbers cannot be right."""
+    choice, read, wrote = reply.choices[0], reply.usage.prompt_tokens, reply.usage.completion_tokens
+    if reply.model != model:
+        raise ValueError(f"was asked for {model}, and {reply.model} answered. Serve {model}")
+    if not len(prompt) / TOKEN <= read <= len(prompt.encode()) + ADDED:
+        raise ValueError(f"counted {read} tokens in a prompt of {len(prompt)} characters")
+    if wrote > constraint.max_new_tokens or len(choice.text) > wrote * TOKEN:
+        raise ValueError(
+            f"counted {wrote} tokens in an answer of {len(choice.text)} characters, "
+            f"and was asked for {constraint.max_new_tokens} at most"
+        )
+    if choice.finish_reason == "length" and (wrote < constraint.max_new_tokens or not choice.text):
+        raise ValueError(
+            f"cut an answer of {len(choice.text)} characters after {wrote} of {constraint.max_new_tokens} "
+            "tokens. Give it a longer context: --max-model-len of vLLM, --context-length of SGLang, "
+            "-c of llama.cpp"
+        )
+    return Completion(choice.text, choice.finish_reason, read)
+
+
+class Server(Client):
+    """One model server, asked in OpenAI's protocol."""
 
     def models(self) -> dict[str, str]:
         """Id -> owner of each model that it has. Raises ConnectionError if it does not tell."""
-        return self.send(lambda: {card.id: card.owned_by for card in self.client.models.list()}, PAUSES[:2])
+        said = result(self.start(self.send("GET", "models", retries=2)))
+        return {card.id: card.owned_by or "" for card in self.decode(said, Cards).data}
 
-    def complete(self, model: str, text: str, constraint: Constraint, dialect: str) -> Completion:
-        """One answer, as it comes. Raises Refused, ConnectionError, ValueError if another model answers."""
-        fields = DIALECTS[dialect](constraint.regex)
-
-        def ask() -> tuple[str, Completion]:
-            answer = self.client.completions.create(
-                model=model,
-                prompt=text,
-                temperature=0,
-                max_tokens=constraint.max_new_tokens,
-                extra_body=fields,
-            )
-            (choice,), usage = answer.choices, answer.usage
-            if (
-                choice.finish_reason not in ("stop", "length")
-                or not isinstance(choice.text, str)
-                or not usage
-            ):
-                raise ValueError(f"an answer broken off, or not counted: {answer!r:.200}")
-            return answer.model, Completion(choice.text, choice.finish_reason, usage.prompt_tokens)
-
-        answered, completion = self.send(ask, PAUSES)
-        if answered != model:
-            raise ValueError(f"{self.name} was asked for {model}, and {answered} answered. Serve {model}.")
-        return completion
-
-    def send(self, ask: Callable[[], Answer], pauses: Sequence[float]) -> Answer:
-        """Ask again after 429, 5xx and lost connections. Raises Refused, ConnectionError."""
-        for pause in (*pauses, None):
-            try:
-                return ask()
-            except openai.APIStatusError as error:
-                lasting = error.status_code != 429 and error.status_code < 500
-                if lasting or pause is None:
-                    kind = Refused if error.status_code in (400, 422) else ConnectionError
-                    raise kind(self.explain(error)) from error
-            except openai.APIConnectionError as error:
-                if pause is None or isinstance(error, openai.APITimeoutError):
-                    raise ConnectionError(
-                        f"{self.name} cannot be reached ({error.__cause__ or error}). Start it, and run "
-                        "again: what the store has is not asked for again."
-                    ) from error
-            except (openai.APIError, AttributeError, TypeError, ValueError) as error:
-                raise ConnectionError(
-                    f"{self.name} does not speak OpenAI's protocol ({error!r:.300}). "
-                    "Check --boxes-server: a URL mostly ends in /v1."
-                ) from error
-            time.sleep(pause)
-        raise AssertionError("the last attempt returns or raises")
-
-    def explain(self, error: openai.APIStatusError) -> str:
-        said = " ".join(error.message.replace(self.key, "***").split())[:300]
-        advice = {
-            401: f"Put its key into ${KEY}.",
-            403: f"Put its key into ${KEY}.",
-            404: "Check --boxes-server: a URL mostly ends in /v1.",
+    def ask(self, model: str, prompt: str, constraint: Constraint, dialect: str) -> Future[str]:
+        """Ask for one answer. The future raises Refused, ConnectionError."""
+        body = {
+            "model": model,
+            "prompt": prompt,
+            "temperature": 0,
+            "max_tokens": constraint.max_new_tokens,
+            **DIALECTS[dialect](constraint.regex),
         }
-        return f"{self.name} answered: {said}. {advice.get(error.status_code, 'Look into its log.')}"
+        return self.start(self.send("POST", "completions", body))
+
+    def read(self, answer: Future[str], model: str, prompt: str, constraint: Constraint) -> Completion:
+        """Wait for an answer and check it. Raises Refused, ConnectionError, ValueError."""
+        reply = self.decode(result(answer), Reply)
+        try:
+            return completion_of(reply, model, prompt, constraint)
+        except ValueError as error:
+            raise ValueError(f"{self.name} {self.quote(error)}.") from None
+
+    def decode(self, said: str, kind: type[Kind]) -> Kind:
+        try:
+            return msgspec.json.decode(said, type=kind)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise ConnectionError(
+                f"{self.name} does not speak OpenAI's protocol ({self.quote(error)}). "
+                "Check --boxes-server: a URL mostly ends in /v1."
+            ) from None
 
 
 def find(names: Sequence[str], known: Collection[str], urls: Sequence[str]) -> tuple[str, str] | None:
@@ -124,14 +135,15 @@ def find(names: Sequence[str], known: Collection[str], urls: Sequence[str]) -> t
     strangers: list[str] = []
     for url in urls:
         try:
-            served = Server(url).models()
+            with closing(Server(url)) as server:
+                served = server.models()
         except ConnectionError as error:
             unreachable.append(error)
             continue
         if found := [name for name in names if name in served]:
             return url, found[0]
         if not served.keys() & set(known):
-            strangers.append(f"the server at {url} serves {', '.join(served) or 'nothing'}")
+            strangers.append(f"{server.name} serves {listed(served)}")
     if unreachable:
         raise unreachable[0]
     if strangers:
@@ -140,6 +152,12 @@ def find(names: Sequence[str], known: Collection[str], urls: Sequence[str]) -> t
             "(--served-model-name of vLLM and SGLang, --alias or --model_alias of llama.cpp)."
         )
     return None
+
+
+def listed(names: Collection[str]) -> str:
+    """The first names, and how many more there are."""
+    shown = ", ".join(printable(name)[:NAME] for name in list(names)[:SHOWN]) or "nothing"
+    return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"
 
 
 class ServerEngine:
@@ -151,7 +169,7 @@ class ServerEngine:
 
     def __init__(
         self,
-        url: str,
+        server: Server,
         model: str,
         constraint: Constraint,
         canary: Prompt,
@@ -159,7 +177,7 @@ class ServerEngine:
         count_tokens: Callable[[str], int] | None = None,
         in_flight: int = 16,
     ) -> None:
-        self.server = Server(url)
+        self.server = server
         self.model = model
         self.constraint = constraint
         self.count_tokens = count_tokens
@@ -167,7 +185,7 @@ class ServerEngine:
         self.counters = Counters()
         self.dialect = self.find_dialect(canary)
         self.name = f"server/1 {self.dialect}"
-        self.reason = f"asked for: {model} at {url}"
+        self.reason = f"asked for: {model} at {server.url}"
 
     def find_dialect(self, canary: Prompt) -> str:
         """How the server is told a constraint: tried first, what its entry in /v1/models suggests."""
@@ -175,15 +193,16 @@ class ServerEngine:
         likely = OWNERS.get(owner, owner)
         said = []
         for dialect in sorted(DIALECTS, key=lambda dialect: dialect != likely):
+            asked = self.server.ask(self.model, canary.text, CANARY, dialect)
             try:
-                answer = self.server.complete(self.model, canary.text, CANARY, dialect)
+                answer = self.server.read(asked, self.model, canary.text, CANARY)
             except Refused as error:
                 said.append(f"{dialect}: {error}")
                 continue
             if CANARY.matches(answer.text):
                 self.check_count(canary, answer)
                 return dialect
-            said.append(f"{dialect}: it wrote {answer.text!r}")
+            said.append(f"{dialect}: it wrote {self.server.quote(repr(answer.text))}")
         raise ValueError(
             f"{self.server.name} ignores a constraint ({'; '.join(said)}). "
             "Use a version of vLLM, SGLang or llama.cpp that takes structured_outputs, regex or grammar."
@@ -195,40 +214,46 @@ class ServerEngine:
         When one fails, those in flight are waited for and yielded before it is raised.
         """
         waiting = deque(sorted(prompts, key=lambda prompt: (prompt.scenario_id, len(prompt.text))))
-        flying: dict[Future[Completion], Prompt] = {}
+        flying: dict[Future[str], Prompt] = {}
         done: list[tuple[Prompt, Completion]] = []
-        failures: list[BaseException] = []
+        failures: list[Exception] = []
         started = time.perf_counter()
-        with ThreadPoolExecutor(self.in_flight) as pool:
+        try:
             while flying or (waiting and not failures):
                 while waiting and not failures and len(flying) < self.in_flight:
                     prompt = waiting.popleft()
-                    flying[pool.submit(self.ask, prompt)] = prompt
-                for future in wait(flying, return_when=FIRST_COMPLETED).done:
-                    prompt = flying.pop(future)
-                    if error := future.exception():
+                    flying[self.ask(prompt)] = prompt
+                for answer in wait(flying, return_when=FIRST_COMPLETED).done:
+                    prompt = flying.pop(answer)
+                    try:
+                        done.append((prompt, self.read(prompt, answer)))
+                    except (ConnectionError, ValueError) as error:
                         failures.append(error)
-                    else:
-                        done.append((prompt, future.result()))
                 if len(done) >= self.in_flight or (done and not flying):
                     self.check_served()
                     self.counters.total_seconds = time.perf_counter() - started
                     yield done
                     done = []
+        finally:
+            for answer in flying:
+                answer.cancel()
         if failures:
             raise failures[0]
 
-    def ask(self, prompt: Prompt) -> Completion:
+    def ask(self, prompt: Prompt) -> Future[str]:
+        return self.server.ask(self.model, prompt.text, self.constraint, self.dialect)
+
+    def read(self, prompt: Prompt, answer: Future[str]) -> Completion:
         """The answer to one prompt. Raises ValueError if it is not what the constraint allows."""
-        answer = self.server.complete(self.model, prompt.text, self.constraint, self.dialect)
-        self.check_count(prompt, answer)
-        begun = regex.fullmatch(self.constraint.regex, answer.text, partial=True)
-        if begun is None or (answer.finish_reason == "stop" and not self.constraint.matches(answer.text)):
+        found = self.server.read(answer, self.model, prompt.text, self.constraint)
+        self.check_count(prompt, found)
+        begun = regex.fullmatch(self.constraint.regex, found.text, partial=True)
+        if begun is None or (found.finish_reason == "stop" and not self.constraint.matches(found.text)):
             raise ValueError(
-                f"{self.server.name} ignores the constraint: it wrote {answer.text!r:.300}. "
+                f"{self.server.name} ignores the constraint: it wrote {self.server.quote(repr(found.text))}. "
                 "Look into its log, and whether it was started again with other settings."
             )
-        return answer
+        return found
 
     def check_count(self, prompt: Prompt, answer: Completion) -> None:
         """Raises ValueError if the server read other tokens than the model's tokenizer makes here."""
@@ -246,4 +271,4 @@ class ServerEngine:
         """
         with suppress(ConnectionError):
             if self.model not in (served := self.server.models()):
-                raise ValueError(f"{self.server.name} now serves {', '.join(served)}, and not {self.model}.")
+                raise ValueError(f"{self.server.name} now serves {listed(served)}, and not {self.model}.")

@@ -13,7 +13,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -190,7 +190,7 @@ def loaded(entry: ModelEntry, plan: Plan) -> Iterator[Running]:
 @contextmanager
 def served(entry: ModelEntry, plan: Plan) -> Iterator[Running]:
     """The model on the first of the servers that has it."""
-    from bench.decoding.server import ServerEngine, find
+    from bench.decoding.server import Server, ServerEngine, find
 
     names = models.served_names(entry)
     if (found := find(names, names, plan.servers)) is None:
@@ -198,8 +198,12 @@ def served(entry: ModelEntry, plan: Plan) -> Iterator[Running]:
     tokenizer = models.served_tokenizer(entry)
     prompts = plan.prompts(entry, tokenizer)
     count = (lambda text: len(tokenizer(text).input_ids)) if tokenizer else None
-    engine = ServerEngine(*found, plan.constraint, prompts[0], count_tokens=count, in_flight=plan.in_flight)
-    yield engine, prompts, {"device": found[0]}
+    url, name = found
+    with closing(Server(url)) as server:
+        engine = ServerEngine(
+            server, name, plan.constraint, prompts[0], count_tokens=count, in_flight=plan.in_flight
+        )
+        yield engine, prompts, {"device": url}
 
 
 def audit(entry: ModelEntry, plan: Plan) -> Audit:

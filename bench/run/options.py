@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -128,8 +127,10 @@ def check_servers(engine: str, urls: str) -> None:
     """URLs go with their engine, and hold no secret: they are recorded with the results."""
     if urls and engine != "server":
         raise ValueError(f"--boxes-server is for --boxes-engine=server, not {engine}. Give both, or none.")
-    if engine == "server" and (missing := [name for name in ("openai", "regex") if find_spec(name) is None]):
-        raise ValueError(f"the engine server needs {' and '.join(missing)}. Run pip install openai regex.")
+    if engine == "server":
+        from bench.decoding.client import server_key
+
+        server_key()
     for url in filter(None, urls.split(",")):
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:

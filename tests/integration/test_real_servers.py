@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.decoding import server
+from bench.decoding import client, server
 from bench.models import load_tokenizer
 from bench.models.suites import load_suite
 from bench.records import Evaluation, Example, Suite
@@ -104,7 +104,7 @@ def test_a_grammar_that_kills_the_server_is_a_failure_by_name(
     served = llama_server()
     settings = {"engine": "server", "servers": (served.url,)}
     with monkeypatch.context() as patch:
-        patch.setattr(server, "PAUSES", (0.1, 0.1))
+        patch.setattr(client, "PAUSES", (0.1, 0.1))
         patch.setitem(server.DIALECTS, "llamacpp", lambda pattern: {"grammar": 'root ::= ( "x'})
         with pytest.raises((ConnectionError, ValueError), match=f"the server at {served.url}"):
             session_of(tmp_path / "store.sqlite", few, **settings).evaluate(ENTRY.name)

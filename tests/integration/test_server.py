@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bench import ROOT
-from bench.decoding import server
+from bench.decoding import client
 from bench.records import Example, ModelEntry, Pair, Suite
 from bench.run.evaluate import Plan
 from bench.run.session import Session, Unavailable
@@ -37,14 +37,14 @@ base = "one"
 variant = "two"
 """
 ONE, TWO = ModelEntry("one", "nowhere/one"), ModelEntry("two", "org/two", "hub")
-KEY = "open sesame"
+KEY = "open-sesame"
 
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No hub, a key for the servers, and retries that end after a moment."""
-    monkeypatch.setenv(server.KEY, KEY)
-    monkeypatch.setattr(server, "PAUSES", (0.01, 0.02, 0.05))
+    monkeypatch.setenv(client.KEY, KEY)
+    monkeypatch.setattr(client, "PAUSES", (0.01, 0.02, 0.05))
 
 
 @pytest.fixture
@@ -276,6 +276,21 @@ def test_a_run_with_a_server_at_fault_names_it_and_fails(
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines([f"*could not be evaluated: the server at {deaf.url} ignores a constraint*"])
     assert "Traceback" not in result.stdout.str()
+
+
+def test_a_server_that_echoes_the_key_in_all_it_says_puts_it_nowhere(
+    run: Callable[..., pytest.RunResult], pytester: pytest.Pytester, serve: Callable[..., ModelServer]
+) -> None:
+    """Not into the terminal, junit.xml, a report or the store, with locals and logs shown."""
+    one, two = serve(wrong, owner=KEY), serve(wrong, model="two", owner=KEY)
+    one.faults.extend([lambda handler, answer: handler.send(401, f"Bearer {KEY}".encode())] * 9)
+    result = run(
+        f"--boxes-server={one.url},{two.url}", "--junitxml=junit.xml", "--showlocals", "--log-level=DEBUG"
+    )
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*could not be evaluated: *answered 401: Bearer [*][*][*]*"])
+    assert len(result.outlines) < 40 and KEY not in result.stdout.str() + result.stderr.str()
+    assert not any(KEY.encode() in path.read_bytes() for path in pytester.path.rglob("*") if path.is_file())
 
 
 def test_a_dry_run_says_how_each_model_would_be_asked(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from bench.decoding import ENGINES, server
-from bench.decoding.server import DIALECTS, ServerEngine, find
+from bench.decoding import ENGINES, client
+from bench.decoding.server import DIALECTS, Server, ServerEngine, find
 from bench.task.prompts import gold_statement
-from fixtures.servers import ModelServer
+from fixtures.servers import ModelServer, stream
 
 Serve = Callable[..., ModelServer]
 
@@ -24,17 +25,22 @@ def golds(states, prompts) -> dict[str, str]:
 
 
 @pytest.fixture
-def engine_of(strict, prompts) -> Callable[..., ServerEngine]:
-    def make(of: ModelServer, **settings: Any) -> ServerEngine:
-        return ServerEngine(of.url, "one", settings.pop("constraint", strict), prompts[0], **settings)
+def engine_of(strict, prompts) -> Iterator[Callable[..., ServerEngine]]:
+    servers: list[Server] = []
 
-    return make
+    def make(of: ModelServer, **settings: Any) -> ServerEngine:
+        servers.append(Server(of.url))
+        return ServerEngine(servers[-1], "one", settings.pop("constraint", strict), prompts[0], **settings)
+
+    yield make
+    for server in servers:
+        server.close()
 
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries end after a moment."""
-    monkeypatch.setattr(server, "PAUSES", (0.01, 0.02, 0.05))
+    monkeypatch.setattr(client, "PAUSES", (0.01, 0.02, 0.05))
 
 
 def chatter(prompt: str) -> str:
@@ -91,7 +97,7 @@ def test_answers_come_in_batches_of_those_in_flight_in_the_order_of_scenarios(
     served.slow = 0.05
     served.most = 0
     batches = list(engine.complete(prompts[::-1]))
-    assert [len(batch) for batch in batches] == [3, 3, 1]
+    assert all(len(batch) >= 3 for batch in batches[:-1]) and sum(map(len, batches)) == len(prompts)
     assert served.most == 3
     assert sorted(body["prompt"] for body in served.asked[1:4]) == sorted(p.text for p in prompts[:3])
 
@@ -109,9 +115,9 @@ def test_what_passes_is_asked_again(fault, serve: Serve, golds, prompts, engine_
 @pytest.mark.parametrize(
     ("fault", "error", "says"),
     [
-        pytest.param(429, ConnectionError, "answered: .*429", id="too many requests"),
-        pytest.param(500, ConnectionError, "answered: .*said 500", id="an error of its own"),
-        pytest.param(400, ValueError, "answered: .*said 400", id="a request that it refuses"),
+        pytest.param(429, ConnectionError, "answered 429: .*said 429", id="too many requests"),
+        pytest.param(500, ConnectionError, "answered ...: .*said 500", id="an error of its own"),
+        pytest.param(400, ValueError, "answered ...: .*said 400", id="a request that it refuses"),
         pytest.param(401, ConnectionError, "Put its key into .BOXES_SERVER_KEY", id="no key"),
         pytest.param("drop", ConnectionError, "cannot be reached", id="no answer"),
         pytest.param("page", ConnectionError, "does not speak OpenAI's protocol", id="a page"),
@@ -133,7 +139,7 @@ def test_what_lasts_fails_by_name_after_what_was_in_flight(
 def test_a_server_that_is_slow_to_answer_is_not_waited_for_for_ever(
     serve: Serve, golds, prompts, engine_of, monkeypatch
 ):
-    monkeypatch.setattr(server, "TIMEOUT", 0.2)
+    monkeypatch.setattr(client, "TIMEOUT", 0.2)
     served = serve(golds.__getitem__)
     engine = engine_of(served)
     served.slow = 30
@@ -144,7 +150,7 @@ def test_a_server_that_is_slow_to_answer_is_not_waited_for_for_ever(
 def test_a_server_that_dies_and_comes_back_loses_nothing(
     serve: Serve, golds, prompts, engine_of, complete, monkeypatch
 ):
-    monkeypatch.setattr(server, "PAUSES", (0.1,) * 50)
+    monkeypatch.setattr(client, "PAUSES", (0.1,) * 50)
     served = serve(golds.__getitem__)
     engine = engine_of(served, in_flight=2)
     served.dies_after = 4
@@ -219,18 +225,153 @@ def test_the_server_s_tokens_are_those_of_the_tokenizer_here(
         assert [done[p.example_id].prompt_tokens for p in prompts] == [count(p.text) for p in prompts]
 
 
-def test_a_key_comes_from_the_environment_and_is_shown_nowhere(
-    serve: Serve, golds, prompts, engine_of, monkeypatch
+def changed(**fields: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Answers with other fields, wherever they stand."""
+
+    def edit(answer: dict[str, Any]) -> dict[str, Any]:
+        for part in (answer, answer["choices"][0], answer["usage"]):
+            part.update({name: value for name, value in fields.items() if name in part})
+        return answer
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        pytest.param({"finish_reason": "length"}, "cut an answer of", id="cut by another limit"),
+        pytest.param({"finish_reason": "length", "text": ""}, "cut an answer of 0 char", id="cut to nothing"),
+        pytest.param({"text": "", "completion_tokens": 0}, "ignores the constraint", id="nothing"),
+        pytest.param({"prompt_tokens": -5}, "int. >= 1 - at .*prompt_tokens", id="negative"),
+        pytest.param({"prompt_tokens": 0}, "int. >= 1 - at .*prompt_tokens", id="nothing read"),
+        pytest.param({"prompt_tokens": 1}, "counted 1 tokens in a prompt of", id="too few read"),
+        pytest.param(
+            {"prompt_tokens": 10**9}, "counted 1000000000 tokens in a prompt of", id="too many read"
+        ),
+        pytest.param({"prompt_tokens": 10**40}, "counted 1", id="no 64 bits"),
+        pytest.param({"prompt_tokens": True}, "Expected `int`, got `bool`", id="true"),
+        pytest.param({"prompt_tokens": 300.0}, "Expected `int`, got `float`", id="a float"),
+        pytest.param({"prompt_tokens": None}, "Expected `int`, got `null`", id="null"),
+        pytest.param({"completion_tokens": None}, "Expected `int`, got `null`", id="null written"),
+        pytest.param({"completion_tokens": -1}, "int. >= 0 - at .*completion_tokens", id="negative written"),
+        pytest.param({"completion_tokens": 257}, "counted 257 tokens in an answer", id="too many written"),
+        pytest.param({"completion_tokens": 1}, "counted 1 tokens in an answer", id="too few written"),
+        pytest.param({"text": "x" * 10**6}, "in an answer of 1000000 characters", id="too long"),
+        pytest.param({"text": None}, "Expected `str`, got `null`", id="no text"),
+        pytest.param({"finish_reason": None}, "Expected `str`, got `null`", id="no reason"),
+        pytest.param({"finish_reason": "abort"}, "Invalid enum value 'abort'", id="broken off"),
+        pytest.param({"usage": {}}, "missing required field `prompt_tokens`", id="not counted"),
+        pytest.param({"usage": None}, "Expected `object`, got `null`", id="no usage"),
+        pytest.param({"choices": []}, "length >= 1", id="no answer"),
+        pytest.param({"choices": [{}, {}]}, "at .*choices", id="two answers"),
+        pytest.param({"model": "two"}, "was asked for one, and two answered", id="another model"),
+    ],
+)
+def test_an_answer_that_cannot_be_right_is_refused(
+    fields: dict[str, Any], says: str, serve: Serve, golds, prompts, engine_of
 ):
-    monkeypatch.setenv("BOXES_SERVER_KEY", "sesame")
-    monkeypatch.setenv("OPENAI_API_KEY", "for another")
+    """What it yields would be stored."""
     served = serve(golds.__getitem__)
     engine = engine_of(served)
-    assert served.asked[0]["key"] == "Bearer sesame"
-    served.faults.append(401)
-    with pytest.raises(ConnectionError, match="said 401 to Bearer") as error:
+    served.edit = changed(**fields)
+    with pytest.raises((ConnectionError, ValueError), match=f"the server at {served.url} .*{says}") as error:
         list(engine.complete(prompts[:1]))
-    assert "sesame" not in f"{error.value} {engine.name} {engine.reason}"
+    assert len(str(error.value)) < 600
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+@pytest.mark.parametrize(
+    ("parts", "every", "says"),
+    [
+        pytest.param((HEAD + b"\r\n", b"x" * 10_000), 0, "longer than 100,000 bytes", id="endless body"),
+        pytest.param((HEAD + b"\r\n", b" "), 0.05, "timed out", id="a byte now and then"),
+        pytest.param((b"H", b""), 0.05, "timed out", id="a head without an end"),
+        pytest.param((HEAD, b"X-More: more\r\n"), 0, "cannot be reached|timed out", id="endless headers"),
+        pytest.param((b"HTTP/1.1 100 Continue\r\n\r\n",), 0, "timed out", id="continue, continue"),
+    ],
+)
+def test_a_reply_without_an_end_is_bounded_in_time_and_size(
+    parts, every, says, serve: Serve, engine_of, golds, prompts, monkeypatch, impatient
+):
+    monkeypatch.setattr(client, "TIMEOUT", 0.5)
+    monkeypatch.setattr(client, "MAX_BYTES", 100_000)
+    served = serve(golds.__getitem__)
+    engine = engine_of(served)
+    served.faults.extend([stream(*parts, every=every)] * 5)
+    with pytest.raises(ConnectionError, match=says):
+        list(engine.complete(prompts[:1]))
+
+
+KEY = "open-sesame"
+
+
+def escaped(key: str) -> str:
+    """As JSON may write it, too."""
+    return "".join(f"\\u{ord(letter):04X}" for letter in key)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        pytest.param(changed(text=f"Statement: {KEY}"), id="the text"),
+        pytest.param(changed(model=KEY), id="the model"),
+        pytest.param(changed(finish_reason=KEY), id="the reason"),
+        pytest.param(changed(usage=KEY), id="a field of another type"),
+        pytest.param(lambda answer: KEY, id="the whole"),
+    ],
+)
+def test_an_answer_with_the_key_is_refused_without_it(
+    edit, serve: Serve, golds, prompts, engine_of, monkeypatch
+):
+    monkeypatch.setenv(client.KEY, KEY)
+    served = serve(golds.__getitem__)
+    engine = engine_of(served)
+    served.edit = edit
+    with pytest.raises((ConnectionError, ValueError)) as error:
+        list(engine.complete(prompts[:1]))
+    assert KEY not in everything_told(error.value)
+
+
+@pytest.mark.parametrize("said", [KEY, f"Bearer {KEY}\n", escaped(KEY), KEY * 200, "x" * 295 + KEY])
+@pytest.mark.parametrize("status", [400, 401, 500])
+def test_an_error_with_the_key_is_told_without_it(
+    said: str, status: int, serve: Serve, golds, prompts, engine_of, monkeypatch, impatient, caplog
+):
+    caplog.set_level("DEBUG")
+    monkeypatch.setenv(client.KEY, KEY)
+    served = serve(golds.__getitem__)
+    engine = engine_of(served)
+    assert served.asked[0]["key"] == f"Bearer {KEY}"
+    served.faults.extend([lambda handler, answer: handler.send(status, said.encode())] * 5)
+    with pytest.raises((ConnectionError, ValueError), match=rf"answered {status}: .*\*\*\*") as error:
+        list(engine.complete(prompts[:1]))
+    assert KEY not in everything_told(error.value) and escaped(KEY) not in str(error.value)
+    assert KEY not in caplog.text + engine.name + engine.reason
+
+
+def everything_told(error: BaseException) -> str:
+    """What pytest, junit.xml or a log can show of it: causes, contexts, and the locals of our frames."""
+    frames = error.__traceback__ and error.__traceback__.tb_next  # without the test's own
+    told = traceback.TracebackException(type(error), error, frames, capture_locals=True)
+    chain = [error.__cause__, error.__context__]
+    return "".join(told.format()) + "".join(everything_told(cause) for cause in chain if cause)
+
+
+def test_ids_of_models_are_shown_without_the_key_and_in_part(serve: Serve, monkeypatch):
+    monkeypatch.setenv(client.KEY, KEY)
+    other = serve(chatter, model=KEY)
+    with pytest.raises(ValueError, match=r"serves \*\*\*, and no model of the suite"):
+        find(["two"], ["one", "two"], [other.url])
+
+
+@pytest.mark.parametrize("key", ["short", "with a space", "ümlaut-in-it", "two\nlines-of-it"])
+def test_a_key_that_http_cannot_carry_is_told_without_it(key: str, serve: Serve, monkeypatch):
+    monkeypatch.setenv(client.KEY, key)
+    with pytest.raises(ValueError, match="BOXES_SERVER_KEY must be 8 or more visible") as error:
+        Server("http://127.0.0.1:1/v1")
+    assert key not in str(error.value)
 
 
 def test_a_model_is_found_on_the_server_that_has_it(serve: Serve):
@@ -247,7 +388,7 @@ def test_a_server_with_no_model_of_the_suite_is_a_mistake(serve: Serve):
         find(["two"], ["one", "two"], [one.url, other.url])
 
 
-def test_a_server_that_is_down_is_named_where_it_may_have_the_model(serve: Serve):
+def test_a_server_that_is_down_is_named_where_it_may_have_the_model(serve: Serve, impatient):
     one, down = serve(chatter, model="one"), serve(chatter, model="two")
     down.die()
     assert find(["one"], ["one", "two"], [down.url, one.url]) == (one.url, "one")
