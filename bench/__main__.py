@@ -11,6 +11,7 @@ COMMANDS = {  # command: (module with add_arguments and run, help)
     "generate": ("bench.task.write", "write data sets in the released row format"),
     "score": ("bench.cluster.command", "have a suite's models answer into the store: here, by Ray or SLURM"),
     "score-predictions": ("bench.scoring.predictions", "score answers that were made elsewhere"),
+    "probes": ("bench.run.probes", "measure what one critical sentence costs models, on minimal pairs"),
     "pin": ("bench.models.pin", "write the commits that the hub's cache has into a suite file"),
     "baseline": ("bench.scoring.baselines", "expected accuracy of random guessing, by reading"),
     "store": ("bench.store.command", "list, verify, export, merge or prune stored completions"),

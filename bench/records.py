@@ -12,6 +12,7 @@ from typing import Literal
 
 Contents = frozenset[str]
 State = tuple[Contents, ...]  # contents of box 0, box 1, ...
+Arm = Literal["", "with", "without"]
 
 MAX_NUM_OPS = 7  # the most operations on one box that the paper asks about
 COMMIT = re.compile(r"[0-9a-f]{40}")  # a revision that does not move
@@ -73,17 +74,21 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A scenario after its first `num_operations` operations, as one description asks it."""
+    """A scenario after its first `num_operations` operations, as one description asks it.
+
+    arm: of a minimal pair, with the critical sentence or without it; "" where there is none.
+    """
 
     scenario_id: str
     num_operations: int
     description: str
     queries: tuple[Query, ...]
     version: str = "base"
+    arm: Arm = ""
 
     @property
     def id(self) -> str:
-        return f"{self.scenario_id}-{self.num_operations}"
+        return f"{self.scenario_id}-{self.num_operations}{self.arm and f'-{self.arm}'}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from bench.records import BUCKETS, Example, ModelEntry, Pair, Suite
 from bench.run.evaluate import Plan
 from bench.store import check_store
 from bench.task import datasets
-from bench.task.generator import SIZES
 from bench.task.prompts import PROTOCOLS
+from bench.task.wording import WORDINGS
 
 IN_MEMORY = (":memory:", "off")
 Get = Callable[[str], Any]  # pytest's config.getoption
@@ -51,7 +51,12 @@ def add_options(add: Callable[..., None]) -> None:
     )
     add("--boxes-dataset-password", metavar="WORD", help="of the ZIP; safer in $BOXES_DATASET_PASSWORD")
     add("--boxes-seed", type=int, default=0, metavar="N", help="of generated data (default: %(default)s)")
-    add("--boxes-version", default="base", metavar="NAME", help=f"{', '.join(SIZES)} (default: %(default)s)")
+    add(
+        "--boxes-version",
+        default="base",
+        metavar="NAME",
+        help=f"{', '.join(WORDINGS)} (default: %(default)s)",
+    )
     add("--boxes-limit", type=int, metavar="N", help="ask N examples, evenly spread (default: all)")
     add(
         "--boxes-protocol",
@@ -115,7 +120,7 @@ def check(get: Get) -> None:
     """Raises ValueError for the first option that cannot be met."""
     choose("protocol", get("boxes_protocol"), PROTOCOLS)
     choose("engine", get("boxes_engine"), ENGINES)
-    choose("version of the task", get("boxes_version"), SIZES)
+    choose("version of the task", get("boxes_version"), WORDINGS)
     number_or_auto("--boxes-batch-size", get("boxes_batch_size"))
     number_or_auto("--boxes-pack-tokens", get("boxes_pack_tokens"))
     number_or_auto("--boxes-gpus-per-worker", str(get("boxes_gpus_per_worker")))

@@ -6,8 +6,9 @@ import os
 
 from bench.records import Example
 from bench.task.examples import DEFAULT_SEED, evaluation_set, full_split
-from bench.task.generator import SIZES
+from bench.task.probes import NUM_PAIRS, PROBES, probe_set
 from bench.task.release import read_release
+from bench.task.wording import WORDINGS
 
 PASSWORD_VARIABLE = "BOXES_DATASET_PASSWORD"
 
@@ -19,8 +20,10 @@ def load(
 
     Raises ValueError for an unknown name or version, and for a ZIP that is not as released.
     """
-    if version not in SIZES:
-        raise ValueError(f"unknown version of the task {version!r}. Choose from {', '.join(SIZES)}.")
+    if version not in WORDINGS:
+        raise ValueError(f"unknown version of the task {version!r}. Choose from {', '.join(WORDINGS)}.")
+    if version in PROBES and name in NUM_PAIRS:
+        return probe_set(version, seed, NUM_PAIRS[name])
     if name == "evaluation":
         return evaluation_set(seed, version=version)
     if name == "full":

@@ -6,10 +6,11 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from random import Random
 
 from bench import DATA
-from bench.records import Contents, Example, Query, Scenario, State
+from bench.records import Arm, Contents, Example, Query, Scenario, State
 from bench.task.generator import SIZES, generate
 from bench.task.wording import WORDINGS
 from bench.task.world import replay
@@ -19,12 +20,13 @@ PUBLISHED_COUNTS = (1303, 1410, 1083, 651, 288, 142, 106, 29)
 NUM_EXAMPLES = 716
 NUM_SCENARIOS = 990
 DEFAULT_SEED = 0
+LENIENT = ("noop-remove",)  # versions in which a remove that names an absent object changes nothing
 
 
-def examples(scenario: Scenario, after: Iterable[int] | None = None) -> list[Example]:
+def examples(scenario: Scenario, after: Iterable[int] | None = None, arm: Arm = "") -> list[Example]:
     """The scenario after each of 0..len(operations) operations, or after those numbers of them."""
     wording = WORDINGS[scenario.version]
-    states = tuple(replay(scenario.initial, scenario.operations))
+    states = tuple(replay(scenario.initial, scenario.operations, lenient=scenario.version in LENIENT))
     sentences = [wording.describe(scenario.initial), *map(wording.narrate, scenario.operations, states)]
     return [
         Example(
@@ -33,6 +35,7 @@ def examples(scenario: Scenario, after: Iterable[int] | None = None) -> list[Exa
             " ".join(sentences[: done + 1]),
             tuple(query(scenario, states[: done + 1], box) for box in range(len(scenario.initial))),
             scenario.version,
+            arm,
         )
         for done in (range(len(states)) if after is None else after)
     ]
@@ -40,14 +43,15 @@ def examples(scenario: Scenario, after: Iterable[int] | None = None) -> list[Exa
 
 def query(scenario: Scenario, states: Sequence[State], box: int) -> Query:
     """One box of the scenario after len(states) - 1 operations."""
-    changes = [operation for operation in scenario.operations[: len(states) - 1] if box in operation.boxes]
     contents = [state[box] for state in states]
-    mentioned = scenario.initial[box].union(*(operation.objects for operation in changes))
-    kinds = [operation.kind for operation in changes]
+    named = [operation for operation in scenario.operations[: len(states) - 1] if box in operation.boxes]
+    mentioned = scenario.initial[box].union(*(operation.objects for operation in named))
+    changes = zip(scenario.operations, pairwise(contents), strict=False)
+    kinds = [operation.kind for operation, (before, after) in changes if before != after]
     return Query(
         box,
         target=contents[-1],
-        num_ops=len(changes),
+        num_ops=len(kinds),
         earlier=without_repeats(reversed(contents)),
         mentioned=mentioned,
         by_kind=(kinds.count("put"), kinds.count("move"), kinds.count("remove")),

@@ -104,4 +104,7 @@ WORDINGS = {
     "adjectives": Wording(name="[a-z]+( [a-z]+)?", drops_adjectives=True),
     "moreops": Wording(),
     "moreboxes": Wording(),
+    "noop-remove": Wording(),
+    "reintroduced": Wording(),
+    "shared-label": Wording(name="[a-z]+( [a-z]+)?"),
 }

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from bench.records import Operation
 from bench.task.generator import SIZES, generate
 from bench.task.parsing import parse, parse_clause
+from bench.task.probes import PROBES
 from bench.task.wording import WORDINGS
 from bench.task.world import replay
 
@@ -66,7 +67,7 @@ def test_an_adjective_is_dropped_where_the_noun_alone_is_clear():
 
 
 def test_every_version_has_a_wording_and_a_size():
-    assert WORDINGS.keys() == SIZES.keys()
+    assert WORDINGS.keys() == SIZES.keys() | PROBES.keys()
 
 
 @pytest.mark.parametrize("version", SIZES)

@@ -1,0 +1,86 @@
+"""python -m bench probes: models -> how much accuracy one critical sentence costs each of them."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from tabulate import tabulate
+
+from bench.models.suites import load_suite
+from bench.records import Example
+from bench.run.evaluate import Plan, evaluate
+from bench.run.options import choose
+from bench.scoring.probes import Cost, cost_of
+from bench.store import Store
+from bench.task.probes import MAX_OPERATIONS, NUM_PAIRS, PROBES, MinimalPair, minimal_pairs
+from bench.task.prompts import PROTOCOLS
+
+HEADINGS = ("probe", "model", "boxes", "n", "without", "with", "difference", "95% interval", "p (costs)")
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--suite", default="embedded", metavar="NAME|FILE", help="(default: %(default)s)")
+    add("--models", default="", metavar="NAME,...", help="only these (default: all of the suite)")
+    add("--probes", default=",".join(PROBES), metavar="NAME,...", help="(default: %(default)s)")
+    add("--pairs", type=int, default=NUM_PAIRS["evaluation"], metavar="N", help="(default: %(default)s)")
+    add("--operations", type=int, default=MAX_OPERATIONS, metavar="N",
+        help="most operations beside the critical one (default: %(default)s)")  # fmt: skip
+    add("--seed", type=int, default=0, help="(default: %(default)s)")
+    add("--protocol", choices=PROTOCOLS, default="paper", help="(default: %(default)s)")
+    add("--store", default=":memory:", metavar="PATH", help="keep the answers there (default: keep none)")
+    add("--json", action="store_true", help="print JSON, accuracies in [0, 1]")
+
+
+def run(args: Namespace) -> int:
+    """Ask every model both halves of every pair, and print a table."""
+    suite = load_suite(args.suite)
+    names = [choose("model", name, suite.models) for name in args.models.split(",") if name]
+    found: dict[str, dict[str, dict[str, Cost]]] = {}
+    with Store(args.store if args.store == ":memory:" else Path(args.store)) as store:
+        for probe in args.probes.split(","):
+            drawn = minimal_pairs(choose("probe", probe, PROBES), args.seed, args.pairs, args.operations)
+            pairs = list(drawn)
+            plan = Plan(examples_of(pairs), PROTOCOLS[args.protocol], dataset=probe, seed=args.seed)
+            found[probe] = {
+                name: cost_of(evaluate(suite.models[name], plan, store, wait=0.0).scores, pairs)
+                for name in names or suite.models
+            }
+    print(as_json(found) if args.json else as_table(found))
+    return 0
+
+
+def examples_of(pairs: Sequence[MinimalPair]) -> tuple[Example, ...]:
+    return tuple(example for pair in pairs for example in (pair.critical, pair.control))
+
+
+def as_json(found: Mapping[str, Mapping[str, Mapping[str, Cost]]]) -> str:
+    """By probe, model and kind of box."""
+    return json.dumps(found, default=asdict, indent=1)
+
+
+def as_table(found: Mapping[str, Mapping[str, Mapping[str, Cost]]]) -> str:
+    """A row a probe, model and kind of box; accuracies in percent, differences in points."""
+    rows = [
+        [probe, name, where, *cells(cost)]
+        for probe, models in found.items()
+        for name, costs in models.items()
+        for where, cost in costs.items()
+    ]
+    return tabulate(rows, headers=HEADINGS, tablefmt="github", disable_numparse=True)
+
+
+def cells(cost: Cost) -> list[str]:
+    difference = cost.difference
+    return [
+        str(cost.without.n),
+        f"{100 * cost.without.value:.1f}",
+        f"{100 * cost.with_sentence.value:.1f}",
+        f"{100 * difference.value:+.1f}",
+        f"{100 * difference.low:+.1f} to {100 * difference.high:+.1f}",
+        f"{difference.p_below:.2g}",
+    ]

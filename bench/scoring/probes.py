@@ -1,0 +1,47 @@
+"""Scores of minimal pairs -> what the critical sentence costs: a paired difference, the pair as the unit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.records import Accuracy, Difference, Score, accuracy
+from bench.scoring.stats import clustered_difference
+from bench.task.probes import MinimalPair
+
+Places = Sequence[tuple[str, str, str, int]]  # scenario id, ids of the examples with and without, box
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Accuracy on some boxes with and without the critical sentence, and the difference that it makes."""
+
+    with_sentence: Accuracy
+    without: Accuracy
+    difference: Difference
+
+
+def cost_of(scores: Sequence[Score], pairs: Sequence[MinimalPair]) -> dict[str, Cost]:
+    """For the box that the sentence may hide ("critical box"), and for all others."""
+    right = {(score.example_id, score.box): score.correct for score in scores}
+    places: dict[str, list[tuple[str, str, str, int]]] = {"critical box": [], "other boxes": []}
+    for pair in pairs:
+        for query in pair.control.queries:
+            where = "critical box" if query.box == pair.box else "other boxes"
+            ids = (pair.control.scenario_id, pair.critical.id, pair.control.id)
+            places[where].append((*ids, query.box))
+    return {where: compare(right, found) for where, found in places.items()}
+
+
+def compare(right: Mapping[tuple[str, int], bool], places: Places) -> Cost:
+    """The same boxes, with minus without."""
+    after = [right[critical, box] for _, critical, _, box in places]
+    before = [right[control, box] for _, _, control, box in places]
+    return Cost(
+        accuracy(sum(after), len(after)),
+        accuracy(sum(before), len(before)),
+        clustered_difference(
+            [float(a) - float(b) for a, b in zip(after, before, strict=True)],
+            [scenario for scenario, *_ in places],
+        ),
+    )
