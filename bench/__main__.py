@@ -17,7 +17,7 @@ COMMANDS = {  # command: (module with add_arguments and run, help)
     "store": ("bench.store.command", "list, verify, export, merge or prune stored completions"),
     "benchmark": ("bench.run.benchmark", "measure the engines side by side"),
     "published": ("bench.report.published", "make reports/published/ from the published figures"),
-    "scale": ("bench.cluster.scale", "make the tables of docs/scale.md: memory, commands, GPU hours"),
+    "scale": ("bench.cluster.scale", "make the table of docs/scale.md: the memory of each model"),
     "report": ("bench.report.command", "make every format of a report again, from a store or a run's folder"),
     "baseline-update": ("bench.nights.baseline_update", "make a saved run the baseline of later nights"),
 }
