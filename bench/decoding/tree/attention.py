@@ -1,106 +1,148 @@
-"""Attention over a tree: of what the mask would hide, which is most of it, little is computed.
+"""Tree attention that skips most masked query-key pairs.
 
-New tokens attend in blocks, each to the columns that one of its tokens sees. On a CPU what all of them see,
-the prefix that prompts share, is attended to once for all, and the two are joined by their normalisers, as
-between the blocks of FlashAttention (Dao et al. 2022, arXiv:2205.14135).
+New tokens attend in blocks. A block reads only the columns that one of its tokens sees. On a CPU, all tokens
+attend once to the prefix that every prompt shares; the two results are joined by their log-normalisers.
+Source of the joining: FlashAttention, Dao et al. (2022), arXiv:2205.14135.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-COPY_ROWS = 24  # gathering a column costs as much as so many tokens that look at it
+NAME = "boxes_tree"  # our attention, in the registry of transformers
+COPY_ROWS = 24  # copying a column costs as much as this many tokens that attend to it
+# The CPU kernel that also returns the log-normaliser has no public name in torch 2.11 to 2.14. Without it
+# the prefix is read once per block.
+CPU_KERNEL = getattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu", None)
 
-Block = tuple[slice, np.ndarray]  # rows of new tokens, and the columns that any of them sees
-
-
-def prefix_of(visible: np.ndarray) -> int:
-    """How many of the first columns every new token sees; its own and what follows are not among them.
-
-    visible: (new tokens, all columns) bool
-    """
-    new, total = visible.shape
-    return int(np.append(visible[:, : total - new].all(axis=0), False).argmin())
+Block = tuple[slice, np.ndarray]  # rows of new tokens; the columns that at least one of them sees
 
 
-def blocks_of(visible: np.ndarray, lengths: Sequence[int], prefix: int) -> list[Block]:
-    """Segments of new tokens in blocks that see much the same columns from the prefix on.
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """How one pass attends. prefix: columns that all new tokens see and no block reads; 0 for none."""
 
-    Segments are joined where that costs less than apart. lengths: of the segments, in tokens.
+    blocks: Sequence[Block]
+    prefix: int = 0
+    cuts: dict[tuple[int, str], list[tuple[slice, Tensor, Tensor]]] = field(default_factory=dict)
+
+    def cut(self, mask: Tensor) -> list[tuple[slice, Tensor, Tensor]]:
+        """Rows, columns and mask of each block on the mask's device. All layers of a pass share them.
+
+        mask: (1, 1, new tokens, columns)
+        """
+        key = (mask.data_ptr(), str(mask.device))
+        if key not in self.cuts:
+            columns = [torch.from_numpy(columns).to(mask.device) for _, columns in self.blocks]
+            self.cuts[key] = [
+                (rows, where, mask[:, :, rows].index_select(3, where))
+                for (rows, _), where in zip(self.blocks, columns, strict=True)
+            ]
+        return self.cuts[key]
+
+
+CURRENT: ContextVar[Blocks] = ContextVar("how the running pass attends")
+
+
+def prefix_of(seen: np.ndarray, old: int) -> int:
+    """The number of leading columns that every segment sees, at most `old`. seen: (segments, columns) bool"""
+    return int(np.append(seen[:, :old].all(axis=0), False).argmin())
+
+
+def blocks_of(seen: np.ndarray, lengths: Sequence[int], prefix: int) -> list[Block]:
+    """Join neighbouring segments into a block where that costs less than two blocks.
+
+    seen: (segments, columns) bool, what the last token of each segment sees. lengths: tokens per segment.
     """
     found: list[Block] = []
     end = 0
-    for length in lengths:
+    for row, length in zip(seen, lengths, strict=True):
         start, end = end, end + length
-        seen = prefix + np.flatnonzero(visible[end - 1, prefix:])  # the last token sees all that they see
+        columns = prefix + np.flatnonzero(row[prefix:])
         if found:
-            rows, columns = found[-1]
-            both = np.union1d(columns, seen)
-            apart = cost(rows, columns) + cost(slice(start, end), seen)
+            rows, before = found[-1]
+            both = np.union1d(before, columns)
+            apart = cost(rows, before) + cost(slice(start, end), columns)
             if cost(slice(rows.start, end), both) <= apart:
                 found[-1] = (slice(rows.start, end), both)
                 continue
-        found.append((slice(start, end), seen))
+        found.append((slice(start, end), columns))
     return found
 
 
 def cost(rows: slice, columns: np.ndarray) -> int:
-    """Of the attention of a block, as so many pairs of a token and a column."""
+    """The attention of a block, in query-key pairs."""
     return (rows.stop - rows.start + COPY_ROWS) * len(columns)
 
 
 @contextmanager
-def attention_in(blocks: Sequence[Block], prefix: int) -> Iterator[None]:
-    """Leave out of the attention what the mask would hide.
+def attention_in(model: Any, blocks: Blocks) -> Iterator[None]:
+    """Attend in blocks during one pass, then give the model its own attention back.
 
-    prefix: columns before those of the blocks, which all tokens see. Models with an attention of their own
-    compute it whole, under the same mask, to the same end.
+    Models that do not use PyTorch's scaled dot-product attention keep their own, under the same mask.
     """
-    if len(blocks) == 1:
+    own = model.config.get_text_config()._attn_implementation
+    if own != "sdpa" or len(blocks.blocks) == 1:
         yield
         return
-
-    def cut(query, key, value, mask):  # (1, heads, rows or columns, size) -> the same of each block
-        for rows, columns in blocks:
-            where = torch.from_numpy(columns).to(key.device)
-            keys, values = key.index_select(2, where), value.index_select(2, where)  # faster than an index
-            yield query[:, :, rows], keys, values, mask[:, :, rows].index_select(3, where)
-
-    def attend(module, *states, **settings):
-        return torch.cat([sdpa_attention_forward(module, *b, **settings)[0] for b in cut(*states)], 1), None
-
-    def attend_twice(module, query, key, value, mask, *, scaling=None, **settings):
-        near = [partial(module, *block, scaling=scaling) for block in cut(query, key, value, mask)]
-        outputs, normalisers = (torch.cat(parts, dim=2) for parts in zip(*near, strict=True))
-        first = (query, key[:, :, :prefix], value[:, :, :prefix], None)
-        ahead, normaliser = partial(module, *first, scaling=scaling)
-        share = torch.sigmoid(normaliser - normalisers)[..., None].to(outputs.dtype)
-        return torch.lerp(outputs, ahead, share).transpose(1, 2).contiguous(), None
-
-    ALL_ATTENTION_FUNCTIONS["sdpa"] = attend_twice if prefix else attend
+    token = CURRENT.set(blocks)
+    model.set_attn_implementation(NAME)
     try:
         yield
     finally:
-        del ALL_ATTENTION_FUNCTIONS["sdpa"]
+        model.set_attn_implementation(own)
+        CURRENT.reset(token)
+
+
+def attend(
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor,
+    *,
+    scaling: float | None = None,
+    **others: Any,
+) -> tuple[Tensor, None]:
+    """Attention of one layer. query: (1, heads, new tokens, size). -> (1, new tokens, heads, size)"""
+    blocks = CURRENT.get()
+    parts = [
+        (query[:, :, rows], key.index_select(2, columns), value.index_select(2, columns), cut)
+        for rows, columns, cut in blocks.cut(mask)
+    ]
+    if not blocks.prefix:
+        outputs = [sdpa_attention_forward(module, *part, scaling=scaling, **others)[0] for part in parts]
+        return torch.cat(outputs, dim=1), None
+    near = [partial(module, *part, scaling=scaling) for part in parts]
+    output, normaliser = (torch.cat(tensors, dim=2) for tensors in zip(*near, strict=True))
+    prefix = (query, key[:, :, : blocks.prefix], value[:, :, : blocks.prefix], None)
+    prefix_output, prefix_normaliser = partial(module, *prefix, scaling=scaling)
+    share = torch.sigmoid(prefix_normaliser - normaliser)[..., None].to(output.dtype)
+    return torch.lerp(output, prefix_output, share).transpose(1, 2).contiguous(), None
 
 
 def partial(
     module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, *, scaling: float | None
 ) -> tuple[Tensor, Tensor]:
     """Attention to some of the columns, and the logarithm of its normaliser. On a CPU."""
+    assert CPU_KERNEL is not None, "without the kernel there is no prefix"
     groups, size = getattr(module, "num_key_value_groups", 1), value.shape[-1]
     key, value = repeat_kv(key, groups), repeat_kv(value, groups)
-    if size < query.shape[-1]:  # some models' values are narrower, which the kernel refuses
+    if size < query.shape[-1]:  # the kernel refuses values that are narrower than keys
         value = F.pad(value, (0, query.shape[-1] - size))
-    attend = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-    output, normaliser = attend(query, key, value, attn_mask=mask, scale=scaling)
+    output, normaliser = CPU_KERNEL(query, key, value, attn_mask=mask, scale=scaling)
     return output[..., :size], normaliser
+
+
+AttentionInterface.register(NAME, attend)

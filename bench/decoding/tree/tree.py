@@ -1,6 +1,6 @@
 """Sequences that share prefixes -> logits: a tree of tokens in one row of the model's cache.
 
-Each token sees the path from the root to itself and nothing else, at the position that it has on that path.
+Each token sees the path from the root to itself and nothing else. Its position is its place on that path.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from transformers.cache_utils import Cache, DynamicLayer
 
-from bench.decoding.tree.attention import attention_in, blocks_of, prefix_of
+from bench.decoding.tree.attention import CPU_KERNEL, Blocks, attention_in, blocks_of, prefix_of
 
 
 class Tree:
-    """Tokens are added behind a path of columns; one forward pass then runs all that were added."""
+    """Add segments of tokens behind paths of columns, then run them all in one forward pass."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -27,25 +28,25 @@ class Tree:
         self.input_ids: list[int] = []
 
     def add(self, path: Sequence[int], tokens: Sequence[int]) -> list[int]:
-        """Queue tokens that follow one another behind a path; returns their columns."""
+        """Queue a segment: tokens that follow one another behind a path. Returns their columns."""
         first = len(self.positions)
         self.added.append((np.array(path, dtype=np.int64), len(tokens)))
         self.input_ids += tokens
         self.positions += range(len(path), len(path) + len(tokens))
         return list(range(first, len(self.positions)))
 
-    def run(self, columns: Sequence[int]) -> torch.Tensor:
-        """One forward pass over what was added. -> logits at these of the new columns, (len(columns), V)"""
+    def run(self, columns: Sequence[int]) -> Tensor:
+        """One forward pass over the queued segments. -> logits at these of its columns, (len(columns), V)"""
         old = len(self.positions) - len(self.input_ids)
         device = self.model.device
-        visible = self.visible()
-        prefix = prefix_of(visible) if device.type == "cpu" and self.window is None else 0
-        blocks = blocks_of(visible, [length for _, length in self.added], prefix)
-        with attention_in(blocks, prefix):
+        seen, lengths = self.seen(), [length for _, length in self.added]
+        has_prefix = device.type == "cpu" and self.window is None and CPU_KERNEL is not None
+        prefix = prefix_of(seen, old) if has_prefix else 0
+        with attention_in(self.model, Blocks(blocks_of(seen, lengths, prefix), prefix)):
             output = self.model(
                 input_ids=torch.tensor([self.input_ids], device=device),
                 position_ids=torch.tensor([self.positions[old:]], device=device),
-                attention_mask=self.masks(visible),
+                attention_mask=self.masks(self.visible(seen)),
                 past_key_values=self.cache,
                 use_cache=True,
                 logits_to_keep=torch.tensor(columns, device=device) - old,
@@ -53,41 +54,48 @@ class Tree:
         self.added, self.input_ids = [], []
         return output.logits[0]
 
-    def visible(self) -> np.ndarray:
-        """Which columns each new token sees. -> (new tokens, all columns) bool"""
-        new, total = len(self.input_ids), len(self.positions)
-        visible = np.zeros((new, total), dtype=bool)
-        row = 0
-        for path, length in self.added:
-            block = visible[row : row + length]
-            block[:, path] = True
-            column = total - new + row
-            block[:, column : column + length] = np.tri(length, dtype=bool)
-            row += length
-        return visible
+    def seen(self) -> np.ndarray:
+        """The columns that the last token of each queued segment sees. -> (segments, all columns) bool"""
+        total = len(self.positions)
+        seen = np.zeros((len(self.added), total), dtype=bool)
+        column = total - len(self.input_ids)
+        for row, (path, length) in zip(seen, self.added, strict=True):
+            row[path] = True
+            row[column : column + length] = True
+            column += length
+        return seen
 
-    def masks(self, visible: np.ndarray) -> torch.Tensor | dict[str, torch.Tensor]:
-        """The additive mask that the model's layers take; one for each kind of layer where it mixes kinds."""
+    def visible(self, seen: np.ndarray) -> Tensor:
+        """The columns that each new token sees, on the model's device. -> (new tokens, all columns) bool
+
+        A path has only earlier columns, so a token sees of its segment's columns those up to its own.
+        """
+        device, total = self.model.device, len(self.positions)
+        lengths = torch.tensor([length for _, length in self.added], device=device)
+        column = torch.arange(total, device=device)
+        rows = torch.from_numpy(seen).to(device).repeat_interleave(lengths, dim=0)
+        return rows & (column <= column[total - len(rows) :, None])
+
+    def masks(self, visible: Tensor) -> Tensor | dict[str, Tensor]:
+        """The additive mask that the layers take; a mask for each kind of layer if the model mixes kinds."""
         if self.window is None:
             return self.additive(visible)
-        positions = np.array(self.positions)
-        near = positions[-len(visible) :, None] - positions[None, :] < self.window
-        sliding = self.additive(visible & near)
+        positions = torch.tensor(self.positions, device=visible.device)
+        sliding = self.additive(visible & (positions[-len(visible) :, None] - positions < self.window))
         if getattr(self.model.config.get_text_config(), "layer_types", None) is None:
             return sliding
         return {"full_attention": self.additive(visible), "sliding_attention": sliding}
 
-    def additive(self, visible: np.ndarray) -> torch.Tensor:
-        """0 where a token sees a column, else the least finite number. -> (1, 1, new tokens, all columns)"""
+    def additive(self, visible: Tensor) -> Tensor:
+        """0 where a token sees a column, else the lowest finite number. -> (1, 1, new tokens, all columns)"""
         dtype = self.model.dtype
-        mask = torch.full(visible.shape, torch.finfo(dtype).min, dtype=dtype)
-        mask[torch.from_numpy(visible)] = 0
-        return mask[None, None].to(self.model.device)
+        mask = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
+        return mask.masked_fill_(~visible, torch.finfo(dtype).min)[None, None]
 
     def keep(self, first: int, columns: Sequence[int]) -> list[int]:
-        """Of the columns from the first on, forget all but these; returns their new numbers.
+        """Forget all columns from the first on, except these. Returns their new numbers.
 
-        Also forgets what was added and not run, as a pass that failed leaves it.
+        Segments that are queued and not run are forgotten too: a failed pass leaves some.
         """
         self.added, self.input_ids = [], []
         self.positions[first:] = [self.positions[column] for column in columns]
@@ -97,14 +105,14 @@ class Tree:
 
 
 class GrowingLayer(DynamicLayer):
-    """A cache layer, (1, heads, columns, head size), that is written in place and can forget columns."""
+    """A cache layer that is written in place and can forget columns: (1, heads, columns, head size)."""
 
     length = 0
     is_initialized: bool
 
     def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+        self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
         start, end = self.length, self.length + key_states.shape[-2]
         if not self.is_initialized:
             self.dtype, self.device = key_states.dtype, key_states.device
@@ -129,7 +137,7 @@ class GrowingLayer(DynamicLayer):
         return self.length
 
 
-def with_room(states: torch.Tensor, used: int, columns: int) -> torch.Tensor:
+def with_room(states: Tensor, used: int, columns: int) -> Tensor:
     """The used columns in a longer tensor."""
     longer = states.new_empty(*states.shape[:-2], columns, states.shape[-1])
     longer[..., :used, :] = states[..., :used, :]

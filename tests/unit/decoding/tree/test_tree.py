@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from bench.decoding.tree.attention import CPU_KERNEL
 from bench.decoding.tree.tree import Tree
 
 ROOT = list(range(10, 40))
@@ -26,12 +28,15 @@ ARCHITECTURES = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("kernel", [True, False], ids=["", "without torch's private kernel"])
 @pytest.mark.parametrize("copy_rows", [0, 24, 10**6], ids=["blocks apart", "as is", "blocks joined"])
 @pytest.mark.parametrize(("architecture", "changes"), ARCHITECTURES)
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.bfloat16, 0.2)], ids=str)
 def test_every_path_has_the_logits_that_it_has_alone(
-    architecture, changes, dtype, tolerance, copy_rows, random_model, monkeypatch
+    architecture, changes, dtype, tolerance, copy_rows, kernel, random_model, monkeypatch
 ):
+    if not kernel:
+        monkeypatch.setattr("bench.decoding.tree.tree.CPU_KERNEL", None)
     monkeypatch.setattr("bench.decoding.tree.attention.COPY_ROWS", copy_rows)
     model = random_model(architecture, **changes).to(dtype)
     tree = Tree(model)
@@ -46,3 +51,21 @@ def test_every_path_has_the_logits_that_it_has_alone(
             for name, logits in zip(names, found, strict=True):
                 alone = model(torch.tensor([sequences[name]])).logits[0, -1]
                 torch.testing.assert_close(logits, alone, rtol=tolerance, atol=tolerance)
+
+
+def test_a_pass_leaves_the_model_and_the_registry_of_transformers_as_they_were(random_model):
+    model = random_model("llama")
+    before = dict(ALL_ATTENTION_FUNCTIONS)
+    tree = Tree(model)
+    root = tree.add([], ROOT)
+    with torch.inference_mode():
+        tree.run([0])
+        columns = [tree.add(root, [token] * 40)[-1] for token in range(3)]  # three blocks
+        tree.run(columns)
+    assert model.config._attn_implementation == "sdpa"
+    assert dict(ALL_ATTENTION_FUNCTIONS) == before
+
+
+def test_the_private_kernel_is_there():
+    """Where it goes, trees are exact and slower on CPUs: then this test says so."""
+    assert CPU_KERNEL is not None
