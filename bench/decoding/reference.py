@@ -13,11 +13,10 @@ from outlines.types import Regex
 from transformers import GenerationConfig
 
 from bench.decoding.constraint import Constraint
-from bench.decoding.measure import check_finite, clock, device_kind, peak_bytes
+from bench.decoding.device import device_of, peak_bytes
+from bench.decoding.measure import check_finite, clock
 from bench.decoding.spelling import SpelledTokenizer, spell
 from bench.records import Completion, Counters, Prompt
-
-BATCH_SIZE = {"cpu": 16, "cuda": 64}
 
 
 class ReferenceEngine:
@@ -31,7 +30,7 @@ class ReferenceEngine:
         self.model = model
         self.tokenizer = copy.deepcopy(tokenizer)  # outlines sets its padding
         self.constraint = constraint
-        self.batch_size = batch_size or BATCH_SIZE[device_kind(model)]
+        self.batch_size = batch_size or device_of(model).batch_size
         self.reason = "asked for"
         self.counters = Counters()
         self.spelling = spell(self.tokenizer)

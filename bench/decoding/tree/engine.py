@@ -1,13 +1,12 @@
 """Prompt -> Completion in few forward passes: exact greedy decoding with the gold answer as a free draft.
 
-An evaluation knows the gold answer. Here it is the *draft* of speculative decoding, and it cannot change what
-a model answers: a drafted token is kept only where the model, given its own true prefix, chooses that very
-token under the constraint; at the first that differs the model's choice is taken and the rest of the draft is
-dropped, so no answer ever stands on a token that the model did not choose. Wrong or missing drafts cost time,
-never a different answer. The answers are, token for token, those of the reference engine in float32; in
-shorter formats rounding depends on the batch, and the reference does not even equal itself at another size.
+An evaluation knows the gold answer, so the gold answer serves as the draft of speculative decoding. A draft
+cannot change an answer. A drafted token is kept only if the model, given its own prefix, chooses the same
+token under the constraint. At the first difference the model's token is taken and the rest of the draft is
+dropped. A wrong draft costs time and nothing else. In float32 the answers equal the reference engine's token
+for token. In bfloat16 rounding depends on the batch size, and the reference differs from itself.
 
-Prompts are run as trees: what all of them share is run once, and a scenario's states share its description.
+Prompts run as trees: their common beginning runs once, and the states of a scenario share its description.
 Source of speculative decoding: Leviathan, Kalman & Matias (2023), arXiv:2211.17192.
 """
 
@@ -21,7 +20,8 @@ from typing import Any, Literal
 import torch
 
 from bench.decoding.constraint import Constraint
-from bench.decoding.measure import check_finite, clock, device_kind, peak_bytes
+from bench.decoding.device import device_of, peak_bytes
+from bench.decoding.measure import check_finite, clock
 from bench.decoding.reference import ReferenceEngine
 from bench.decoding.tree.costs import Costs
 from bench.decoding.tree.drafts import Drafter
@@ -31,7 +31,6 @@ from bench.decoding.tree.tables import build_tables
 from bench.decoding.tree.tree import Tree
 from bench.records import Completion, Counters, Prompt
 
-PACK_TOKENS = {"cpu": 4800, "cuda": 4800}
 ENCODED_AT_ONCE = 256  # prompts
 
 Encoded = tuple[list[int], Prompt]
@@ -41,8 +40,8 @@ Encoded = tuple[list[int], Prompt]
 class Branch:
     """One prompt and its answer so far.
 
-    path: the columns of its tokens in the tree. pending: the last token written, which the model has not
-    been given yet. draft: what it is given to verify. state: the automaton's after what is written.
+    path: columns of its tokens in the tree. pending: the last token written, which the model has not read
+    yet. draft: tokens to verify. state: the automaton's state after the text written so far.
     """
 
     prompt: Prompt
@@ -57,9 +56,9 @@ class Branch:
 
 
 class SpeculativeEngine:
-    """Verifies drafts, those of a pack of prompts in each forward pass.
+    """Verifies the drafts of a pack of prompts in each forward pass.
 
-    Once drafts have cost more than they were worth, the reference engine takes the prompts that are left.
+    If drafts cost more than they save, the reference engine completes the prompts that are left.
     """
 
     name = "speculative/1"
@@ -76,8 +75,10 @@ class SpeculativeEngine:
         self.model = model
         self.tokenizer = tokenizer
         self.constraint = constraint
-        self.pack_tokens = pack_tokens or PACK_TOKENS[device_kind(model)]
-        self.reference = reference  # made when it is needed, since that takes seconds
+        self.pack_tokens = pack_tokens or device_of(model).pack_tokens
+        self.reference = reference  # None: made when it is needed, which takes seconds
+        vocabulary = model.config.get_text_config().vocab_size
+        self.positions = device_of(model).logit_bytes // (vocabulary * model.dtype.itemsize)
         self.reason = "asked for"
         self.counters = Counters()
         self.tables = build_tables(constraint.regex, tokenizer, model.device)
@@ -85,7 +86,7 @@ class SpeculativeEngine:
         self.costs = Costs(model)
 
     def complete(self, prompts: Sequence[Prompt]) -> Iterator[list[tuple[Prompt, Completion]]]:
-        """Prompts that begin alike together; smaller packs each time that memory runs out."""
+        """Prompts that begin alike run together. Packs are halved each time that memory runs out."""
         if not prompts:
             return
         waiting = sorted(self.encode(prompts), key=itemgetter(0))
@@ -118,16 +119,16 @@ class SpeculativeEngine:
             yield from self.hand_over([prompt for _, prompt in waiting], len(prompts))
 
     def encode(self, prompts: Sequence[Prompt]) -> Iterator[Encoded]:
-        """In parts: until it returns, a tokenizer keeps several times the memory of the ids."""
+        """Prompts with their token ids, in parts: a tokenizer's call needs several times the ids' memory."""
         for first in range(0, len(prompts), ENCODED_AT_ONCE):
             part = prompts[first : first + ENCODED_AT_ONCE]
             yield from zip(self.tokenizer([prompt.text for prompt in part]).input_ids, part, strict=True)
 
     def hand_over(self, left: Sequence[Prompt], total: int) -> Iterator[list[tuple[Prompt, Completion]]]:
-        """Leave the rest to the reference engine."""
+        """Let the reference engine complete the rest."""
         reference = self.reference or ReferenceEngine(self.model, self.tokenizer, self.constraint)
         reference.counters = self.counters
-        self.reason += f"; as drafts did not pay, {len(left)} of {total} prompts went to the reference engine"
+        self.reason += f"; drafts did not pay: {len(left)} of {total} prompts went to the reference engine"
         yield from reference.complete(left)
 
     def root(self, sequences: Sequence[list[int]]) -> tuple[Tree, list[int]]:
@@ -139,8 +140,8 @@ class SpeculativeEngine:
         return tree, root
 
     def draft(self, branches: Sequence[Branch]) -> None:
-        """Guess how each answer goes on, as far as the automaton and the limit of tokens allow."""
-        length = self.costs.draft_length(len(branches))
+        """Guess how each answer goes on, as far as the automaton, the token limit and memory allow."""
+        length = min(self.costs.draft_length(len(branches)), self.positions // len(branches))
         texts = [branch.text for branch in branches]
         guesses = self.drafter.propose(texts, [branch.prompt.drafts for branch in branches])
         for branch, guess in zip(branches, guesses, strict=True):
@@ -150,7 +151,7 @@ class SpeculativeEngine:
             self.counters.drafted_tokens += len(branch.draft)
 
     def verify(self, tree: Tree, branches: Sequence[Branch]) -> None:
-        """One forward pass: each answer grows by what is right of its draft, and one token."""
+        """One forward pass: each answer grows by the accepted part of its draft and one more token."""
         first = len(tree.positions)
         columns: list[int] = []
         states: list[int] = []
@@ -165,7 +166,7 @@ class SpeculativeEngine:
         prune(tree, first, branches)
 
     def forward(self, tree: Tree, columns: Sequence[int], states: Sequence[int]) -> torch.Tensor:
-        """Logits at some columns, of the tokens that their states allow. -> (N, V)"""
+        """Logits at some columns. -> (N, V), exact for the tokens that each column's state allows"""
         self.counters.forward_passes += 1
         self.counters.model_tokens += len(tree.input_ids)
         narrow = self.tables.narrow[list(states)]
@@ -181,7 +182,7 @@ class SpeculativeEngine:
     def choose(self, logits: torch.Tensor, states: Sequence[int]) -> list[int]:
         """The likeliest token that each state allows. logits: (N, V)
 
-        Where the likeliest of all tokens is allowed it is that one; the others alone need the mask.
+        If the likeliest of all tokens is allowed, it is chosen. Only the other rows need the mask.
         """
         with clock(self.counters, "mask_seconds"):
             chosen = logits.argmax(-1).tolist()
@@ -197,7 +198,7 @@ class SpeculativeEngine:
             return chosen
 
     def accept(self, branch: Branch, chosen: list[int]) -> None:
-        """Write the model's choices, up to the first that the draft did not foresee."""
+        """Write the model's tokens, up to the first that differs from the draft."""
         right = shared(branch.draft, chosen)
         self.costs.learn(len(branch.draft), right)
         self.counters.accepted_tokens += right
@@ -216,7 +217,7 @@ class SpeculativeEngine:
             branch.finish_reason = "stop"
 
     def finish(self, branch: Branch) -> Completion:
-        """The completion, after what can be learned from it."""
+        """The completion of a finished branch. The drafter and the costs learn from it."""
         assert branch.finish_reason is not None, "only finished branches leave a pack"
         self.drafter.learn(branch.text, branch.prompt.drafts)
         self.costs.save(len(branch.input_ids), len(branch.written))
@@ -224,7 +225,7 @@ class SpeculativeEngine:
 
 
 def prune(tree: Tree, first: int, branches: Sequence[Branch]) -> None:
-    """Of the columns from the first on, forget those that are on no branch's path."""
+    """Forget the columns from the first on that are on no branch's path."""
     kept = sorted({column for branch in branches for column in branch.path if column >= first})
     number = dict(zip(kept, tree.keep(first, kept), strict=True))
     for branch in branches:
@@ -232,7 +233,7 @@ def prune(tree: Tree, first: int, branches: Sequence[Branch]) -> None:
 
 
 def plant(tree: Tree, root: list[int], pack: Sequence[Encoded]) -> list[Branch]:
-    """A branch for each prompt, which leaves the path of the one before where their tokens part."""
+    """A branch for each prompt. It leaves the path of the branch before where their tokens differ."""
     branches: list[Branch] = []
     before, path = pack[0][0][: len(root)], root
     for input_ids, prompt in pack:

@@ -30,7 +30,8 @@ class Tree:
     def add(self, path: Sequence[int], tokens: Sequence[int]) -> list[int]:
         """Queue a segment: tokens that follow one another behind a path. Returns their columns."""
         first = len(self.positions)
-        self.added.append((np.array(path, dtype=np.int64), len(tokens)))
+        if tokens:  # an attention kernel may fail on a block without tokens
+            self.added.append((np.array(path, dtype=np.int64), len(tokens)))
         self.input_ids += tokens
         self.positions += range(len(path), len(path) + len(tokens))
         return list(range(first, len(self.positions)))
@@ -73,7 +74,8 @@ class Tree:
         device, total = self.model.device, len(self.positions)
         lengths = torch.tensor([length for _, length in self.added], device=device)
         column = torch.arange(total, device=device)
-        rows = torch.from_numpy(seen).to(device).repeat_interleave(lengths, dim=0)
+        rows = torch.from_numpy(seen).to(device)
+        rows = rows.repeat_interleave(lengths, dim=0, output_size=len(self.input_ids))
         return rows & (column <= column[total - len(rows) :, None])
 
     def masks(self, visible: Tensor) -> Tensor | dict[str, Tensor]:

@@ -85,6 +85,19 @@ def test_a_pack_that_does_not_fit_is_halved(model, tokenizer, prompts, expected,
     assert engine.pack_tokens < 2000
 
 
+def test_a_pass_asks_for_no_more_logits_than_fit(engine, prompts, expected, complete, monkeypatch):
+    asked = []
+
+    def forward(tree, columns, states, whole=engine.forward):
+        asked.append(len(columns))
+        return whole(tree, columns, states)
+
+    monkeypatch.setattr(engine, "forward", forward)
+    engine.positions = 20
+    assert complete(patient(engine), prompts) == expected
+    assert 1 < max(asked) <= 20 + len(prompts)
+
+
 def test_prompts_are_left_to_the_reference_engine_when_drafts_do_not_pay(
     model, tokenizer, prompts, expected, complete
 ):

@@ -69,3 +69,26 @@ def test_a_pass_leaves_the_model_and_the_registry_of_transformers_as_they_were(r
 def test_the_private_kernel_is_there():
     """Where it goes, trees are exact and slower on CPUs: then this test says so."""
     assert CPU_KERNEL is not None
+
+
+def test_a_pass_makes_its_masks_and_columns_on_the_models_device(random_model):
+    """On the meta device, an operation between a CPU tensor and the model's raises."""
+    model = random_model("llama").to("meta")
+    tree = Tree(model)
+    root = tree.add([], ROOT)
+    tree.run([0])
+    columns = [tree.add(root, [token] * 40)[-1] for token in range(3)]
+    logits = tree.run(columns)
+    assert (logits.shape, logits.device.type) == ((3, model.config.vocab_size), "meta")
+    kept = tree.keep(len(root), columns)
+    assert kept == [len(root), len(root) + 1, len(root) + 2]
+
+
+def test_a_segment_without_tokens_changes_nothing(random_model):
+    tree = Tree(random_model("llama"))
+    root = tree.add([], ROOT)
+    with torch.inference_mode():
+        tree.run([0])
+        columns = [tree.add(root, [token] * 40)[-1] for token in range(3)]
+        assert tree.add(root, []) == []
+        assert tree.run(columns).shape[0] == 3

@@ -1,0 +1,47 @@
+"""Model -> what suits the device that it runs on. Everything that differs between a CPU and a GPU is here."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Defaults for one kind of device.
+
+    batch_size: prompts in a batch of the reference engine. pack_tokens: tokens in a tree. logit_bytes: the
+    largest block of logits that one pass makes. A forward pass costs as much as its own tokens, plus the time
+    of pass_weights tokens to read the weights, plus layer_starts tokens per layer and million parameters to
+    start each layer. tree_passes: a pass over a tree, with its masks and drafts, in passes of the reference.
+    """
+
+    batch_size: int
+    pack_tokens: int
+    logit_bytes: int
+    pass_weights: float
+    layer_starts: float
+    tree_passes: float
+
+
+DEVICES = {
+    "cpu": Device(16, 4800, 2**30, pass_weights=24, layer_starts=40, tree_passes=3),  # measured
+    "cuda": Device(64, 4800, 2**30, pass_weights=300, layer_starts=90_000, tree_passes=1),  # not yet measured
+}
+
+
+def device_of(model: Any) -> Device:
+    """The defaults for the device of a model."""
+    return DEVICES["cpu" if model.device.type == "cpu" else "cuda"]
+
+
+def peak_bytes(device: torch.device) -> int:
+    """The most memory in use so far: the device's, or on a CPU the process's."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
