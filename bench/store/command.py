@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
 
+from bench.inputs import InputError
+from bench.outputs import replacing
 from bench.store.completions import FIELDS, RUN_FIELDS, Row, Store, completion, is_intact
+from bench.store.database import BESIDE, is_store
 from bench.text import printable
 
 DEFAULT_STORE = ".boxes/store.sqlite"
@@ -66,17 +68,26 @@ def verify(store: Store, args: argparse.Namespace) -> Iterator[str]:
 
 
 def export(store: Store, args: argparse.Namespace) -> Iterator[str]:
+    check_output(Path(args.output), Path(args.store))
     rows = [record(row) for row in store.read(EXPORTED) if is_intact(row[:6])]
     output = Path(args.output)
-    fresh = output.with_name(f"{output.name}.{os.getpid()}")
     try:
-        WRITERS[args.format](rows, fresh)
-        os.replace(fresh, output)
+        with replacing(output) as fresh:
+            WRITERS[args.format](rows, fresh)
     except OSError as error:
-        raise ValueError(f"cannot write {output}: {error.strerror}. Name another --output.") from None
-    finally:
-        fresh.unlink(missing_ok=True)
+        raise InputError(f"cannot write {output}: {error.strerror}. Name another --output.") from None
     yield f"{len(rows)} completions are in {output}"
+
+
+def check_output(output: Path, store: Path) -> None:
+    """Refuse an output whose place holds a store, a store's own files, a folder or a device."""
+    own = [store, *(Path(f"{store}{suffix}") for suffix in BESIDE)]
+    if output.resolve() in [path.resolve() for path in own]:
+        raise InputError(f"--output {output} belongs to the store {store}. Name another file.")
+    if output.exists() and not output.is_file():
+        raise InputError(f"--output {output} is not a file that can be replaced. Name another file.")
+    if output.exists() and is_store(output):
+        raise InputError(f"--output {output} is a store, and would be lost. Name another file.")
 
 
 EXPORTED = f"""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -39,6 +40,9 @@ CREATE TABLE IF NOT EXISTS disagreements (
 DAMAGED = (sqlite3.DatabaseError, UnicodeDecodeError)  # the latter from SQLite's message on a damaged schema
 NOT_THE_FILE = tuple(f"SQLITE_{why}" for why in ("BUSY", "CANTOPEN", "FULL", "IOERR", "PERM", "READONLY"))
 TABLES = ("runs", "completions", "quarantine", "disagreements")
+BESIDE = ("-wal", "-shm", "-journal", ".lock", ".locks")  # what lies beside a store, by its ending
+LEAST_ROW_BYTES = 64  # no row is smaller
+LAST_NUMBER = 2**63 - 1  # of a row of SQLite
 
 
 def open_database(path: Path | str) -> tuple[sqlite3.Connection, list[str]]:
@@ -80,12 +84,14 @@ def check_path(path: Path) -> None:
     """Refuse what is not ours before anything is written to it or beside it."""
     if path.is_dir():
         raise ValueError(f"{path} is a folder, not a store. Name a file, such as {path / 'store.sqlite'}.")
-    if not path.exists():
-        return
-    with path.open("rb") as file:
-        header = file.read(72)
-    if header and int.from_bytes(header[68:72]) != APPLICATION_ID:
+    if path.exists() and path.stat().st_size and not is_store(path):
         raise ValueError(f"{path} is not a store of completions. Name another file: it would be overwritten.")
+
+
+def is_store(path: Path) -> bool:
+    """Whether the file's header says that it is one of our stores."""
+    with path.open("rb") as file:
+        return int.from_bytes(file.read(72)[68:72]) == APPLICATION_ID
 
 
 def open_file(path: Path) -> tuple[sqlite3.Connection, list[str]]:
@@ -161,7 +167,8 @@ def salvage(path: Path) -> tuple[sqlite3.Connection, str]:
             part.rename(aside.with_name(aside.name + suffix))
     fresh = create(connect(path))
     with closing(connect(aside)) as damaged:
-        copied = {table: copy_readable(damaged, fresh, table, aside.stat().st_size) for table in TABLES}
+        most = aside.stat().st_size // LEAST_ROW_BYTES + 1
+        copied = {table: copy_readable(damaged, fresh, table, most) for table in TABLES}
     return fresh, (
         f"{path} was damaged: {copied['completions']} completions were salvaged from it, the others are "
         f"computed again. The damaged file is kept as {aside.name}"
@@ -185,11 +192,14 @@ def refuse_if_in_use(path: Path) -> None:
                 ) from None
 
 
-def copy_readable(damaged: sqlite3.Connection, fresh: sqlite3.Connection, table: str, num_bytes: int) -> int:
-    """Row by row, by number: a broken page then costs its own rows only. Returns the rows copied."""
+def copy_readable(damaged: sqlite3.Connection, fresh: sqlite3.Connection, table: str, most: int) -> int:
+    """Row by row, by number: a broken page then costs its own rows only. Returns the rows copied.
+
+    most: how many rows the file can hold.
+    """
     copied = 0
     fresh.execute("BEGIN IMMEDIATE")
-    for number in range(1, num_bytes // 64 + 2):  # no row is smaller than 64 bytes
+    for number in numbers_around(readable_numbers(damaged, table), most):
         try:
             row = damaged.execute(f"SELECT * FROM {table} WHERE number = ?", (number,)).fetchone()
         except DAMAGED:
@@ -199,6 +209,28 @@ def copy_readable(damaged: sqlite3.Connection, fresh: sqlite3.Connection, table:
             copied += fresh.execute(f"INSERT OR IGNORE INTO {table} VALUES ({slots})", row).rowcount
     fresh.execute("COMMIT")
     return copied
+
+
+def readable_numbers(damaged: sqlite3.Connection, table: str) -> set[int]:
+    """Row numbers from both ends of the table and from its index of keys, each up to a broken page.
+
+    After a prune the numbers begin anywhere: a search from 1 would stop before the first of them.
+    """
+    seen = {0}
+    for order in ("number", "number DESC", "id" if table == "runs" else "key"):
+        with suppress(*DAMAGED):
+            for (number,) in damaged.execute(f"SELECT number FROM {table} ORDER BY {order}"):
+                seen.add(number)
+    return seen
+
+
+def numbers_around(seen: Iterable[int], most: int) -> Iterator[int]:
+    """Every row number that can be near one of the seen, once, upwards."""
+    first = 0
+    for number in sorted(seen):
+        beyond = min(number + most, LAST_NUMBER) + 1
+        yield from range(max(first, number - most), beyond)
+        first = max(first, beyond)
 
 
 def read_mounts() -> str:

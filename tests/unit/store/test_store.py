@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import os
 import re
 import sqlite3
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from hashlib import sha256
@@ -226,6 +228,23 @@ def test_a_damaged_page_is_said_and_the_file_kept(filled: Path) -> None:
     assert aside.stat().st_size == size
 
 
+def test_a_damaged_page_after_a_prune_costs_its_own_rows_only(path: Path) -> None:
+    """Row numbers go on where they were, far above the rows that a file of this size can hold."""
+    kept = replace(RUN, id="second", model="second")
+    rows = [(f"kept {number}", Completion("y" * 100, "stop", 7)) for number in range(200)]
+    with Store(path) as store:
+        store.add([(f"old {number}", Completion("x" * 100, "stop", 7)) for number in range(3000)], RUN)
+        store.add(rows, kept)
+    command_line("prune", "--store", str(path), "--model", RUN.model)
+    data = path.read_bytes()
+    flip(path, data.index(b"y" * 100, len(data) // 2) // PAGE * PAGE)
+    with Store(path) as store:
+        [notice] = store.notices
+        found = store.get([key for key, _ in rows])
+    assert "was damaged" in notice
+    assert found.items() <= dict(rows).items() and 150 < len(found) < 200
+
+
 def test_a_damaged_store_in_use_is_left_where_it_is(filled: Path) -> None:
     with Store(filled):
         flip(filled, filled.stat().st_size - PAGE)
@@ -385,6 +404,47 @@ def test_export_to_parquet_is_read_back(filled: Path, tmp_path: Path) -> None:
     assert {row["key"]: row["token_ids"] for row in parquet.read_table(output).to_pylist()} == {
         key: [1, 2, 3] for key in KEYS
     }
+
+
+@pytest.mark.parametrize(
+    "place", ["store.sqlite", "../deep/store.sqlite", "store.sqlite-wal", "../deep/store.sqlite-shm"]
+)
+def test_export_onto_a_stores_own_files_is_refused(place: str, filled: Path) -> None:
+    with pytest.raises(ValueError, match="belongs to the store"):
+        command_line("export", "--store", str(filled), "--output", str(filled.parent / place))
+    with Store(filled) as store:
+        assert store.get(KEYS) == dict(ROWS)
+
+
+def link_to_store(place: Path, filled: Path) -> None:
+    place.symlink_to(filled)
+
+
+def other_store(place: Path, filled: Path) -> None:
+    place.write_bytes(filled.read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        pytest.param(link_to_store, "belongs to the store", id="a link to it"),
+        pytest.param(other_store, "is a store, and would be lost", id="another store"),
+        pytest.param(lambda place, filled: os.mkfifo(place), "is not a file that can be", id="a pipe"),
+        pytest.param(lambda place, filled: place.mkdir(), "is not a file that can be", id="a folder"),
+        pytest.param(
+            lambda place, filled: place.symlink_to("/dev/null"), "is not a file that can be", id="a device"
+        ),
+    ],
+)
+def test_export_replaces_nothing_but_a_file(make: Callable, why: str, filled: Path, tmp_path: Path) -> None:
+    place = tmp_path / "output"
+    make(place, filled)
+    before = place.lstat()
+    with pytest.raises(ValueError, match=why):
+        command_line("export", "--store", str(filled), "--output", str(place))
+    assert place.lstat() == before
+    with Store(filled) as store:
+        assert store.get(KEYS) == dict(ROWS)
 
 
 def test_merging_shards_gives_all_rows_whatever_the_order(tmp_path: Path) -> None:

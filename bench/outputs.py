@@ -1,0 +1,61 @@
+"""Contents -> a file or folder that is there whole or not at all: written beside its place, then moved."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yields a path to write a file or a folder to; it takes the place of `path` when the block ends well.
+
+    An error, a full disk or a kill leaves what was there. The temporary folder has a random name and is the
+    user's own, so nobody can put a link in its place. Files that a new folder lacks stay in an old one.
+    Raises OSError.
+    """
+    path = path.resolve() if path.is_dir() else path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    room = Path(tempfile.mkdtemp(prefix=".writing-", dir=path.parent))
+    try:
+        fresh = room / "new"
+        yield fresh
+        sync_all(fresh)
+        move(fresh, path)
+        sync(path.parent)
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write a file of UTF-8, its line ends as they are. Raises OSError, and the old file stays."""
+    with replacing(path) as fresh:
+        fresh.write_text(text, encoding="utf-8", newline="")
+    return path
+
+
+def move(fresh: Path, path: Path) -> None:
+    """Rename onto `path`. Into a folder that is there, file by file: no rename replaces a full folder."""
+    if not (fresh.is_dir() and path.is_dir()):
+        os.replace(fresh, path)
+        return
+    for part in sorted(fresh.iterdir()):
+        move(part, path / part.name)
+
+
+def sync_all(path: Path) -> None:
+    """Wait until a file, or a folder and all that is in it, is on the disk."""
+    for part in [*path.rglob("*"), path]:
+        sync(part)
+
+
+def sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
