@@ -13,6 +13,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors import SafetensorError, safe_open
 
+from bench.inputs import InputError
 from bench.models.gpus import gpu_memory_gb, visible_gpus
 from bench.records import ModelEntry
 
@@ -96,7 +97,8 @@ def weights_of(entry: ModelEntry) -> list[Path]:
     first = next((folder / name for name in names if (folder / name).exists()), None)
     if first is None:
         raise ValueError(no_weights(entry, folder))
-    files = shards(first) if first.suffix == ".json" else [first]
+    check_weights_named(entry, folder / "config.json")
+    files = shards(entry, first) if first.suffix == ".json" else [first]
     for path in [folder / "config.json", *files]:
         if not path.exists():
             raise ValueError(f"model {entry.name}: {path.name} is missing in {folder}. {how_to_mend(entry)}")
@@ -140,13 +142,35 @@ def how_to_mend(entry: ModelEntry) -> str:
     return how_to_download(entry) if entry.source == "hub" else "Copy the whole checkpoint there."
 
 
-def shards(index: Path) -> list[Path]:
-    """The files that an index of a sharded checkpoint names."""
+def shards(entry: ModelEntry, index: Path) -> list[Path]:
+    """The files that an index of a sharded checkpoint names: safetensors, unless pickles are allowed."""
     try:
-        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        beside = [Path(name).name == name for name in names]
     except (ValueError, LookupError, AttributeError, TypeError):
-        raise ValueError(f"{index} is not an index of weights. Copy or download it again.") from None
-    return [index.parent / name for name in sorted(names)]
+        raise InputError(f"{index} is not an index of weights. Copy or download it again.") from None
+    for name, is_beside in zip(names, beside, strict=True):
+        if not is_beside:
+            raise InputError(f"model {entry.name}: {index} names {name!r}, which is no file beside it.")
+        if not name.endswith(".safetensors") and not entry.allow_pickle:
+            raise InputError(
+                f"model {entry.name}: {index} names {name!r}, which is no safetensors file, and loading it "
+                "can run code. Convert it, or set allow_pickle = true if you trust its origin."
+            )
+    return [index.parent / name for name in names]
+
+
+def check_weights_named(entry: ModelEntry, config: Path) -> None:
+    """Refuse a config.json that names weights: transformers would load those, not the files checked here."""
+    try:
+        named = json.loads(config.read_text(encoding="utf-8")).get("transformers_weights")
+    except (OSError, ValueError, AttributeError):
+        return  # loading it says what is wrong
+    if named is not None:
+        raise InputError(
+            f"model {entry.name}: {config} names its weights itself (transformers_weights: {named!r}). "
+            f"Take that out, and call them {WEIGHTS[0]}."
+        )
 
 
 def check_whole(entry: ModelEntry, path: Path) -> None:

@@ -248,6 +248,23 @@ def missing_shard(folder: Path) -> None:
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
 
 
+def pickled_shards(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    index = {"metadata": {}, "weight_map": {"lm_head.weight": "pytorch_model.bin"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def shards_elsewhere(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder.parent / "stray.safetensors")
+    index = {"metadata": {}, "weight_map": {"lm_head.weight": "../stray.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def named_in_config(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"transformers_weights": "adapter_model.bin"}))
+
+
 def bad_index(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
     (folder / "model.safetensors.index.json").write_text("[]")
@@ -260,6 +277,9 @@ def bad_index(folder: Path) -> None:
         pytest.param(remove("model.safetensors"), "no model.safetensors", id="no weights"),
         pytest.param(only_pickles, "only pickled weights", id="pickles"),
         pytest.param(missing_shard, "model-00001-of-00002.safetensors is missing", id="a shard is missing"),
+        pytest.param(pickled_shards, "'pytorch_model.bin', which is no safetensors", id="pickled shards"),
+        pytest.param(shards_elsewhere, "which is no file beside it", id="shards elsewhere"),
+        pytest.param(named_in_config, "transformers_weights: 'adapter_model.bin'", id="weights by config"),
         pytest.param(bad_index, "is not an index of weights", id="index of weights"),
         pytest.param(write("model.safetensors", "text"), "is damaged", id="weights are no weights"),
         pytest.param(lambda at: os.truncate(at / "model.safetensors", 999), "is damaged", id="cut weights"),
