@@ -26,6 +26,7 @@ DEFAULTS = {
     "boxes_batch_size": "auto",
     "boxes_pack_tokens": "auto",
     "boxes_gpus_per_worker": 1,
+    "boxes_wait": 0.0,
     "boxes_server": "",
     "boxes_server_concurrency": 1,
 }

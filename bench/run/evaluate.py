@@ -41,8 +41,8 @@ class Plan:
     """What every model of a run is asked, and how.
 
     batch_size, pack_tokens (of the speculative engine): None for what suits the device. servers: URLs for the
-    engine "server", in_flight: how many answers it asks one for at once. run_id names the run in the store;
-    progress shows a bar.
+    engine "server", in_flight: how many answers it asks one for at once. wait: seconds to wait for GPUs.
+    run_id names the run in the store; progress shows a bar.
     """
 
     examples: tuple[Example, ...]
@@ -51,6 +51,7 @@ class Plan:
     batch_size: int | None = None
     pack_tokens: int | None = None
     gpus_per_model: int = 1
+    wait: float = 86400.0
     servers: tuple[str, ...] = ()
     in_flight: int = 16
     dataset: str = "evaluation"
@@ -174,7 +175,8 @@ def loaded(entry: ModelEntry, plan: Plan) -> Iterator[Running]:
     if problem := audit(entry, plan).problem:
         raise ValueError(f"model {entry.name}: {problem}")
     gpus = visible_gpus()
-    with gpu_leases(gpus, min(plan.gpus_per_model, len(gpus))) as leased:
+    wanted = min(plan.gpus_per_model, len(gpus))
+    with gpu_leases(gpus, wanted, plan.wait, partial(say, entry.name)) as leased:
         here = models.load(entry, [f"cuda:{index}" for index in leased] or ["cpu"])
         engine = engine_for(
             plan.engine,

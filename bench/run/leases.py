@@ -5,22 +5,26 @@ from __future__ import annotations
 import json
 import os
 import socket
-import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+import platformdirs
 from filelock import FileLock, Timeout
 
+from bench.outputs import write_text
+from bench.text import printable
+
 POLL_SECONDS = 0.2
-GPU_FOLDER = Path(tempfile.gettempdir()) / "entity-tracking-bench-gpus"  # one for all users of the machine
+Say = Callable[[str], object]
 
 
 @contextmanager
 def model_lock(
-    store: Path | str, fingerprint: str, timeout: float, say: Callable[[str], object] = lambda text: None
+    store: Path | str, fingerprint: str, timeout: float, say: Say = lambda text: None
 ) -> Iterator[None]:
     """Hold one model of one store: whoever waits for it finds its completions when the wait is over.
 
@@ -30,99 +34,100 @@ def model_lock(
     if str(store) == ":memory:":
         yield
         return
-    folder = Path(f"{store}.locks")
-    folder.mkdir(parents=True, exist_ok=True)
-    holder = folder / f"{fingerprint[:16]}.holder"
-    lock = FileLock(folder / f"{fingerprint[:16]}.lock")
-    acquire(lock, holder, timeout, say)
-    try:
-        write_holder(holder)
+    lock = Path(f"{store}.locks") / f"{fingerprint[:16]}.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as held:
+        wait_for(lambda: take(held, lock), timeout, lambda: f"this model is held by {holder_of(lock)}", say)
         yield
-    finally:
-        lock.release()
-
-
-def acquire(lock: FileLock, holder: Path, timeout: float, say: Callable[[str], object]) -> None:
-    try:
-        with suppress(Timeout):
-            lock.acquire(timeout=0)
-            return
-        if timeout:
-            say(f"waiting up to {timeout:.0f} s for {read_holder(holder)}, which is evaluating this model")
-        lock.acquire(timeout=timeout, poll_interval=POLL_SECONDS)
-    except Timeout:
-        raise TimeoutError(
-            f"this model has been held for over {timeout:.0f} s by {read_holder(holder)}. "
-            "Wait for that run or end it, then start again."
-        ) from None
-
-
-def write_holder(path: Path) -> None:
-    since = datetime.now(UTC).isoformat(timespec="seconds")
-    fresh = path.with_suffix(f".{os.getpid()}")
-    fresh.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since}))
-    os.replace(fresh, path)
-
-
-def read_holder(path: Path) -> str:
-    """Who holds a lock, in words."""
-    try:
-        said = json.loads(path.read_text())
-        return f"process {said['pid']} on {said['host']} (since {said['since']})"
-    except (OSError, ValueError, KeyError):
-        return "another process"  # it has the lock, and has not yet said so
 
 
 @contextmanager
 def gpu_leases(
-    visible: Sequence[str], count: int = 1, timeout: float = 86400.0, folder: Path = GPU_FOLDER
+    visible: Sequence[str],
+    count: int = 1,
+    timeout: float = 86400.0,
+    say: Say = lambda text: None,
+    folder: Path | None = None,
 ) -> Iterator[tuple[int, ...]]:
-    """Lease GPUs from all processes of this machine. Yields indices into `visible`: 1 means "cuda:1".
+    """Lease GPUs from all of the user's processes. Yields indices into `visible`: 1 means "cuda:1".
 
     Whoever waits stands at the head of one queue until it has all it asked for, so two that need several
-    GPUs cannot block each other, and a large request is not overtaken for ever.
+    GPUs cannot block each other, and a large request is not overtaken for ever. No GPUs, no queue.
+    say: told once for whom it waits, in the queue and at its head.
     Raises ValueError if there are not so many GPUs, TimeoutError if none was free in time.
     """
     if count > len(visible):
         raise ValueError(f"{count} GPUs are asked for and {len(visible)} are visible: ask for fewer.")
-    make_shared(folder)
-    deadline = time.monotonic() + timeout
+    if not count:
+        yield ()
+        return
+    folder = folder or gpu_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    locks = [folder / f"gpu-{slug(name)}.lock" for name in visible]
+    queue, deadline = folder / "queue.lock", time.monotonic() + timeout
+    leased: set[int] = set()
+
+    def take_free() -> bool:
+        for index in sorted(set(range(len(visible))) - leased):
+            if len(leased) < count and take(held, locks[index]):
+                leased.add(index)
+        return len(leased) == count
+
+    def holders() -> str:
+        others = {holder_of(lock) for index, lock in enumerate(locks) if index not in leased}
+        return f"{count} GPUs are needed, and others are held by {' and '.join(sorted(others))}"
+
     with ExitStack() as held:
-        with queue(folder, timeout):
-            leased: dict[int, None] = {}
-            while len(leased) < count:
-                for index in sorted(set(range(len(visible))) - set(leased)):
-                    if len(leased) < count and try_lease(held, folder / f"gpu-{slug(visible[index])}.lock"):
-                        leased[index] = None
-                if len(leased) < count:
-                    wait_until(deadline, count)
+        with ExitStack() as first:
+            turn = "the queue for GPUs is headed by "
+            wait_for(lambda: take(first, queue), timeout, lambda: turn + holder_of(queue), say)
+            wait_for(take_free, deadline - time.monotonic(), holders, say)
         yield tuple(sorted(leased))
 
 
-def queue(folder: Path, timeout: float) -> FileLock:
-    return FileLock(folder / "queue.lock", timeout=timeout, mode=0o666)
+def gpu_folder() -> Path:
+    """Where GPUs are leased: a folder that only this user can write to. Raises PermissionError."""
+    with warnings.catch_warnings():  # without XDG_RUNTIME_DIR it is a private one among temporary files
+        warnings.simplefilter("ignore", platformdirs.RuntimeDirWarning)
+        return platformdirs.user_runtime_path("entity-tracking-bench", ensure_exists=True)
 
 
-def try_lease(held: ExitStack, path: Path) -> bool:
-    lock = FileLock(path, mode=0o666)
+def take(held: ExitStack, path: Path) -> bool:
+    """Take a lock if it is free, and write beside it whose it is."""
     try:
-        held.enter_context(lock.acquire(timeout=0))
+        held.enter_context(FileLock(path).acquire(timeout=0))
     except Timeout:
         return False
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
+    with suppress(OSError):  # the lock holds without it
+        write_text(path.with_suffix(".holder"), json.dumps(holder))
     return True
 
 
-def wait_until(deadline: float, count: int) -> None:
-    if time.monotonic() > deadline:
-        raise TimeoutError(f"no {count} GPUs came free in time: other processes hold them. Try again later.")
-    time.sleep(POLL_SECONDS)
+def holder_of(lock: Path) -> str:
+    """Who holds a lock, in words."""
+    try:
+        said = json.loads(lock.with_suffix(".holder").read_text())
+        return f"process {int(said['pid'])} on {printable(said['host'])} (since {printable(said['since'])})"
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return "another process"  # it has the lock, and has not yet said so
 
 
-def make_shared(folder: Path) -> None:
-    """A folder that every user of the machine can put locks into."""
-    if not folder.is_dir():
-        folder.mkdir(parents=True, exist_ok=True)
-        folder.chmod(0o1777)
+def wait_for(taken: Callable[[], bool], timeout: float, why: Callable[[], str], say: Say) -> None:
+    """Try until it is taken. say: told once why it waits. Raises TimeoutError, which says why too."""
+    deadline, told = time.monotonic() + timeout, False
+    while not taken():
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError(
+                f"{why()}, and has been for over {timeout:.0f} s. "
+                "Wait for that run or end it, then start again."
+            )
+        if not told:
+            say(f"waiting up to {timeout:.0f} s: {why()}")
+        told = True
+        time.sleep(min(POLL_SECONDS, left))
 
 
 def slug(name: str) -> str:

@@ -102,7 +102,7 @@ def add_options(add: Callable[..., None]) -> None:
         type=float,
         default=86400.0,
         metavar="SECONDS",
-        help="for a model in evaluation elsewhere (default: %(default)s)",
+        help="for a model or GPU that another run holds (default: %(default)s)",
     )
     add(
         "--boxes-store",
@@ -169,6 +169,7 @@ def plan(get: Get) -> Plan:
         batch_size=number_or_auto("--boxes-batch-size", get("boxes_batch_size")),
         pack_tokens=number_or_auto("--boxes-pack-tokens", get("boxes_pack_tokens")),
         gpus_per_model=get("boxes_gpus_per_worker"),
+        wait=get("boxes_wait"),
         servers=tuple(filter(None, get("boxes_server").split(","))),
         in_flight=get("boxes_server_concurrency"),
         dataset=get("boxes_dataset"),

@@ -7,13 +7,13 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from bench.models.gpus import visible_gpus
-from bench.run.leases import gpu_leases, model_lock
+from bench.run.leases import gpu_folder, gpu_leases, holder_of, model_lock, take
 
 FORK = multiprocessing.get_context("fork")
 FINGERPRINT = "ab" * 32
@@ -44,7 +44,7 @@ def test_a_model_has_one_holder_and_the_one_who_waits_is_told(tmp_path: Path) ->
     said: list[str] = []
     with elsewhere(lambda: model_lock(store, FINGERPRINT, timeout=0)) as holder:
         with (
-            pytest.raises(TimeoutError, match=f"held for over 0 s by process {holder.pid} on "),
+            pytest.raises(TimeoutError, match=f"is held by process {holder.pid} on .* has been for over 0 s"),
             model_lock(store, FINGERPRINT, timeout=0.3, say=said.append),
         ):
             pass
@@ -103,8 +103,13 @@ def test_two_processes_never_lease_one_gpu(tmp_path: Path) -> None:
         assert holder.held == (0,)
         with gpu_leases(("1", "0"), folder=tmp_path) as leased:
             assert leased == (0,)  # card 1
-        with pytest.raises(TimeoutError, match="2 GPUs"), gpu_leases(("1", "0"), 2, 0.3, tmp_path):
+        said: list[str] = []
+        with (
+            pytest.raises(TimeoutError, match=f"2 GPUs are needed, .* held by process {holder.pid} on"),
+            gpu_leases(("1", "0"), 2, 0.3, said.append, tmp_path),
+        ):
             pass
+        assert len(said) == 1 and f"held by process {holder.pid} on" in said[0]
         with gpu_leases(("1", "0"), timeout=5, folder=tmp_path) as leased:
             assert leased == (0,)  # what the one who gave up had held is free again
 
@@ -144,10 +149,48 @@ def test_workers_that_need_several_gpus_neither_block_each_other_nor_starve(tmp_
 
 
 def test_more_gpus_than_there_are_is_a_callers_mistake(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="2 GPUs are asked for and 1"), gpu_leases(("0",), 2, 1, tmp_path):
+    with pytest.raises(ValueError, match="2 GPUs are asked for and 1"), gpu_leases(("0",), 2, 1):
         pass
 
 
-def test_a_model_on_the_cpu_leases_nothing(tmp_path: Path) -> None:
-    with gpu_leases((), 0, folder=tmp_path) as leased:
+def hold_queue(folder: Path) -> ExitStack:
+    held = ExitStack()
+    assert take(held, folder / "queue.lock")
+    return held
+
+
+def test_a_model_on_the_cpu_stands_in_no_queue(tmp_path: Path) -> None:
+    with hold_queue(tmp_path), gpu_leases((), 0, timeout=0, folder=tmp_path) as leased:
         assert leased == ()
+
+
+def test_who_stands_in_the_queue_is_told_for_whom_and_waits_no_longer_than_asked(tmp_path: Path) -> None:
+    said: list[str] = []
+    with (
+        hold_queue(tmp_path),
+        pytest.raises(TimeoutError, match=f"queue for GPUs is headed by process {os.getpid()} on"),
+        gpu_leases(("0",), 1, 0.3, said.append, tmp_path),
+    ):
+        pass
+    assert [f"headed by process {os.getpid()} on" in line for line in said] == [True]
+
+
+def test_the_holder_of_a_lock_is_told_in_one_line_without_control_characters(tmp_path: Path) -> None:
+    lock = tmp_path / "a.lock"
+    for holder in ("", "[]", "null", '{"pid": "x"}', '{"pid": 1, "host": null, "since": 2}'):
+        lock.with_suffix(".holder").write_text(holder)
+        assert holder_of(lock) == "another process"
+    lock.with_suffix(".holder").write_text('{"pid": 1, "host": "\\u001b[31m\\n", "since": "today"}')
+    assert holder_of(lock) == "process 1 on \N{REPLACEMENT CHARACTER}[31m (since today)"
+
+
+def test_gpus_are_leased_in_a_folder_that_is_the_users_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = tmp_path / "runtime"
+    runtime.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
+    folder = gpu_folder()
+    assert folder.parent == runtime and folder.stat().st_mode & 0o077 == 0
+    with gpu_leases(("0",)) as leased:
+        assert leased == (0,) and (folder / "gpu-0.lock").exists()
