@@ -178,12 +178,13 @@ def plan(get: Get) -> Plan:
 
 
 def limited(found: Sequence[Example], limit: int | None) -> tuple[Example, ...]:
-    """So many of the examples, evenly spread over all of them."""
+    """So many of the examples, evenly spread; all of them, once, where the limit is above their number."""
     if limit is None:
         return tuple(found)
     if limit < 1:
         raise ValueError(f"a limit of {limit} leaves no example. Give a number from 1 to {len(found)}.")
-    return tuple(found[index * len(found) // limit] for index in range(min(limit, len(found))))
+    asked = min(limit, len(found))
+    return tuple(found[index * len(found) // asked] for index in range(asked))
 
 
 def merge(suites: Sequence[Suite]) -> Suite:
