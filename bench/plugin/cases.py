@@ -18,8 +18,28 @@ HYPOTHESES = ("code", "math", "alignment")
 Marker = Callable[["State", str, str], list[pytest.MarkDecorator]]
 
 
+NO_CASE = pytest.param(None, id="no-case")  # pytest makes a skipped case of an empty list
+
+
 class Contradicted(AssertionError):
     """A case's hypothesis does not hold; the text is the finding, in one sentence with its figures."""
+
+
+def of_fixture(state: State, name: str, test: pytest.Item) -> list[ParameterSet]:
+    """The cases of a test that asks for a fixture of this name."""
+    if name == "verdict":
+        return of_pairs(state, test)
+    if name == "published":
+        return of_published(state, test)
+    if name == "over_random":
+        return of_models(state, state.models(), recorded_below)
+    return of_models(state, [name for name in state.models() if name in state.published], no_marks)
+
+
+def is_placeholder(item: pytest.Item, fixtures: Sequence[str]) -> bool:
+    """Whether the item stands for a test of which the suite has no case."""
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    return any(name in params and params[name] is None for name in fixtures)
 
 
 def of_pairs(state: State, test: pytest.Item) -> list[ParameterSet]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -31,6 +32,9 @@ from bench.store import Store
 
 STATE = pytest.StashKey["State"]()
 SKIPPED, FAILED = "boxes_skipped", "boxes_failed"  # user properties: JSON of [model or pair, reason]
+PRINTED = ("help", "markers", "version", "cacheshow")  # pytest's options that collect no case
+LOOKED_AT = ("collectonly", "showfixtures", "show_fixtures_per_test", "setupplan")  # collect, and run no case
+FIXTURES = ("verdict", "published", "over_random", "agreement")  # of a case, one value a case
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -55,6 +59,8 @@ class State:
         self.cases = {
             f"{pair.id}-{bucket}": (pair, bucket) for pair in self.suite.pairs for bucket in self.buckets
         }
+        self.whole = {suite.name for suite in self.suites if not config.getoption("boxes_models")}
+        self.offered = False  # whether a test was collected that the suite makes cases for
         self.ran: set[Pair] = set()
         self.skipped: dict[str, str] = {}
         self.failed: dict[str, str] = {}
@@ -127,11 +133,20 @@ class State:
     def ran_pairs(self) -> list[Pair]:
         return [pair for pair in self.suite.pairs if pair in self.ran]
 
+    def nothing_selected(self) -> str:
+        """Why no case of the suite ran, and what can be chosen."""
+        option = self.config.option
+        by = f" by -m {option.markexpr}" if option.markexpr else ""
+        pairs = Counter(mark for pair in self.suite.pairs for mark in cases.markers_of(pair))
+        has = ", ".join(f"{mark} ({count})" for mark, count in sorted(pairs.items()))
+        hint = f"Its pairs by marker: {has}." if has else "It has no pair here: add a [[pairs]] entry."
+        return f"Nothing of the suite {self.suite.name} was selected{by}. {hint}"
+
     def note(self, node_ids: Iterable[str]) -> None:
         """Remember the pairs whose cases are to run."""
         found = (re.search(r"\[(.*)\]$", node_id) for node_id in node_ids)
         self.ran |= {self.cases[match[1]][0] for match in found if match and match[1] in self.cases}
-        if self.ran and not is_worker(self.config):
+        if self.ran and not (is_worker(self.config) or looks_only(self.config)):
             try:
                 options.check_places(self.suite, self.ran_pairs(), self.config.getoption)
             except ValueError as error:
@@ -199,17 +214,30 @@ class State:
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """A command that only looks needs no workers, and xdist ends some of them with an internal error."""
+    if looks_only(config) and hasattr(config.option, "numprocesses"):
+        config.option.numprocesses, config.option.dist, config.option.tx = 0, "no", []
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Check every option before anything runs: a user's mistake is one line and exit status 4."""
     if is_worker(config):
         share_cores(vars(config)["workerinput"]["workercount"])
+    config.addinivalue_line("markers", "suite(name): runs where that suite is asked for as a whole")
+    if any(config.getoption(name, False) for name in PRINTED):
+        return
     try:
         options.check(config.getoption)
-        options.check_writable(Path(config.getoption("boxes_report_dir")))
         config.stash[STATE] = state = State(config)
+        if looks_only(config):
+            config.pluginmanager.register(state, "boxes-state")
+            return
+        options.check_writable(Path(config.getoption("boxes_report_dir")))
         if config.getoption("boxes_dataset") != "evaluation" or config.getoption("boxes_limit") is not None:
             _ = state.plan  # a data set that cannot be read is known now
-        config.pluginmanager.register(config.stash[STATE], "boxes-state")
+        config.pluginmanager.register(state, "boxes-state")
         if not is_worker(config) and not config.getoption("boxes_dry_run"):
             config.pluginmanager.register(Completeness(), "boxes-completeness")
             state.nights = nights.Nights(config, state.describe)
@@ -222,6 +250,11 @@ def is_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
 
 
+def looks_only(config: pytest.Config) -> bool:
+    """Whether this command shows something and runs no case."""
+    return any(config.getoption(name, False) for name in (*PRINTED, *LOOKED_AT))
+
+
 def share_cores(workers: int) -> None:
     """Give a worker its part of the cores, before torch is imported, unless the user has said how many."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -229,23 +262,25 @@ def share_cores(workers: int) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A case for every pair (`verdict`, `published`) or model (`over_random`) and every bucket."""
+    """A case for every pair (`verdict`, `published`) or model (the others) and every bucket."""
     state = metafunc.config.stash[STATE]
-    if "verdict" in metafunc.fixturenames:
-        metafunc.parametrize("verdict", cases.of_pairs(state, metafunc.definition), indirect=True)
-    if "published" in metafunc.fixturenames:
-        metafunc.parametrize("published", cases.of_published(state, metafunc.definition))
-    if "over_random" in metafunc.fixturenames:
-        metafunc.parametrize(
-            "over_random", cases.of_models(state, state.models(), cases.recorded_below), indirect=True
-        )
-    if "agreement" in metafunc.fixturenames:
-        known = [name for name in state.models() if name in state.published]
-        metafunc.parametrize("agreement", cases.of_models(state, known, cases.no_marks), indirect=True)
+    for name in FIXTURES:
+        if name in metafunc.fixturenames:
+            state.offered = True
+            found = cases.of_fixture(state, name, metafunc.definition) or [cases.NO_CASE]
+            metafunc.parametrize(name, found, indirect=name != "published")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Exploratory buckets pair by pair, then the tests of the pairs, which need all pairs of a family."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Only cases that the suite has. The tests of the pairs come last: they need all pairs of a family."""
+    state = config.stash[STATE]
+    found = [item for item in items if not cases.is_placeholder(item, FIXTURES)]
+    items[:] = [
+        item for item in found if {mark.args[0] for mark in item.iter_markers("suite")} <= state.whole
+    ]
+    if others := [item for item in found if item not in items]:
+        config.hook.pytest_deselected(items=others)
     items.sort(key=lambda item: item.name.endswith("-ops1plus]"))
 
 
@@ -289,16 +324,27 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write the report, once, where the terminal is."""
-    state = session.config.stash[STATE]
-    idle = session.config.option.collectonly or session.config.getoption("boxes_dry_run")
-    mistaken = session.exitstatus == pytest.ExitCode.USAGE_ERROR
-    if state.ran and not (idle or mistaken or is_worker(session.config)):
+    config, state = session.config, session.config.stash.get(STATE, None)
+    if state is None or looks_only(config) or config.getoption("boxes_dry_run"):
+        return
+    if is_worker(config):
+        vars(config)["workeroutput"]["boxes_offered"] = state.offered
+    elif state.ran and session.exitstatus != pytest.ExitCode.USAGE_ERROR:
         state.report(session)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    state = config.stash[STATE]
-    if state.results is None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node) -> None:
+    node.config.stash[STATE].offered |= getattr(node, "workeroutput", {}).get("boxes_offered", False)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config
+) -> None:
+    state = config.stash.get(STATE, None)
+    if state and state.offered and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+        terminalreporter.write_line(state.nothing_selected(), red=True)
+    if state is None or state.results is None:
         return
     terminalreporter.section("entity tracking")
     terminalreporter.write_line(accuracy_table(state.results.accuracies, state.results.baseline))

@@ -13,6 +13,7 @@ import pytest
 from bench.records import BUCKETS, Comparison, Difference
 from bench.report.published import published
 
+pytestmark = pytest.mark.suite("paper")
 code = pytest.mark.code_hypothesis
 math = pytest.mark.math_hypothesis
 alignment = pytest.mark.alignment_hypothesis

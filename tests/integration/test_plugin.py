@@ -198,7 +198,7 @@ def test_other_protocols_are_kept_apart(pytester: pytest.Pytester, evaluated: Pa
 
 def test_single_buckets_and_models_can_be_chosen(pytester: pytest.Pytester, evaluated: Path) -> None:
     result = run(pytester, "--boxes-buckets=ops1plus", "--boxes-models=one,two")
-    assert result.parseoutcomes() == {"skipped": 1, "xfailed": 1}  # no live published pair; one case
+    assert result.parseoutcomes() == {"xfailed": 1}
 
 
 def test_bad_input_is_one_line_and_status_4(pytester: pytest.Pytester, bench_dir: Path) -> None:
@@ -253,6 +253,63 @@ def test_an_options_value_is_not_taken_for_a_test(
     )  # fmt: skip
     assert result.ret == 0
     result.stdout.fnmatch_lines([f"rootdir: {checkout}", "configfile: pytest.ini", "*[[]one..two-ops1plus]*"])
+
+
+@pytest.fixture
+def with_claims(checkout: Path) -> Path:
+    """The checkout with all the tests that `pytest` runs, the paper's claims among them."""
+    shutil.copytree(ROOT / "tests" / "hypotheses", checkout / "tests" / "hypotheses", dirs_exist_ok=True)
+    return checkout
+
+
+NOTHING = "Nothing of the suite random was selected by -m {}. Its pairs by marker: code_hypothesis (1)."
+
+
+@pytest.mark.parametrize("marker", ["math_hypothesis", "control", "alignment_hypothesis and not control"])
+def test_a_suite_without_a_case_under_the_marker_is_never_green(
+    marker: str, pytester: pytest.Pytester, with_claims: Path
+) -> None:
+    options = ("-n0", "--boxes-suite=suite.toml", "--boxes-store=store.sqlite", "--boxes-report-dir=reports")
+    result = pytester.runpytest_inprocess("-m", marker, *options)
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    result.stdout.fnmatch_lines([NOTHING.format(marker)])
+    assert "passed" not in result.parseoutcomes() and "skipped" not in result.parseoutcomes()
+    assert not (with_claims / "reports" / "latest").exists()
+
+
+def test_workers_that_get_no_case_of_the_suite_are_not_green_either(
+    pytester: pytest.Pytester, bench_dir: Path
+) -> None:
+    result = run(pytester, "-n1", "-m", "math_hypothesis", tests="")
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    result.stdout.fnmatch_lines([NOTHING.format("math_hypothesis")])
+
+
+def test_the_paper_s_claims_run_with_the_paper_s_suite_alone(
+    pytester: pytest.Pytester, with_claims: Path
+) -> None:
+    def collected(*options: str) -> set[str]:
+        result = pytester.runpytest_inprocess("-n0", "--co", "-q", *options)
+        return {line.partition("::")[0].rpartition("/")[2] for line in result.outlines if "::" in line}
+
+    assert "test_published_claims.py" in collected("--boxes-suite=paper")
+    assert "test_published_claims.py" not in collected("--boxes-suite=suite.toml")
+    assert "test_published_claims.py" not in collected("--boxes-models=tiny-base,tiny-math")
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+@pytest.mark.parametrize(
+    "look", ["--fixtures", "--fixtures-per-test", "--collect-only", "--setup-plan", "--markers", "--help"]
+)
+def test_a_command_that_only_looks_reports_and_writes_nothing(
+    look: str, workers: str, pytester: pytest.Pytester, checkout: Path
+) -> None:
+    options = ("--boxes-suite=suite.toml", "--boxes-store=store.sqlite", "--boxes-report-dir=reports")
+    result = pytester.runpytest_inprocess(look, workers, *options)
+    assert result.ret == 0
+    assert not {"reports", "store.sqlite"} & {path.name for path in checkout.iterdir()}
+    for text in ("never reported*", "= entity tracking =*", "INTERNALERROR*"):
+        result.stdout.no_fnmatch_line(f"*{text}")
 
 
 @pytest.mark.parametrize(
