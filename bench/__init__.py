@@ -5,7 +5,16 @@ scenario -> example -> prompt -> completion -> answer -> score -> accuracy -> co
 From Python: `bench.evaluate(model).accuracy()`, `bench.compare(base, variant)`. From a shell: `boxes --help`.
 """
 
+from __future__ import annotations
+
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bench.api.evaluate import compare, evaluate
+    from bench.api.results import Compared, Result
+    from bench.models.suites import load_suite
 
 __version__ = "0.1.0"
 
@@ -16,3 +25,23 @@ FIXTURES = (CHECKOUT or PACKAGE) / "fixtures"
 CASES = CHECKOUT / "tests" / "hypotheses" if CHECKOUT else PACKAGE / "hypotheses"
 DATA = FIXTURES / "data"
 SUITES = FIXTURES / "suites"
+
+EXPORTED = {  # name: its module, imported when the name is first used
+    "evaluate": "bench.api.evaluate",
+    "compare": "bench.api.evaluate",
+    "Result": "bench.api.results",
+    "Compared": "bench.api.results",
+    "load_suite": "bench.models.suites",
+}
+__all__ = ["Compared", "Result", "compare", "evaluate", "load_suite"]
+
+
+def __getattr__(name: str) -> Any:
+    """PEP 562: `import bench` imports neither torch nor pandas."""
+    if name in EXPORTED:
+        return getattr(import_module(EXPORTED[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *EXPORTED})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,9 +51,17 @@ class Audit:
 
 
 def audit(
-    entry: ModelEntry, tokenizer: Any, prompts: Sequence[Prompt], golds: Sequence[str], constraint: Constraint
+    entry: ModelEntry,
+    tokenizer: Any,
+    prompts: Sequence[Prompt],
+    golds: Sequence[str],
+    constraint: Constraint,
+    config: Mapping[str, Any] | None = None,
 ) -> Audit:
-    """Look at the prompts and at the right answer to each as this tokenizer writes them."""
+    """Look at the prompts and at the right answer to each as this tokenizer writes them.
+
+    config: of a model in memory, as config.json has it; of other models it is read from their folder.
+    """
     from bench.decoding.spelling import encode, encode_inside, spell
 
     ids = tokenizer(prompts[0].text).input_ids
@@ -65,7 +73,7 @@ def audit(
     bos = count_bos(prompts[0].text, tokenizer)
     problem = (
         wrong_ends(tokenizer, bos)
-        or no_room(entry, prompt_tokens + constraint.max_new_tokens)
+        or no_room(config or config_of(entry), prompt_tokens + constraint.max_new_tokens)
         or forbidden(golds, constraint)
         or misspelled(golds, answers, spelling)
         or too_short(cut, len(golds), constraint)
@@ -93,8 +101,11 @@ def wrong_ends(tokenizer: Any, bos: int) -> str | None:
     return None
 
 
-def no_room(entry: ModelEntry, tokens: int) -> str | None:
-    config = json.loads((folder_of(entry) / "config.json").read_text(encoding="utf-8"))
+def config_of(entry: ModelEntry) -> dict[str, Any]:
+    return json.loads((folder_of(entry) / "config.json").read_text(encoding="utf-8"))
+
+
+def no_room(config: Mapping[str, Any], tokens: int) -> str | None:
     room = config.get("max_position_embeddings", tokens)
     if tokens > room:
         return f"prompt and answer may take {tokens} tokens and its context holds {room}. Leave it out."

@@ -2,7 +2,7 @@
 
 from bench.models.chat import render_for
 from bench.models.files import fingerprint, num_bytes, unavailable
-from bench.models.load import LoadedModel, load, load_tokenizer
+from bench.models.load import LoadedModel, load, load_tokenizer, padded_left
 from bench.models.served import (
     has_tokenizer,
     lacks_template,
@@ -19,6 +19,7 @@ __all__ = [
     "load",
     "load_tokenizer",
     "num_bytes",
+    "padded_left",
     "render_for",
     "served_fingerprint",
     "served_names",

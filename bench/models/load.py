@@ -54,7 +54,11 @@ def load_tokenizer(entry: ModelEntry) -> Any:
     """The tokenizer alone, padding on the left. Raises ValueError if it is not there."""
     from transformers import AutoTokenizer
 
-    tokenizer = read(entry, AutoTokenizer.from_pretrained)
+    return padded_left(read(entry, AutoTokenizer.from_pretrained))
+
+
+def padded_left(tokenizer: Any) -> Any:
+    """The same tokenizer, which now pads on the left, with its EOS if it has no padding token."""
     tokenizer.padding_side = "left"
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token

@@ -14,7 +14,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -218,19 +218,22 @@ def audit(entry: ModelEntry, plan: Plan) -> Audit:
 def read_and_score(
     entry: ModelEntry, plan: Plan, store: Store, settings: Settings, completions: Mapping[str, Completion]
 ) -> Evaluation:
+    """An evaluation with what the store knows of the run that made it."""
+    runs = store.runs(settings)
+    return replace(scored(entry.name, plan, settings, completions), run=runs[-1] if runs else {})
+
+
+def scored(name: str, plan: Plan, settings: Settings, completions: Mapping[str, Completion]) -> Evaluation:
     """What the completions say, and how much of it is right."""
     answers = {
         example.id: read_answer(completions[example.id], plan.constraint, plan.version, plan.num_boxes)
         for example in plan.examples
     }
-    scores = tuple(entry for example in plan.examples for entry in score(example, answers[example.id]))
-    runs = store.runs(settings)
     return Evaluation(
-        entry.name,
+        name,
         completions,
-        scores,
+        scores=tuple(entry for example in plan.examples for entry in score(example, answers[example.id])),
         forms=Counter(answer.form for answer in answers.values()),
         engine=settings.engine,
         fingerprint=settings.as_dict(),
-        run=runs[-1] if runs else {},
     )

@@ -23,13 +23,17 @@ def read_answer(
     completion: Completion, constraint: Constraint, version: str = "base", num_boxes: int = 7
 ) -> Answer:
     """What the completion says; a box that it does not name is None."""
-    text = completion.text.strip()
-    opening = WORDINGS[version].describe_box(0, ()).removesuffix(" nothing")
-    found = clauses(text, num_boxes, opening)
+    found = statements(completion.text, version, num_boxes)
     boxes = tuple(None if clause is None else read_contents(clause) for clause in found)
-    if constraint.matches(text):
+    if constraint.matches(completion.text.strip()):
         return Answer(boxes, "whole")
     return Answer(boxes, "cut" if completion.finish_reason == "length" else "malformed")
+
+
+def statements(text: str, version: str = "base", num_boxes: int = 7) -> list[str | None]:
+    """What a text says of each box, in its version's words; None where that is not readable."""
+    opening = WORDINGS[version].describe_box(0, ()).removesuffix(" nothing")
+    return clauses(text.strip(), num_boxes, opening)
 
 
 @lru_cache(maxsize=10_000)  # models repeat themselves, and each other

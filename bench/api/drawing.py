@@ -1,0 +1,50 @@
+"""Accuracies -> a figure that a notebook shows, in the style of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from bench.records import Accuracy, Pair, Verdict
+from bench.report.figures import BASE, BY_NUM_OPS, MUTED, STYLE, Panel, draw_hypothesis, png
+
+
+def draw_model(name: str, found: Mapping[str, Accuracy], random: Mapping[str, float]) -> Figure:
+    """One model's line with its intervals; random guessing dashed."""
+    buckets = [bucket for bucket in BY_NUM_OPS if bucket in found]
+    places = [BY_NUM_OPS.index(bucket) for bucket in buckets]
+    values = [100 * found[bucket].value for bucket in buckets]
+    ends = [(100 * found[bucket].low, 100 * found[bucket].high) for bucket in buckets]
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(4.2, 3.2), layout="constrained")
+        axes = figure.add_subplot(
+            xlabel="operations on the box", ylabel="accuracy (%)", title=name, ylim=(0, 101), xticks=places
+        )
+        axes.plot(
+            places, [100 * random[bucket] for bucket in buckets],
+            color=MUTED, dashes=(4, 2.5), label="random guessing",
+        )  # fmt: skip
+        axes.plot(places, values, color=BASE, marker="o", markersize=4.2, label="95% interval")
+        axes.vlines(places, *zip(*ends, strict=True), color=BASE, linewidth=0.9)
+        axes.grid(axis="y")
+        axes.legend()
+    return shown(figure)
+
+
+def draw_pair(pair: Pair, verdicts: Sequence[Verdict]) -> Figure:
+    """Both models of a pair, as the report draws them."""
+    by_bucket = {verdict.comparison.bucket: verdict for verdict in verdicts}
+    figure = draw_hypothesis([[Panel(pair, by_bucket, {})]], legend=False)
+    with matplotlib.rc_context(STYLE):
+        [axes] = figure.axes
+        axes.legend(axes.lines[:1], ["random guessing"])
+    return shown(figure)
+
+
+def shown(figure: Figure) -> Figure:
+    """A figure that notebooks show although pyplot has no part in it."""
+    vars(figure)["_repr_png_"] = partial(png, figure)
+    return figure

@@ -1,0 +1,122 @@
+"""A model, by name or in memory -> Result; two of them -> Compared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypedDict, Unpack
+
+from bench.api.memory import InMemory
+from bench.api.results import Compared, Result
+from bench.models.named import entry_of
+from bench.records import Pair, Suite
+from bench.run.evaluate import Plan, unavailable
+from bench.run.evaluate import evaluate as evaluate_entry
+from bench.run.metadata import describe_run, new_run_id
+from bench.run.options import choose, limited
+from bench.run.session import Session
+from bench.scoring.verdicts import families
+from bench.store import Store
+from bench.task import datasets
+from bench.task.prompts import PROTOCOLS
+
+
+class Asked(TypedDict, total=False):
+    """What is asked, and how. Every key may be left out.
+
+    limit: so many examples, evenly spread (default: all 716). dataset, version, seed, protocol, engine: as
+    pytest's --boxes options of these names. batch_size: prompts a batch, reference engine (default: what
+    suits the device). progress: show a bar (default: True).
+    """
+
+    limit: int | None
+    dataset: str
+    version: str
+    seed: int
+    protocol: str
+    engine: str
+    batch_size: int | None
+    progress: bool
+
+
+def evaluate(
+    model: Any,
+    tokenizer: Any = None,
+    *,
+    chat: bool = False,
+    name: str | None = None,
+    store: str | Path | None = None,
+    **asked: Unpack[Asked],
+) -> Result:
+    """How well a model tracks entities.
+
+    model: a hub id that is downloaded already, a folder, a GGUF file or an embedded model by name; or a model
+    of transformers in memory with its tokenizer, which is left as it was. chat: ask it in turns, under the
+    tokenizer's chat template. name: as tables call it. store: a file that keeps the answers of a model by
+    name; without it nothing is written.
+    Raises ValueError for what cannot be asked.
+    """
+    plan = plan_of(**asked)
+    if not isinstance(model, str | Path):
+        if tokenizer is None or store is not None:
+            raise ValueError(
+                "a model in memory needs its tokenizer, and has no store: evaluate(model, tokenizer). "
+                "Save it and give its folder to keep its answers."
+            )
+        return Result(*InMemory(model, tokenizer, plan, chat=chat, name=name).evaluate())
+    entry = entry_of(model, chat=chat, name=name)
+    if reason := unavailable(entry, plan):
+        raise ValueError(f"model {entry.name}: {reason}")
+    with Store(":memory:" if store is None else store) as kept:
+        return Result(evaluate_entry(entry, plan, kept, wait=0.0), plan)
+
+
+def compare(base: Any, variant: Any, *, hypothesis: str = "code", **asked: Unpack[Asked]) -> Compared:
+    """Whether a variant tracks entities better than its base, on the same queries.
+
+    base, variant: what evaluate takes, (model, tokenizer) for a model in memory, or what evaluate returned.
+    Raises ValueError if the two were asked different examples.
+    """
+    results = [as_result(model, **asked) for model in (base, variant)]
+    names = [result.evaluation.model for result in results]
+    if names[0] == names[1]:
+        raise ValueError(
+            f"both models are called {names[0]}. Evaluate them first, each with a name of its own."
+        )
+    plan = results[0].plan
+    if results[1].plan.examples != plan.examples or results[1].plan.protocol != plan.protocol:
+        raise ValueError("base and variant were asked different examples or under different protocols.")
+    pair = Pair(hypothesis, *names)  # type: ignore[arg-type]  # any word may be a hypothesis
+    with Store(":memory:") as unused:
+        session = Session(Suite("python", {}, (pair,)), plan, unused, wait=0.0)
+        session.evaluations |= {result.evaluation.model: result.evaluation for result in results}
+        found = session.results(families([pair]), describe_run(session.suite, plan))
+    return Compared(pair, found, *results)
+
+
+def as_result(model: Any, **asked: Unpack[Asked]) -> Result:
+    if isinstance(model, Result):
+        return model
+    return evaluate(*model, **asked) if isinstance(model, tuple) else evaluate(model, **asked)
+
+
+def plan_of(
+    limit: int | None = None,
+    dataset: str = "evaluation",
+    version: str = "base",
+    seed: int = 0,
+    protocol: str = "paper",
+    engine: str = "auto",
+    batch_size: int | None = None,
+    progress: bool = True,
+) -> Plan:
+    """Raises ValueError for a name that is not known."""
+    return Plan(
+        limited(datasets.load(dataset, seed, version), limit),
+        PROTOCOLS[choose("protocol", protocol, PROTOCOLS)],
+        engine=choose("engine", engine, ("auto", "speculative", "reference")),
+        batch_size=batch_size,
+        dataset=dataset,
+        seed=seed,
+        run_id=new_run_id(),
+        progress=progress,
+    )

@@ -1,0 +1,98 @@
+"""A model in memory, Plan -> Evaluation; under a time limit if there is one. Nothing is written."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from tqdm import tqdm
+
+from bench import models
+from bench.api.untouched import bare, untouched
+from bench.decoding import engine_for
+from bench.decoding.audit import audit
+from bench.decoding.tree.costs import Costs
+from bench.decoding.tree.engine import SpeculativeEngine
+from bench.models.named import name_of
+from bench.records import Completion, Evaluation, ModelEntry, Prompt
+from bench.run.evaluate import Plan, scored
+from bench.store import Settings
+from bench.task.prompts import gold_statement
+
+AT_ONCE = 16  # prompts between two looks at the clock
+GOLDEN = 0.6180339887498949  # its multiples modulo 1 are evenly spread, however many are taken
+
+
+class InMemory:
+    """A model that can be asked again and again, as it is then. Its engine is made once.
+
+    Raises ValueError for a model or tokenizer that cannot be asked.
+    """
+
+    def __init__(
+        self, model: Any, tokenizer: Any, plan: Plan, *, chat: bool = False, name: str | None = None
+    ) -> None:
+        self.model = bare(model)
+        self.plan = plan
+        tokenizer = models.padded_left(copy.deepcopy(tokenizer))
+        self.entry = ModelEntry(name or model_name(self.model), "in memory", chat=chat)
+        self.prompts = plan.prompts(self.entry, tokenizer)
+        golds = [gold_statement(example) for example in plan.examples]
+        config = self.model.config.get_text_config().to_dict()
+        found = audit(self.entry, tokenizer, self.prompts, golds, plan.constraint, config)
+        if found.problem:
+            raise ValueError(f"model {self.entry.name}: {found.problem}")
+        with untouched(self.model):
+            self.engine = engine_for(
+                plan.engine,
+                self.model,
+                tokenizer,
+                plan.constraint,
+                batch_size=plan.batch_size,
+                pack_tokens=plan.pack_tokens,
+            )
+
+    def evaluate(self, seconds: float | None = None) -> tuple[Evaluation, Plan]:
+        """The answers, and the plan of those examples that were asked within so many seconds.
+
+        The examples that were asked are evenly spread over all; at least AT_ONCE of them are.
+        """
+        if isinstance(self.engine, SpeculativeEngine):  # what drafts are worth changes with the weights
+            self.engine.costs = Costs(self.model)
+        completions: dict[str, Completion] = {}
+        with untouched(self.model):
+            for batch in self.batches(seconds):
+                completions |= {prompt.example_id: completion for prompt, completion in batch}
+        asked = tuple(example for example in self.plan.examples if example.id in completions)
+        plan = replace(self.plan, examples=asked)
+        known = {"in memory": self.entry.name, "dtype": str(self.model.dtype), "chat": self.entry.chat}
+        settings = Settings(known, plan.constraint, self.engine.name)
+        return scored(self.entry.name, plan, settings, completions), plan
+
+    def batches(self, seconds: float | None) -> Iterator[list[tuple[Prompt, Completion]]]:
+        if seconds is None:
+            with tqdm(
+                total=len(self.prompts), desc=self.entry.name, unit="prompt", disable=not self.plan.progress
+            ) as bar:
+                for batch in self.engine.complete(self.prompts):
+                    bar.update(len(batch))
+                    yield batch
+            return
+        end = time.monotonic() + seconds
+        waiting = [self.prompts[index] for index in evenly_spread(len(self.prompts))]
+        while waiting:
+            yield from self.engine.complete(waiting[:AT_ONCE])
+            waiting = waiting[AT_ONCE:] if time.monotonic() < end else []
+
+
+def evenly_spread(count: int) -> list[int]:
+    """0..count-1 in an order of which every beginning is evenly spread over all."""
+    return sorted(range(count), key=lambda index: index * GOLDEN % 1)
+
+
+def model_name(model: Any) -> str:
+    """Where the model came from, else its class."""
+    return name_of(str(model.config.name_or_path).rstrip("/").rpartition("/")[2] or type(model).__name__)

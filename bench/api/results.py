@@ -1,0 +1,122 @@
+"""What evaluate and compare return: tables as pandas has them, figures, and both in a notebook."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from bench.api.drawing import draw_model, draw_pair
+from bench.records import Accuracy, Evaluation, Pair, Results, Verdict
+from bench.report.rows import rows
+from bench.run.evaluate import Plan
+from bench.run.session import accuracies
+from bench.scoring.baselines import baseline
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """One model's answers. plan: what it was asked."""
+
+    evaluation: Evaluation
+    plan: Plan
+
+    @cached_property
+    def accuracies(self) -> dict[str, Accuracy]:
+        """By bucket: ops0 to ops7, and ops1plus for all queries with one or more operations on the box."""
+        return accuracies(self.evaluation)
+
+    @cached_property
+    def random(self) -> dict[str, float]:
+        """The exact expected accuracy of random guessing, by bucket."""
+        return baseline(self.plan.examples)
+
+    def accuracy(self) -> pd.DataFrame:
+        """One row a bucket: n, correct, accuracy, the 95% interval from low to high, random guessing."""
+        return pd.DataFrame(
+            [
+                {
+                    "bucket": bucket,
+                    "n": found.n,
+                    "correct": found.correct,
+                    "accuracy": found.value,
+                    "low": found.low,
+                    "high": found.high,
+                    "random": self.random[bucket],
+                }
+                for bucket, found in self.accuracies.items()
+            ]
+        ).set_index("bucket")
+
+    def answers(self) -> pd.DataFrame:
+        """One row a query: prompt, completion, gold, answer, correct, kind of error."""
+        return pd.DataFrame(rows(self.evaluation, self.plan.examples, self.plan.protocol))
+
+    def plot(self) -> Figure:
+        """Accuracy by the number of operations on the box, with random guessing."""
+        return draw_model(self.evaluation.model, self.accuracies, self.random)
+
+    def __repr__(self) -> str:
+        said = [
+            f"{self.accuracies[bucket].value:.1%} {words} (random {self.random[bucket]:.1%})"
+            for bucket, words in (("ops0", "at 0 operations"), ("ops1plus", "above"))
+            if bucket in self.accuracies
+        ]
+        return f"{self.evaluation.model}: {', '.join(said)}; {len(self.plan.examples)} examples"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(repr(self))}</p>{as_html(self.accuracy())}"
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """A pair's verdict and what it rests on."""
+
+    pair: Pair
+    results: Results
+    base: Result
+    variant: Result
+
+    @property
+    def verdict(self) -> Verdict:
+        """On all queries with one or more operations; of a limit so small that it has none, on the others."""
+        return self.results.verdicts[-1]
+
+    def table(self) -> pd.DataFrame:
+        """One row a bucket: both accuracies, random guessing, the difference, its interval, p and outcome."""
+        return pd.DataFrame(
+            [
+                {
+                    "bucket": found.bucket,
+                    "n": found.base.n,
+                    "base": found.base.value,
+                    "variant": found.variant.value,
+                    "random": found.baseline,
+                    "difference": found.difference.value,
+                    "low": found.difference.low,
+                    "high": found.difference.high,
+                    "p": found.p_adjusted,
+                    "outcome": verdict.outcome,
+                }
+                for verdict in self.results.verdicts
+                for found in [verdict.comparison]
+            ]
+        ).set_index("bucket")
+
+    def plot(self) -> Figure:
+        """The paper's figure: accuracy of both models by the number of operations, with random guessing."""
+        return draw_pair(self.pair, self.results.verdicts)
+
+    def __repr__(self) -> str:
+        return self.verdict.sentence
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(repr(self))}</p>{as_html(self.table())}"
+
+
+def as_html(table: pd.DataFrame) -> str:
+    """Shares with three digits."""
+    return table.to_html(float_format="{:.3f}".format)

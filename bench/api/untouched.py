@@ -1,0 +1,45 @@
+"""Model -> the same model, asked: nothing that a caller could notice afterwards has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+
+def bare(model: Any) -> PreTrainedModel:
+    """The transformers model inside what torch.compile, DistributedDataParallel or PEFT wrapped around it.
+
+    Raises ValueError if there is none.
+    """
+    while not isinstance(model, PreTrainedModel):
+        if hasattr(model, "get_base_model"):  # PEFT: the adapters are within the base model's layers
+            model = model.get_base_model()
+        elif (inner := getattr(model, "_orig_mod", None) or getattr(model, "module", None)) is not None:
+            model = inner
+        else:
+            raise ValueError(
+                f"expected a model of transformers, but got {type(model).__name__}. Give an id, a folder, "
+                "or what from_pretrained returned."
+            )
+    return model
+
+
+@contextmanager
+def untouched(model: PreTrainedModel) -> Iterator[None]:
+    """Evaluation mode within; afterwards every module's own mode and torch's random state as they were.
+
+    Engines themselves leave weights, device, dtype, attention, caches and generation settings alone.
+    """
+    modes = {module: module.training for module in model.modules()}
+    devices = {weight.device for weight in model.parameters() if weight.is_cuda}
+    with torch.random.fork_rng(devices=devices):
+        model.eval()
+        try:
+            yield
+        finally:
+            for module, training in modes.items():
+                module.training = training

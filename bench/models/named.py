@@ -1,0 +1,40 @@
+"""A model as people name it (a hub id, a folder, a GGUF file, an embedded model) -> ModelEntry."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from bench.models.suites import HUB, load_suite
+from bench.records import ModelEntry
+
+EMBEDDED = "embedded"
+
+
+def entry_of(text: str | Path, *, chat: bool = False, name: str | None = None) -> ModelEntry:
+    """The entry that a suite file would have. Raises ValueError for what can be none of the four."""
+    embedded = load_suite(EMBEDDED).models
+    if str(text) in embedded:
+        found = embedded[str(text)]
+        return replace(found, name=name or found.name)
+    path = Path(text).expanduser()
+    if is_local(text):
+        if not path.exists():
+            raise ValueError(
+                f"no model at {path}. Name a folder with a checkpoint, or a hub id (owner/name)."
+            )
+        return ModelEntry(name or name_of(path.resolve().name), str(path.resolve()), chat=chat)
+    if not HUB.fullmatch(str(text)):
+        raise ValueError(f"{str(text)!r} is no model. Name a hub id (owner/name), a folder or a GGUF file.")
+    return ModelEntry(name or name_of(str(text).rpartition("/")[2]), str(text), "hub", chat=chat)
+
+
+def is_local(text: str | Path) -> bool:
+    """Whether it names a place on this machine: by being there, or by how it is written."""
+    return isinstance(text, Path) or Path(text).expanduser().exists() or text.startswith((".", "/", "~"))
+
+
+def name_of(text: str) -> str:
+    """A name that a suite may hold: letters, digits, dots, dashes and underscores, no two dots in a row."""
+    return re.sub(r"\.\.+", ".", re.sub(r"[^A-Za-z0-9_.-]+", "-", text)).strip("-._") or "model"
