@@ -6,6 +6,8 @@ import argparse
 import sys
 from importlib import import_module
 
+from bench.text import printable
+
 COMMANDS = {  # command: (module with add_arguments and run, help)
     "train-tiny": ("bench.training.command", "train a model of the embedded family from its seed"),
     "generate": ("bench.task.write", "write data sets in the released row format"),
@@ -36,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return import_module(COMMANDS[chosen.command][0]).run(chosen)
     except (ValueError, OSError) as error:
-        print(f"{parser.prog} {chosen.command}: {error}", file=sys.stderr)
+        print(printable(f"{parser.prog} {chosen.command}: {error}"), file=sys.stderr)
         return 2
 
 

@@ -19,6 +19,7 @@ from bench.run import options
 from bench.run.metadata import new_run_id
 from bench.run.session import Session
 from bench.store import Store
+from bench.text import printable, say
 
 # Options are pytest's, without "boxes-", but for those that matter only when answers are judged.
 JUDGING = ("buckets", "require", "dry-run", "report-dir", "released-examples")
@@ -74,16 +75,16 @@ def score_all(args: argparse.Namespace) -> int:
     if args.slurm:
         gpus = get("boxes_gpus_per_worker")
         passed = [*given(args, "--", "store"), f"--gpus-per-model={gpus}"]
-        print(*write_job(args.slurm, names, passed, gpus, store), sep="\n")
+        say(*write_job(args.slurm, names, passed, gpus, store))
         return 0
     plan = replace(options.plan(get), run_id=new_run_id(), progress=not args.ray)
     session = Session(suite, plan, Store(store), get("boxes_wait"))
     ended = score_over_ray(session, names, args.ray) if args.ray else score_here(session, names)
     scored = tell(ended)
     for notice in [*session.store.notices, *session.store.problems()]:
-        print(f"store: {notice}")
+        say(f"store: {notice}")
     judge = shlex.join(["pytest", "-m", "code_hypothesis", *given(args, "--boxes-")])
-    print(f"{scored} of {len(names)} models are in the store. Judge them: {judge}")
+    say(f"{scored} of {len(names)} models are in the store. Judge them: {judge}")
     return int(scored < len(names))
 
 
@@ -91,7 +92,7 @@ def tell(ended: Iterable[tuple[str, str | None]]) -> int:
     """A line for each model as it ends, above the bars of the others. Returns how many were scored."""
     scored = 0
     for name, reason in ended:
-        tqdm.write(f"{name}: {as_typed(reason or 'scored')}")
+        tqdm.write(printable(f"{name}: {as_typed(reason or 'scored')}"))
         scored += reason is None
     return scored
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from bench.text import shell
 
 SCRIPT = """\
 #!/usr/bin/env bash
@@ -33,31 +34,27 @@ def write_job(
     options: of `python -m bench score`, as one would type them.
     """
     shards = Path(f"{store.absolute()}.shards")
-    shards.mkdir(parents=True, exist_ok=True)  # SLURM makes no folder for logs
-    bench = f"{shlex.quote(sys.executable)} -m bench"
-    merge = f"{bench} store merge --store={quote(store.absolute())} {quote(shards)}/*.sqlite"
+    bench = f"{shell(sys.executable)} -m bench"
+    merge = f"{bench} store merge --store={shell(store.absolute())} {shell(shards)}/*.sqlite"
     text = SCRIPT.format(
         count=len(names),
         last=len(names) - 1,
-        script=script.name,
+        script=shell(script.name),
         gpus=gpus,
-        names=" ".join(names),
-        folder=quote(Path.cwd()),
-        shards=quote(shards),
-        score=" ".join([bench, "score", *map(shlex.quote, options)]),
+        names=" ".join(map(shell, names)),
+        folder=shell(Path.cwd()),
+        shards=shell(shards),
+        score=" ".join([bench, "score", *map(shell, options)]),
         merge=merge,
     )
     try:
+        shards.mkdir(parents=True, exist_ok=True)  # SLURM makes no folder for logs
         script.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ValueError(
             f"cannot write {script}: {error.strerror}. Name another file after --slurm."
         ) from None
     return [
-        f"job=$(sbatch --parsable {quote(script)})",
-        f'sbatch --dependency=afterany:"$job" --wrap={shlex.quote(merge)}',
+        f"job=$(sbatch --parsable {shell(script)})",
+        f'sbatch --dependency=afterany:"$job" --wrap={shell(merge)}',
     ]
-
-
-def quote(path: Path) -> str:
-    return shlex.quote(str(path))

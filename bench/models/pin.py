@@ -13,6 +13,7 @@ import tomlkit
 from bench.models.files import folder_of, how_to_download
 from bench.models.suites import find_suite, load_suite
 from bench.records import ModelEntry, Suite
+from bench.text import say
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -25,10 +26,10 @@ def run(args: Namespace) -> int:
     path = find_suite(args.suite)
     write_commits(path, found)
     for name, commit in found.items():
-        print(f"{name}: {commit}")
+        say(f"{name}: {commit}")
     for entry in missing:
-        print(f"{entry.name}: not pinned, for it is not downloaded. {how_to_download(entry)}")
-    print(f"{path}: {len(found)} models pinned, {len(missing)} not pinned.")
+        say(f"{entry.name}: not pinned, for it is not downloaded. {how_to_download(entry)}")
+    say(f"{path}: {len(found)} models pinned, {len(missing)} not pinned.")
     return 0
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bench import ROOT
 from bench.nights.regression import BASELINE, Night, find_night, load, save
+from bench.text import say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,9 +23,9 @@ def run(arguments: argparse.Namespace) -> int:
     night = load(find_night(arguments.night, arguments.report_dir / "saved"))
     before = load(arguments.to) if arguments.to.is_file() else Night({"run": "none"}, {})
     save(night, arguments.to)
-    print(f"{arguments.to}: {before.run} -> {night.run}")
+    say(f"{arguments.to}: {before.run} -> {night.run}")
     for name in sorted(before.models.keys() | night.models.keys()):
-        print(f"  {name}: {describe(before, name)} -> {describe(night, name)}")
+        say(f"  {name}: {describe(before, name)} -> {describe(night, name)}")
     return 0
 
 

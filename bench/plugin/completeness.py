@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from bench.text import printable
+
 SHOWN = 20
 COMPLETE = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERNAL_ERROR)
 
@@ -48,6 +50,6 @@ class Completeness:
             terminalreporter.section("cases lost", red=True, bold=True)
             terminalreporter.write_line(f"{len(self.lost)} collected cases never reported. Run again:")
             for node_id in self.lost[:SHOWN]:
-                terminalreporter.write_line(f"  {node_id}")
+                terminalreporter.write_line(printable(f"  {node_id}"))
             if len(self.lost) > SHOWN:
                 terminalreporter.write_line(f"  and {len(self.lost) - SHOWN} more")

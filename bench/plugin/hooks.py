@@ -29,6 +29,7 @@ from bench.run.session import Session
 from bench.scoring.baselines import baseline
 from bench.scoring.verdicts import families, judge_recorded
 from bench.store import Store
+from bench.text import printable
 
 STATE = pytest.StashKey["State"]()
 SKIPPED, FAILED = "boxes_skipped", "boxes_failed"  # user properties: JSON of [model or pair, reason]
@@ -150,7 +151,7 @@ class State:
             try:
                 options.check_places(self.suite, self.ran_pairs(), self.config.getoption)
             except ValueError as error:
-                raise pytest.UsageError(str(error)) from None
+                raise pytest.UsageError(printable(str(error))) from None
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self):
@@ -159,7 +160,8 @@ class State:
         has_workers = self.config.getoption("numprocesses", None) and not is_worker(self.config)
         if not has_workers or store in options.IN_MEMORY:
             return (yield)
-        with Progress(store, self.config.pluginmanager.getplugin("terminalreporter").write_line):
+        write_line = self.config.pluginmanager.getplugin("terminalreporter").write_line
+        with Progress(store, lambda line: write_line(printable(line))):
             return (yield)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -174,7 +176,7 @@ class State:
             try:
                 said = self.preview(self.suite.models[name])
             except (OSError, ValueError) as error:  # of a server; what is wrong with files is known before
-                said = str(error)
+                said = printable(str(error))
             terminal.write_line(f"{name}: {said}")
 
     def preview(self, entry: ModelEntry) -> str:
@@ -243,7 +245,7 @@ def pytest_configure(config: pytest.Config) -> None:
             state.nights = nights.Nights(config, state.describe)
             config.pluginmanager.register(state.nights, "boxes-nights")
     except ValueError as error:
-        raise pytest.UsageError(str(error)) from None
+        raise pytest.UsageError(printable(str(error))) from None
 
 
 def is_worker(config: pytest.Config) -> bool:
@@ -353,6 +355,6 @@ def pytest_terminal_summary(
     for line in skip_lines(state.results.skipped):
         terminalreporter.write_line(f"- not run: {line}")
     for notice in [*state.session.store.notices, *state.session.store.problems()]:
-        terminalreporter.write_line(f"- store: {notice}")
+        terminalreporter.write_line(printable(f"- store: {notice}"))
     if state.folder:
-        terminalreporter.write_line(f"\nreport: {state.folder / 'report.html'}")
+        terminalreporter.write_line(printable(f"report: {state.folder / 'report.html'}"))

@@ -83,9 +83,9 @@ class Nights:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self.regression is None:
             return
-        terminalreporter.section(f"since the baseline {self.regression.baseline}")
-        terminalreporter.write_line(headline(self.regression))
+        terminalreporter.section(printable(f"since the baseline {self.regression.baseline}"))
+        terminalreporter.write_line(printable(headline(self.regression)))
         for model, reason in self.regression.unmeasured.items():
             terminalreporter.write_line(printable(f"- not measured: {model}: {reason}"))
         for part, (then, now) in self.regression.environment.items():
-            terminalreporter.write_line(f"- changed: {part}: {then} -> {now}")
+            terminalreporter.write_line(printable(f"- changed: {part}: {then} -> {now}"))

@@ -20,6 +20,7 @@ from bench.run.metadata import describe_run
 from bench.run.session import Session
 from bench.scoring.verdicts import families, judge_recorded
 from bench.store import Settings, Store
+from bench.text import say
 
 DEFAULTS = {
     "boxes_engine": "auto",
@@ -89,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
         recorded=[entry for entry in recorded if entry.comparison.pair.hypothesis in tested],
         regression=compare_nights(results, night) if night else None,
     )
-    print(f"report of {len(results.evaluations)} models: {folder / 'report.html'}")
+    say(f"report of {len(results.evaluations)} models: {folder / 'report.html'}")
     return 0
 
 

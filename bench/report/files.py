@@ -19,6 +19,7 @@ from bench.report.figures import draw_all, png, svg
 from bench.report.history import regression_markdown
 from bench.report.page import html
 from bench.report.tables import markdown
+from bench.text import csv_cell
 
 
 def write(
@@ -63,9 +64,8 @@ def accuracy_csv(results: Results) -> str:
     for model, found in sorted(results.accuracies.items()):
         for bucket, accuracy in found.items():
             figures = (accuracy.value, accuracy.low, accuracy.high, results.baseline[bucket])
-            writer.writerow(
-                [model, bucket, accuracy.n, accuracy.correct, *(f"{figure:.6f}" for figure in figures)]
-            )
+            counts = [bucket, accuracy.n, accuracy.correct]
+            writer.writerow([csv_cell(model), *counts, *(f"{figure:.6f}" for figure in figures)])
     return out.getvalue()
 
 

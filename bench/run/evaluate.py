@@ -34,6 +34,7 @@ from bench.scoring.answers import read_answer
 from bench.scoring.scores import score
 from bench.store import Run, Settings, Store
 from bench.task.prompts import Protocol, as_text, build, gold_statement, turns
+from bench.text import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ def evaluate(entry: ModelEntry, plan: Plan, store: Store, wait: float) -> Evalua
 
 def say(name: str, text: str) -> None:
     """A line about a model in the terminal, above the bars."""
-    tqdm.write(f"{name}: {text}", file=sys.stderr)
+    tqdm.write(printable(f"{name}: {text}"), file=sys.stderr)
 
 
 def recall(entry: ModelEntry, plan: Plan, store: Store) -> Evaluation | None:

@@ -20,6 +20,7 @@ from tabulate import tabulate
 
 from bench.scoring.answers import clauses, split_names
 from bench.task.wording import MASK
+from bench.text import printable
 
 EMPTY = ("nothing", "is empty")
 WITH_VERB = ("contains ", "is empty")  # how targets begin in the folders for fine-tuned models
@@ -203,6 +204,6 @@ def run(args: Namespace) -> int:
     """Print the accuracy on standard output, what was amiss on standard error."""
     found, notes = score_predictions(args.gold, args.predictions)
     for note in notes:
-        print(note, file=sys.stderr)
+        print(printable(note), file=sys.stderr)
     print(json.dumps(found) if args.json else as_table(found))
     return 0

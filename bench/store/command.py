@@ -13,7 +13,7 @@ from bench.inputs import InputError
 from bench.outputs import replacing
 from bench.store.completions import FIELDS, RUN_FIELDS, Row, Store, completion, is_intact
 from bench.store.database import BESIDE, is_store
-from bench.text import printable
+from bench.text import say
 
 DEFAULT_STORE = ".boxes/store.sqlite"
 
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
             raise ValueError(f"no store at {path}. Name one with --store; pytest --boxes-store makes it.")
     with Store(args.store) as store:
         lines = list(ACTIONS[args.action](store, args))
-        print(*store.notices, *lines, sep="\n")
+        say(*store.notices, *lines)
         return 1 if args.action == "verify" and store.notices else 0
 
 
@@ -53,7 +53,7 @@ def ls(store: Store, args: argparse.Namespace) -> Iterator[str]:
     for entry in store.runs():
         yield (
             f"{entry['rows']:>7}  {entry['started']:<25}  {entry['settings_digest'][:12]:<12}  "
-            f"{printable(entry['id'][:12]):<12}  {printable(entry['model'])}, {entry['settings']['engine']}"
+            f"{entry['id'][:12]:<12}  {entry['model']}, {entry['settings']['engine']}"
         )
     yield from store.problems()
 
@@ -157,7 +157,7 @@ def why_miss(store: Store, args: argparse.Namespace) -> Iterator[str]:
     if not runs:
         raise ValueError(f"no run of {args.model or 'any model'} in {store.path}: see store ls.")
     last = runs[-1]
-    yield f"the last run of {printable(last['model'])} ({last['started']}) made {last['rows']} completions"
+    yield f"the last run of {last['model']} ({last['started']}) made {last['rows']} completions"
     earlier = {entry["settings_digest"]: entry for entry in runs[:-1] if entry["model"] == last["model"]}
     if not earlier:
         yield "it is the first run of this model in the store"

@@ -19,6 +19,7 @@ from bench.task.examples import DEFAULT_SEED
 from bench.task.generator import SIZES, generate
 from bench.task.wording import MASK, WORDINGS, name_objects
 from bench.task.world import MAX_OBJECTS, replay
+from bench.text import say
 
 SHARES = {"train": 0.45, "dev": 0.1, "test": 0.45}  # of scenarios, and of signatures
 DEFAULT_SCENARIOS = 2200
@@ -140,5 +141,5 @@ def run(args: Namespace) -> int:
         if number:
             splits[split] = islice(found, number)
     for path in write(splits, args.out, args.password):
-        print(path)
+        say(str(path))
     return 0
