@@ -18,6 +18,7 @@ COMMANDS = {  # command: (module with add_arguments and run, help)
     "baseline": ("bench.scoring.baselines", "expected accuracy of random guessing, by reading"),
     "store": ("bench.store.command", "list, verify, export, merge or prune stored completions"),
     "benchmark": ("bench.run.benchmark", "measure the engines side by side"),
+    "gpu-check": ("bench.run.gpu_check", "check on a GPU what depends on one, in under five minutes"),
     "published": ("bench.report.published", "make reports/published/ from the published figures"),
     "scale": ("bench.cluster.scale", "make the table of docs/scale.md: the memory of each model"),
     "report": ("bench.report.command", "make every format of a report again, from a store or a run's folder"),

@@ -106,13 +106,18 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Measure, and print a table or JSON."""
+    result = measured(args)
+    print(json.dumps(result, indent=1) if args.json else as_table(result))
+    return 0
+
+
+def measured(args: Namespace) -> dict[str, Any]:
+    """The figures of one benchmark, ready for JSON."""
     torch.set_num_threads(args.threads)
     model, tokenizer = load(args)
     shared = subject(model, tokenizer, whole_scenarios(args), args)
     unshared = subject(model, tokenizer, one_of_each(len(shared.prompts)), args)
-    result = describe(rounds(shared, unshared), shared)
-    print(json.dumps(result, indent=1) if args.json else as_table(result))
-    return 0
+    return summary(rounds(shared, unshared), shared)
 
 
 def load(args: Namespace) -> tuple[Any, Any]:
@@ -201,7 +206,7 @@ def now(model: Any) -> float:
     return time.perf_counter()
 
 
-def describe(found: Sequence[Mapping[str, Measured]], given: Subject) -> dict[str, Any]:
+def summary(found: Sequence[Mapping[str, Measured]], given: Subject) -> dict[str, Any]:
     """Medians, ratios and circumstances, ready for JSON."""
     last = found[-1]
     seconds = {side: median(measured[side].seconds for measured in found) for side in last}

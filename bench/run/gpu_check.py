@@ -1,0 +1,186 @@
+"""A GPU -> one table: whether each part of the suite that depends on a GPU works on this one.
+
+The checks take under five minutes on a data-centre card. They need no download: the models are the embedded
+ones and one with random weights.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from tabulate import tabulate
+
+from bench import models
+from bench.decoding import engine_for
+from bench.decoding.constraint import constraint
+from bench.decoding.engine import Engine
+from bench.decoding.reference import ReferenceEngine
+from bench.decoding.scripted import SHAPES
+from bench.decoding.tree.engine import SpeculativeEngine
+from bench.models.files import lacks_package
+from bench.models.suites import load_suite
+from bench.records import Completion, ModelEntry, Prompt
+from bench.run import benchmark
+from bench.task.examples import evaluation_set
+from bench.task.prompts import PROTOCOLS, build
+
+PROMPTS = 40  # per embedded model
+LARGE_RUN = "--err 0.1 --scenarios 5 --repeats 1"  # 5 scenarios of 12 states: 60 prompts
+
+
+class NotRun(Exception):
+    """A check that this machine cannot make, and what it lacks."""
+
+
+def identity(device: str, args: Namespace) -> str:
+    """Both engines on every embedded model in float32."""
+    same = total = 0
+    for entry in load_suite("embedded").models.values():
+        loaded = models.load(replace(entry, dtype="float32"), [device])
+        one, other = (complete(engine(loaded, kind)) for kind in (ReferenceEngine, SpeculativeEngine))
+        same += sum(one[name] == other[name] for name in one)
+        total += len(one)
+    return require(same == total, f"{same} of {total} answers identical, token for token")
+
+
+def probe(device: str, args: Namespace) -> str:
+    """The engine that "auto" chooses in bfloat16."""
+    loaded = models.load(replace(tiny(), dtype="bfloat16"), [device])
+    chosen = engine_for("auto", loaded.model, loaded.tokenizer, paper())
+    return f"{chosen.name}: {chosen.reason}"
+
+
+def quantized(bits: Literal["8bit", "4bit"], device: str, args: Namespace) -> str:
+    """Load and ask a model in 8 or 4 bits."""
+    entry = replace(tiny(), quantization=bits)
+    if lack := lacks_package(entry, 1):
+        raise NotRun(lack)
+    if device == "cpu":
+        raise NotRun("needs a GPU.")
+    loaded = models.load(entry, [device])
+    return f"{len(complete(engine(loaded, SpeculativeEngine)))} prompts answered"
+
+
+def workers(device: str, args: Namespace) -> str:
+    """Two workers of pytest, each with a lease of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [
+            sys.executable, "-m", "pytest", "-q", "-n", "2", "-m", "code_hypothesis",
+            "-p", "no:cacheprovider", "--boxes-suite=embedded", "--boxes-limit=20", "--boxes-buckets=ops0",
+            f"--boxes-store={folder}/store.sqlite", f"--boxes-report-dir={folder}/reports",
+        ]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+        reports = list(Path(folder).glob("reports/*/results.json"))
+    last = (done.stdout.strip() or done.stderr.strip() or "no output").splitlines()[-1]
+    return require(bool(reports) and done.returncode in (0, 1), f"exit {done.returncode}: {last}")
+
+
+def out_of_memory(device: str, args: Namespace) -> str:
+    """Cap the memory of this process, and see the packs halved and the answers unchanged."""
+    if device == "cpu":
+        raise NotRun("needs a GPU.")
+    loaded = models.load(replace(tiny(), dtype="float32"), [device])
+    expected = complete(engine(loaded, SpeculativeEngine))
+    torch.cuda.empty_cache()
+    held, total = torch.cuda.memory_allocated(device), torch.cuda.get_device_properties(device).total_memory
+    torch.cuda.set_per_process_memory_fraction(min(1.0, (held + 64 * 2**20) / total), device)
+    try:
+        small = engine(loaded, SpeculativeEngine)
+        before = small.pack_tokens
+        answers = complete(small)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0, device)
+    return require(
+        answers == expected, f"packs of {before} tokens became {small.pack_tokens}, {len(answers)} answers"
+    )
+
+
+def large(device: str, args: Namespace) -> str:
+    """A model of 7B shape with random weights, against outlines in batches of 1 and 16."""
+    parser = ArgumentParser()
+    benchmark.add_arguments(parser)
+    dtype = "float32" if device == "cpu" else "bfloat16"
+    options = f"{LARGE_RUN} --shape {args.shape} --device {device} --dtype {dtype}"
+    result = benchmark.measured(parser.parse_args(options.split()))
+    if args.json:
+        args.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    seconds, ratios = result["seconds_per_prompt"], result["ratios"]
+    floor = result["machine"].get("floor_seconds")
+    return (
+        f"{1000 * seconds['speculative']:.0f} ms a prompt; outlines in batches of 16 takes "
+        f"{ratios['reference_batch16/speculative']:.1f} times as long, one by one "
+        f"{ratios['reference_batch1/speculative']:.1f} times; {result['identical']} of {result['compared']} "
+        f"answers identical" + (f"; counted floor {floor:.2f} s" if floor else "")
+    )
+
+
+CHECKS: dict[str, Callable[[str, Namespace], str]] = {
+    "both engines, float32": identity,
+    "engine in bfloat16": probe,
+    "8 bits": partial(quantized, "8bit"),
+    "4 bits": partial(quantized, "4bit"),
+    "pytest -n 2": workers,
+    "out of memory": out_of_memory,
+    "large model": large,
+}
+
+
+def tiny() -> ModelEntry:
+    return load_suite("embedded").models["tiny-base"]
+
+
+def paper() -> Any:
+    return constraint(PROTOCOLS["paper"])
+
+
+def engine(loaded: models.LoadedModel, kind: Callable[..., Any]) -> Any:
+    return kind(loaded.model, loaded.tokenizer, paper())
+
+
+def complete(engine: Engine) -> dict[str, Completion]:
+    prompts: list[Prompt] = [build(example, PROTOCOLS["paper"]) for example in evaluation_set()[:PROMPTS]]
+    return {prompt.example_id: done for pack in engine.complete(prompts) for prompt, done in pack}
+
+
+def require(holds: bool, finding: str) -> str:
+    """The finding. Raises RuntimeError with it if it is not what it should be."""
+    if not holds:
+        raise RuntimeError(finding)
+    return finding
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--device", default="cuda:0", help="(default: %(default)s)")
+    parser.add_argument("--shape", choices=SHAPES, default="7b", help="of the large model (default: 7b)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the large model's figures there")
+
+
+def run(args: Namespace) -> int:
+    """Make every check and print the table. Exit status 1 if a check fails."""
+    if args.device != "cpu" and not torch.cuda.is_available():
+        raise ValueError("no GPU is visible. Run gpu-check where there is one, or with --device=cpu.")
+    rows = [row_of(name, check, args) for name, check in CHECKS.items()]
+    print(tabulate(rows, ["check", "result", "finding", "s"], tablefmt="github", floatfmt=".0f"))
+    return int(any(row[1] == "failed" for row in rows))
+
+
+def row_of(name: str, check: Callable[[str, Namespace], str], args: Namespace) -> list[Any]:
+    start = time.perf_counter()
+    try:
+        result, finding = "ok", check(args.device, args)
+    except NotRun as lack:
+        result, finding = "not run", str(lack)
+    except Exception as error:  # one check must not hide the others
+        result, finding = "failed", f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    return [name, result, finding, time.perf_counter() - start]
