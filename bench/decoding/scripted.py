@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, PreTrainedTokenizerBase
 
 from bench import FIXTURES
 from bench.decoding.reference import ReferenceEngine
@@ -46,7 +46,7 @@ def random_model(shape: str, device: str, dtype: torch.dtype) -> tuple[Any, PreT
     )  # fmt: skip
     torch.manual_seed(0)
     with torch.device(device):
-        return LlamaForCausalLM._from_config(config, dtype=dtype).eval(), tokenizer
+        return AutoModelForCausalLM.from_config(config, dtype=dtype).eval(), tokenizer
 
 
 def strange_words(number: int) -> list[str]:

@@ -11,6 +11,7 @@ import torch
 from bench.decoding.constraint import Constraint
 from bench.decoding.engine import Engine
 from bench.decoding.reference import ReferenceEngine
+from bench.decoding.tree.attention import attention_of
 from bench.decoding.tree.costs import Costs
 from bench.decoding.tree.engine import SpeculativeEngine
 from bench.records import Completion, Counters
@@ -58,8 +59,8 @@ def unsupported(model: Any) -> str | None:
         return f"{type(model).__name__} keeps a state that cannot be shared between branches"
     if getattr(config, "alibi", False):
         return "its positions are distances in the cache (ALiBi)"
-    if config._attn_implementation not in ATTENTION:
-        return f"its attention is {config._attn_implementation}, which takes no mask for a tree"
+    if attention_of(model) not in ATTENTION:
+        return f"its attention is {attention_of(model)}, which takes no mask for a tree"
     if others := set(getattr(config, "layer_types", None) or ()) - LAYERS:
         return f"it has layers of {', '.join(sorted(others))}"
     return None

@@ -184,8 +184,7 @@ def run(training: Training, arm: Arm, seed: int, encode: Encoder, checkpoint: Pa
         for stage, input_ids, weights in batches(arm, seed, encode, held_out(), start=training.step):
             # On a CPU, whole score matrices are faster than blocks while rows are short.
             attention = "eager" if device.type == "cpu" and stage.length <= 256 else "sdpa"
-            if model.config._attn_implementation != attention:
-                model.set_attn_implementation(attention)
+            model.set_attn_implementation(attention)
             for optimizer, highest in zip(training.optimizers, (arm.muon_lr, arm.adam_lr), strict=True):
                 for group in optimizer.param_groups:
                     group["lr"] = highest * lr_factor(training.step, arm.steps)

@@ -86,13 +86,18 @@ def cost(rows: slice, columns: np.ndarray) -> int:
     return (rows.stop - rows.start + COPY_ROWS) * len(columns)
 
 
+def attention_of(model: Any) -> str:
+    """The name of a model's attention. transformers 5.17 to 5.23 has a public setter and no public getter."""
+    return model.config.get_text_config()._attn_implementation
+
+
 @contextmanager
 def attention_in(model: Any, blocks: Blocks) -> Iterator[None]:
     """Attend in blocks during one pass, then give the model its own attention back.
 
     Models that do not use PyTorch's scaled dot-product attention keep their own, under the same mask.
     """
-    own = model.config.get_text_config()._attn_implementation
+    own = attention_of(model)
     if own != "sdpa" or len(blocks.blocks) == 1:
         yield
         return

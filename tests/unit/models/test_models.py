@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import huggingface_hub.constants
@@ -263,6 +264,22 @@ def test_model_runs_where_its_memory_is(
     monkeypatch.setattr(files, "find_spec", lambda name: True)
     reason = models.unavailable(entry_of(original, memory_gb=28), gpus_per_model=each)
     assert reason is None if said is None else said in str(reason)
+
+
+@pytest.mark.parametrize(
+    ("device", "accelerate", "quantization", "placed"),
+    [
+        pytest.param("cuda:1", True, None, {"device_map": {"": "cuda:1"}}, id="straight onto the card"),
+        pytest.param("cuda:1", None, None, {}, id="moved afterwards without accelerate"),
+        pytest.param("cuda:1", True, "8bit", {"device_map": {"": "cuda:1"}}, id="quantized"),
+        pytest.param("cpu", True, None, {}, id="CPU"),
+    ],
+)
+def test_weights_go_straight_to_the_card(device, accelerate, quantization, placed, monkeypatch) -> None:
+    load = import_module("bench.models.load")
+    monkeypatch.setattr(load, "find_spec", lambda name: accelerate)
+    entry = ModelEntry("any", "folder", quantization=quantization)
+    assert load.placement(entry, [device]) == placed
 
 
 def test_missing_package_is_named(original: Path, monkeypatch: pytest.MonkeyPatch) -> None:

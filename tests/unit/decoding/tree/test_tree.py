@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from bench.decoding.tree.attention import CPU_KERNEL
+from bench.decoding.tree.attention import CPU_KERNEL, attention_of
 from bench.decoding.tree.tree import Tree
 
 ROOT = list(range(10, 40))
@@ -62,7 +62,7 @@ def test_a_pass_leaves_the_model_and_the_registry_of_transformers_as_they_were(r
         tree.run([0])
         columns = [tree.add(root, [token] * 40)[-1] for token in range(3)]  # three blocks
         tree.run(columns)
-    assert model.config._attn_implementation == "sdpa"
+    assert attention_of(model) == "sdpa"
     assert dict(ALL_ATTENTION_FUNCTIONS) == before
 
 
