@@ -26,6 +26,17 @@ CASES = CHECKOUT / "tests" / "hypotheses" if CHECKOUT else PACKAGE / "hypotheses
 DATA = FIXTURES / "data"
 SUITES = FIXTURES / "suites"
 
+
+def check_checkout(folder: Path) -> None:
+    """Raises ValueError in a checkout whose code is not the one that runs."""
+    known = (folder / "bench" / "records.py", folder / "fixtures" / "suites")
+    if folder.resolve() != CHECKOUT and all(place.exists() for place in known):
+        raise ValueError(
+            f"{folder} is a checkout of its own, but the code that runs is {PACKAGE}. "
+            "Run python -m pytest or python -m bench there, or pip install -e . first."
+        )
+
+
 EXPORTED = {  # name: its module, imported when the name is first used
     "evaluate": "bench.api.evaluate",
     "compare": "bench.api.evaluate",

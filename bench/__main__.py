@@ -1,47 +1,8 @@
-"""python -m bench COMMAND: everything that is not a test."""
+"""python -m bench COMMAND: the commands of `boxes`."""
 
-from __future__ import annotations
-
-import argparse
 import sys
-from importlib import import_module
 
-from bench.text import printable
-
-COMMANDS = {  # command: (module with add_arguments and run, help)
-    "train-tiny": ("bench.training.command", "train a model of the embedded family from its seed"),
-    "generate": ("bench.task.write", "write data sets in the released row format"),
-    "score": ("bench.cluster.command", "have a suite's models answer into the store: here, by Ray or SLURM"),
-    "score-predictions": ("bench.scoring.predictions", "score answers that were made elsewhere"),
-    "probes": ("bench.run.probes", "measure what one critical sentence costs models, on minimal pairs"),
-    "pin": ("bench.models.pin", "write the commits that the hub's cache has into a suite file"),
-    "baseline": ("bench.scoring.baselines", "expected accuracy of random guessing, by reading"),
-    "store": ("bench.store.command", "list, verify, export, merge or prune stored completions"),
-    "benchmark": ("bench.run.benchmark", "measure the engines side by side"),
-    "gpu-check": ("bench.run.gpu_check", "check on a GPU what depends on one, in under five minutes"),
-    "published": ("bench.report.published", "make reports/published/ from the published figures"),
-    "scale": ("bench.cluster.scale", "make the table of docs/scale.md: the memory of each model"),
-    "report": ("bench.report.command", "make every format of a report again, from a store or a run's folder"),
-    "baseline-update": ("bench.nights.baseline_update", "make a saved run the baseline of later nights"),
-}
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run one command; a user's mistake is one line and exit status 2."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, (module, text) in COMMANDS.items():
-        command = commands.add_parser(name, help=text, description=text)
-        if name in arguments[:1]:  # the others' modules need not be imported
-            import_module(module).add_arguments(command)
-    chosen = parser.parse_args(arguments)
-    try:
-        return import_module(COMMANDS[chosen.command][0]).run(chosen)
-    except (ValueError, OSError) as error:
-        print(printable(f"{parser.prog} {chosen.command}: {error}"), file=sys.stderr)
-        return 2
-
+from bench.commands import main
 
 if __name__ == "__main__":
     sys.exit(main())

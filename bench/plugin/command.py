@@ -1,0 +1,103 @@
+"""boxes run: a pair or a suite -> the cases, run by pytest. Output and exit status are pytest's."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from bench import CASES, CHECKOUT, ROOT
+from bench.models.named import entry_of, name_of
+from bench.outputs import write_text
+from bench.records import ModelEntry, Pair
+from bench.run import options
+
+INSTALLED = (  # what pytest.ini says in a checkout
+    f"--config-file={os.devnull}", "--rootdir=.", "--import-mode=importlib", "--strict-markers",
+    "--dist=worksteal",
+)  # fmt: skip
+DIFFERING = ("name", "chat", "dtype")  # of an entry of the pair's suite file
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    model = "hub id that is downloaded already, folder, GGUF file, or embedded model"
+    add("--base", metavar="MODEL", help=model)
+    add("--variant", metavar="MODEL", help="the model that was trained further from it")
+    add("--hypothesis", default="code", metavar="NAME", help="what it was trained on (default: %(default)s)")
+    add("--chat-base", action="store_true", help="ask the base in turns, under its chat template")
+    add("--chat-variant", action="store_true", help="ask the variant in turns")
+    parser.epilog = (
+        "Every --boxes-NAME option of pytest may be written --NAME: --suite, --limit, --protocol. "
+        "All else goes to pytest as it is: -m, -k, -n, -q. See pytest --help."
+    )
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Raises ValueError if base and variant are not given both, or are no models."""
+    given = [long_option(argument) for argument in chosen.rest]
+    if chosen.base or chosen.variant:
+        given.append(f"--boxes-suite={write_pair(chosen)}")
+    return run_pytest([str(CASES), *(() if CHECKOUT else INSTALLED), *given])
+
+
+def run_pytest(arguments: Sequence[str]) -> int:
+    """pytest in a process of its own, on this very code whatever the current folder holds."""
+    environ = dict(os.environ)
+    if CHECKOUT:  # it need not be installed
+        environ["PYTHONPATH"] = os.pathsep.join([str(CHECKOUT), *filter(None, [environ.get("PYTHONPATH")])])
+    process = subprocess.Popen([sys.executable, "-P", "-m", "pytest", *arguments], env=environ)
+    while True:
+        with suppress(KeyboardInterrupt):  # pytest has it too, and ends in its own way
+            return process.wait()
+
+
+def long_option(argument: str) -> str:
+    """--limit=20 -> --boxes-limit=20, where it is an option of ours."""
+    flags: list[str] = []
+    options.add_options(lambda flag, **settings: flags.append(flag))
+    flag, equals, value = argument.partition("=")
+    long = flag.replace("--", "--boxes-", 1)
+    return f"{long}{equals}{value}" if long in flags else argument
+
+
+def write_pair(chosen: argparse.Namespace) -> Path:
+    """A suite file of one pair, kept beside the store: reports can be made again from it."""
+    if not (chosen.base and chosen.variant):
+        raise ValueError("a pair is two models. Give --base and --variant, or --suite.")
+    entries = [
+        entry_of(chosen.base, chat=chosen.chat_base),
+        entry_of(chosen.variant, chat=chosen.chat_variant),
+    ]
+    if entries[0].name == entries[1].name:
+        entries = [
+            entry_of(text, chat=entry.chat, name=name_of("-".join(Path(text).resolve().parts[-2:])))
+            for text, entry in zip((chosen.base, chosen.variant), entries, strict=True)
+        ]
+    pair = Pair(chosen.hypothesis, entries[0].name, entries[1].name)
+    return write_text(ROOT / ".boxes" / "pairs" / f"{pair.id}.toml", suite_text(pair, entries))
+
+
+def suite_text(pair: Pair, entries: list[ModelEntry]) -> str:
+    """The suite as TOML. A JSON string is one of TOML too."""
+    tables = [
+        {"hub" if entry.source == "hub" else "path": entry.path}
+        | {key: getattr(entry, key) for key in DIFFERING}
+        for entry in entries
+    ]
+    pairs = {"hypothesis": pair.hypothesis, "base": pair.base, "variant": pair.variant}
+    parts = [as_table("[[models]]", table) for table in tables] + [as_table("[[pairs]]", pairs)]
+    return "\n".join([f"# boxes run --base ... --variant ...\nname = {toml(pair.base)}\n", *parts])
+
+
+def as_table(heading: str, table: Mapping[str, object]) -> str:
+    return "\n".join([heading, *(f"{key} = {toml(value)}" for key, value in table.items())]) + "\n"
+
+
+def toml(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,33 @@
+"""boxes view: a run -> its page in the browser."""
+
+from __future__ import annotations
+
+import argparse
+import webbrowser
+from pathlib import Path
+
+from bench import ROOT
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "run", nargs="?", default="latest", help="a folder, or its name (default: %(default)s)"
+    )
+    parser.add_argument("--report-dir", type=Path, default=ROOT / "reports", help="default: reports")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Open the page, and print where it is for who has no browser here."""
+    page = page_of(chosen.run, chosen.report_dir)
+    print(page)
+    webbrowser.open(page.as_uri())
+    return 0
+
+
+def page_of(run: str, reports: Path) -> Path:
+    """Raises ValueError if there is no such run."""
+    for folder in (reports / run, Path(run)):
+        if (folder / "report.html").is_file():
+            return (folder / "report.html").resolve()
+    known = sorted(path.parent.name for path in reports.glob("*/report.html"))
+    raise ValueError(f"no report.html of {run} in {reports}. There is {', '.join(known) or 'no run yet'}.")
