@@ -1,7 +1,164 @@
-"""What others wrote -> values that have been checked; what is wrong is one kind of error, in one line."""
+"""What others wrote -> values that have been checked. Whatever is wrong is one kind of error, in one line."""
 
 from __future__ import annotations
+
+import os
+import re
+import stat
+import tomllib
+import typing
+from collections.abc import Collection
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from bench.text import printable
+
+MEGABYTE = 10**6
+LONGEST_NAME = 100  # of a model, a suite, a saved run: it stands in the names of files
+Value = TypeVar("Value")
+WORDS = {  # of msgspec's messages
+    r"\bstr\b": "a string", r"\bint\b": "a whole number", r"\bfloat\b": "a number",
+    r"\bbool\b": "true or false", r"\barray\b": "a list", r"\bobject\b": "a table of keys",
+    r"\bnull\b": "nothing", "got": "but got", ">= ": "of at least ", "<= ": "of at most ",
+    "> ": "above ", "< ": "below ", r"\.0$": "",
+}  # fmt: skip
 
 
 class InputError(ValueError):
     """A file, an option or an answer that cannot be used: what, why, what to do, in one line."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(printable(text))
+
+
+def place(text: str | Path) -> Path:
+    """A path as a user gives it. Raises InputError where no file could be, whoever makes it."""
+    try:
+        path = Path(text).expanduser()
+        if any(ord(letter) < 32 for letter in str(path)):
+            raise InputError(f"{str(text)!r} is no path: it has a control character. Take it out.")
+        path.resolve().exists()  # a loop of links, a name that is too long
+        return path
+    except (OSError, RuntimeError) as error:  # RuntimeError: a loop, or a home of nobody
+        why = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{shortened(text)} is no path: {why}. Name another.") from None
+
+
+def read_bytes(path: Path, limit: int = 16 * MEGABYTE) -> bytes:
+    """A whole file of at most `limit` bytes. A pipe or a device is refused: reading it might never end."""
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        with open(handle, "rb") as file:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise InputError(f"{path} is not a file. Name one.")
+            data = file.read(limit + 1)
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{shortened(path)} cannot be read: {getattr(error, 'strerror', error)}.") from None
+    if len(data) > limit:
+        raise InputError(f"{path} has more than {limit // MEGABYTE} MB, so it is not what it should be.")
+    return data
+
+
+def read_text(path: Path, limit: int = 16 * MEGABYTE) -> str:
+    try:
+        return read_bytes(path, limit).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not text in UTF-8 ({error.reason} at byte {error.start}).") from None
+
+
+def read_json(path: Path, kind: type[Value], limit: int = 16 * MEGABYTE) -> Value:
+    return parse_json(read_bytes(path, limit), kind, str(path))
+
+
+def read_toml(path: Path, kind: type[Value]) -> Value:
+    try:
+        table = tomllib.loads(read_text(path, MEGABYTE))
+    except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: cannot be read as TOML: {error}.") from None
+    return convert(table, kind, str(path))
+
+
+def parse_json(data: bytes | str, kind: type[Value], where: str) -> Value:
+    """JSON that fits a type of msgspec's. Raises InputError, which says where it does not."""
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{where}: {explained(error, kind)}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"{where}: cannot be read as JSON: {error}.") from None
+
+
+def convert(value: object, kind: type[Value], where: str, strict: bool = True) -> Value:
+    """A value that fits a type of msgspec's. strict: False where all that is given is text."""
+    try:
+        return msgspec.convert(value, kind, strict=strict)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{where}: {explained(error, kind)}") from None
+    except RecursionError:
+        raise InputError(f"{where}: tables stand too deep in one another.") from None
+
+
+def explained(error: msgspec.ValidationError, kind: Any) -> str:
+    """Where in the value, what is wrong there, and what it may be."""
+    said, _, at = str(error).partition(" - at `")
+    steps = re.findall(r"\.([^.\[\]`]+)|\[(\d+|\.\.\.)\]", at)
+    for name, _ in steps:
+        kind = inner(kind, name)
+    named = "".join(f": {name}" if name else f" {int(n) + 1}" for name, n in steps if n != "...")
+    where = f"{named.removeprefix(': ').strip()}: " if named else ""
+    quoted = re.search(r"`([^`]+)`|'(.+)'", said)
+    word = next(filter(None, quoted.groups()), "") if quoted else ""
+    if said.startswith("Object missing"):
+        return f"{where}{word} is missing. Add it."
+    if said.startswith("Object contains"):
+        return f"{where}unknown key {word!r}.{nearest(word, struct_of(kind).__struct_fields__)}"
+    if said.startswith("Invalid enum"):
+        return f"{where}{word!r} is not one of {', '.join(map(str, choices(kind)))}."
+    for pattern, words in WORDS.items():
+        said = re.sub(pattern, words, said)
+    return f"{where}{said[0].lower()}{said[1:].replace('`', '').replace(' | nothing', '')}."
+
+
+def inner(kind: Any, name: str) -> Any:
+    """The type of a field, or of the members of a list or table where `name` is empty."""
+    if name and (struct := struct_of(kind)):
+        return typing.get_type_hints(struct, include_extras=True).get(name, object)
+    parts = [part for part in flat(kind) if typing.get_origin(part) in (list, dict, tuple)]
+    return typing.get_args(parts[0])[-1] if parts else object
+
+
+def flat(kind: Any) -> list[Any]:
+    """A type, its annotations taken off and its alternatives beside each other."""
+    if typing.get_origin(kind) is typing.Annotated:
+        return flat(typing.get_args(kind)[0])
+    if typing.get_origin(kind) in (typing.Union, type(int | str)):
+        return [part for choice in typing.get_args(kind) for part in flat(choice)]
+    return [kind]
+
+
+def struct_of(kind: Any) -> Any:
+    found = [part for part in flat(kind) if isinstance(part, type) and issubclass(part, msgspec.Struct)]
+    return found[0] if found else msgspec.Struct
+
+
+def choices(kind: Any) -> tuple[Any, ...]:
+    return tuple(
+        v for part in flat(kind) if typing.get_origin(part) is Literal for v in typing.get_args(part)
+    )
+
+
+def nearest(word: str, known: Collection[str]) -> str:
+    """A hint for a word that is not known."""
+    close = get_close_matches(word, known, n=1)
+    return f" Did you mean {close[0]!r}?" if close else f" Choose from {', '.join(known)}."
+
+
+def shortened(text: str | Path, most: int = 80) -> str:
+    return str(text) if len(str(text)) <= most else f"{str(text)[:most]}..."

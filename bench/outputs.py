@@ -9,16 +9,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bench.inputs import InputError
+
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, follow: bool = True) -> Iterator[Path]:
     """Yields a path to write a file or a folder to; it takes the place of `path` when the block ends well.
 
     An error, a full disk or a kill leaves what was there. The temporary folder has a random name and is the
     user's own, so nobody can put a link in its place. Files that a new folder lacks stay in an old one.
-    Raises OSError.
+    follow: a link to a folder stands for that folder. Raises OSError.
     """
-    path = path.resolve() if path.is_dir() else path
+    path = path.resolve() if follow and path.is_dir() else path
     path.parent.mkdir(parents=True, exist_ok=True)
     room = Path(tempfile.mkdtemp(prefix=".writing-", dir=path.parent))
     try:
@@ -38,6 +40,22 @@ def write_text(path: Path, text: str) -> Path:
     return path
 
 
+def check_space(folder: Path, num_bytes: int) -> None:
+    """Raises InputError where a disk has no room for so much. A quota shows only when it is met."""
+    free = shutil.disk_usage(folder).free
+    if free < num_bytes:
+        raise InputError(
+            f"{folder} has {free // 10**6} MB of free space, and {num_bytes // 10**6} MB may be needed. "
+            "Free some, or name another folder."
+        )
+
+
+def check_replaceable(path: Path) -> None:
+    """Raises InputError where a folder, a pipe or a device stands in the place of a file."""
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is not a file that can be replaced. Move it away, or name another.")
+
+
 def move(fresh: Path, path: Path) -> None:
     """Rename onto `path`. Into a folder that is there, file by file: no rename replaces a full folder."""
     if not (fresh.is_dir() and path.is_dir()):
@@ -50,7 +68,8 @@ def move(fresh: Path, path: Path) -> None:
 def sync_all(path: Path) -> None:
     """Wait until a file, or a folder and all that is in it, is on the disk."""
     for part in [*path.rglob("*"), path]:
-        sync(part)
+        if not part.is_symlink():
+            sync(part)
 
 
 def sync(path: Path) -> None:

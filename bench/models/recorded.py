@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
+from bench.inputs import InputError, read_text
 from bench.records import BUCKETS, Accuracy, accuracy
 
 OPS1PLUS = [bucket for bucket in BUCKETS if bucket not in ("ops0", "ops1plus")]
 Row = Mapping[str, str]
 Read = TypeVar("Read")
+MOST_QUERIES = 10**9
 
 
 def read_accuracies(path: Path) -> dict[str, dict[str, Accuracy]]:
@@ -24,7 +27,7 @@ def read_accuracies(path: Path) -> dict[str, dict[str, Accuracy]]:
     for model, bucket, recorded in read_rows(path, model_row):
         found.setdefault(model, {})[bucket] = recorded
     if not found:
-        raise ValueError(
+        raise InputError(
             f"{path}: has no recorded figures. Add a line a model and bucket, or take the file out."
         )
     for buckets in found.values():
@@ -44,17 +47,20 @@ def read_baseline(path: Path, asked: Mapping[str, Accuracy]) -> dict[str, float]
 
 
 def read_rows(path: Path, read: Callable[[Row], Read]) -> list[Read]:
+    lines = csv.DictReader(io.StringIO(read_text(path), newline=""))
     try:
-        with path.open(encoding="utf-8", newline="") as lines:
-            return [read(row) for row in csv.DictReader(lines)]
-    except (OSError, LookupError, TypeError, ValueError, csv.Error) as error:
-        raise ValueError(f"{path}: cannot be read as recorded figures: {error!r}.") from None
+        return [read(row) for row in lines]
+    except (LookupError, TypeError, ValueError, csv.Error) as error:
+        why = {KeyError: f"no column {error}", TypeError: "a value is missing"}.get(type(error), error)
+        raise InputError(
+            f"{path}, line {lines.line_num}: cannot be read as recorded figures: {why}."
+        ) from None
 
 
 def model_row(row: Row) -> tuple[str, str, Accuracy]:
     n = int(row["n"])
-    if n < 1:
-        raise ValueError(f"n is {n}")
+    if not 0 < n < MOST_QUERIES:
+        raise ValueError(f"n is not a number from 1 to {MOST_QUERIES}")
     model = row["model" if "model" in row else "model_id"]
     return model, bucket_of(row), accuracy(round(share_of(row) * n), n)
 

@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 
 from bench import ROOT
-from bench.nights.regression import BASELINE, Night, find_night, load, save
+from bench.nights.files import BASELINE, find_night, load, save
+from bench.nights.regression import Night
 from bench.text import say
 
 
@@ -33,5 +34,6 @@ def describe(night: Night, model: str) -> str:
     found = night.models.get(model)
     if found is None:
         return "not in it"
-    shown = found.accuracies["ops1plus"]
+    if (shown := found.accuracies.get("ops1plus")) is None:
+        return "no queries at 1+"
     return f"{shown.value:.1%} at 1+ ({shown.correct} of {shown.n})"

@@ -6,21 +6,15 @@ interval of tonight minus the baseline lies below minus the margin; an improveme
 
 from __future__ import annotations
 
-import json
-import os
-import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
-from bench import DATA
+from bench.inputs import InputError
 from bench.records import Accuracy, Difference, ErrorKind, Evaluation, Results, Score, accuracy, in_bucket
 from bench.run.environment import PACKAGES
 from bench.scoring.stats import clustered_difference
 
 MEASURED_WORSE, NOT_MEASURED = 10, 11  # exit statuses; pytest's own end at 5
-BASELINE = DATA / "baseline.json"  # changed by `python -m bench baseline-update` alone
-SCHEMA = 1
 SAME = ("protocol", "data set", "version of the task")  # of the metadata: what must not differ
 ENVIRONMENT = ("device", "python", "system", *PACKAGES)
 MARGINS = {  # where buckets are small: the smallest difference that 500 scenarios show with 80% power
@@ -120,23 +114,30 @@ def compare_nights(results: Results, baseline: Night, asked: Iterable[str] = ())
 
 
 def check_compatible(baseline: Night, metadata: Mapping[str, object]) -> None:
-    """Raises ValueError that says which part of the baseline is another than tonight's."""
+    """Raises InputError that says which part of the baseline is another than tonight's."""
     for part in SAME:
         if str(baseline.metadata.get(part)) != str(metadata.get(part)):
-            raise ValueError(
+            raise InputError(
                 f"the baseline {baseline.run} has another {part}: {baseline.metadata.get(part)}, "
                 f"but this run has {metadata.get(part)}. Run with the same, or save a run and make it the "
                 "baseline: python -m bench baseline-update."
             )
+    for model, saved in baseline.models.items():
+        check_length(baseline, model, metadata.get("queries", len(saved.answers)))
+
+
+def check_length(baseline: Night, model: str, queries: object) -> None:
+    if str(len(baseline.models[model].answers)) != str(queries):
+        raise InputError(
+            f"the baseline {baseline.run} has {len(baseline.models[model].answers)} answers of {model}, but "
+            f"this run asks {queries} queries. Save a run and update the baseline."
+        )
 
 
 def changes(results: Results, baseline: Night, model: str) -> list[Change]:
     """One model on every bucket."""
     scores, saved = by_query(results.evaluations[model].scores), baseline.models[model]
-    if len(scores) != len(saved.answers):
-        raise ValueError(
-            f"the baseline {baseline.run} has {len(saved.answers)} queries of {model}, not {len(scores)}."
-        )
+    check_length(baseline, model, len(scores))
     found = []
     for bucket, now in results.accuracies[model].items():
         pairs = [
@@ -146,7 +147,8 @@ def changes(results: Results, baseline: Night, model: str) -> list[Change]:
             [float(score.correct) - float(KINDS[was] is None) for score, was in pairs],
             [score.scenario_id for score, _ in pairs],
         )
-        found.append(Change(model, bucket, saved.accuracies[bucket], now, difference, MARGINS[bucket]))
+        before = accuracy(sum(KINDS[was] is None for _, was in pairs), len(pairs))
+        found.append(Change(model, bucket, before, now, difference, MARGINS[bucket]))
     return found
 
 
@@ -191,56 +193,6 @@ def night_of(results: Results) -> Night:
             for name, evaluation in results.evaluations.items()
         },
     )
-
-
-def save(night: Night, path: Path) -> Path:
-    """Write a night in one step. A night of that name is replaced."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(f".{os.getpid()}")
-    fresh.write_text(
-        json.dumps({"schema": SCHEMA, **asdict(night)}, indent=1, default=str) + "\n", encoding="utf-8"
-    )
-    os.replace(fresh, path)
-    return path
-
-
-def load(path: Path) -> Night:
-    """A saved night. Raises ValueError if there is none, or one of another schema."""
-    if not path.is_file():
-        raise ValueError(
-            f"no saved run {path}. Save one with --boxes-save=NAME; "
-            "python -m bench baseline-update NAME makes it the baseline."
-        )
-    try:
-        table = json.loads(path.read_text(encoding="utf-8"))
-        if table["schema"] != SCHEMA:
-            raise ValueError(
-                f"{path} has schema {table['schema']}, not {SCHEMA}. Save a run and update the baseline."
-            )
-        models = {name: read_model(entry) for name, entry in table["models"].items()}
-        return Night(table["metadata"], models)
-    except (OSError, json.JSONDecodeError, LookupError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} cannot be read as a saved run: {error!r}.") from None
-
-
-def read_model(table: Mapping) -> SavedModel:
-    counts = {bucket: accuracy(found["correct"], found["n"]) for bucket, found in table["accuracies"].items()}
-    return SavedModel(table["answers"], counts, table["fingerprint"])
-
-
-def find_night(name_or_path: str, saved: Path) -> Path:
-    """The file of a night: a path, a name among the saved ones, or, for "", the pinned baseline."""
-    if not name_or_path:
-        return BASELINE
-    path = Path(name_or_path)
-    return path if path.suffix == ".json" else saved / f"{check_name(name_or_path)}.json"
-
-
-def check_name(name: str) -> str:
-    """A name that can be a file's. Raises ValueError."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
-        raise ValueError(f"cannot save a run as {name!r}. Use letters, digits and _ . - for its name.")
-    return name
 
 
 def by_query(scores: Iterable[Score]) -> list[Score]:

@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 
 from bench import models
+from bench.inputs import place
 from bench.models.gpus import visible_gpus
 from bench.models.suites import load_suite
 from bench.plugin import cases, nights
 from bench.plugin.completeness import Completeness
 from bench.records import BUCKETS, Accuracy, ModelEntry, Pair, Results, Verdict
-from bench.report.files import write
+from bench.report.files import check_place, write
 from bench.report.tables import accuracy_table, skip_lines, verdict_lines
 from bench.run import options
 from bench.run.evaluate import Plan, audit, unavailable
@@ -236,7 +237,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if looks_only(config):
             config.pluginmanager.register(state, "boxes-state")
             return
-        options.check_writable(Path(config.getoption("boxes_report_dir")))
+        check_place(place(config.getoption("boxes_report_dir")))
         if config.getoption("boxes_dataset") != "evaluation" or config.getoption("boxes_limit") is not None:
             _ = state.plan  # a data set that cannot be read is known now
         config.pluginmanager.register(state, "boxes-state")

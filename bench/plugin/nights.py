@@ -7,21 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from bench.nights.files import check_saved, find_night, load, save
 from bench.nights.regression import (
     MEASURED_WORSE,
     NOT_MEASURED,
     Night,
     Regression,
     check_compatible,
-    check_name,
     compare_nights,
-    find_night,
-    load,
     night_of,
-    save,
 )
 from bench.records import Results
-from bench.report.history import headline, load_all, write_history
+from bench.report.history import headline, write_history
 from bench.text import printable
 
 OWN = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)  # exit statuses of a run that came to its end
@@ -58,9 +55,7 @@ class Nights:
         self.fail: bool = config.getoption("boxes_compare_fail")
         self.regression: Regression | None = None
         if self.name is not None:
-            load_all(self.saved)
-        if self.name:
-            check_name(self.name)
+            check_saved(self.name, self.saved)
         compare = config.getoption("boxes_compare")
         self.baseline: Night | None = None
         if compare is not None or self.fail:

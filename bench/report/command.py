@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
+
 from bench import ROOT
+from bench.inputs import MEGABYTE, InputError, place, read_json
 from bench.models.suites import load_suite
-from bench.nights.regression import SAME, compare_nights, find_night, load
+from bench.nights.files import find_night, load
+from bench.nights.regression import SAME, compare_nights
 from bench.records import Evaluation, Results, Suite
 from bench.report.files import write
 from bench.run import options
@@ -21,6 +24,37 @@ from bench.run.session import Session
 from bench.scoring.verdicts import families, judge_recorded
 from bench.store import Settings, Store
 from bench.text import say
+
+Metadata = dict[str, str | int | float | bool | None]
+
+
+class ModelOf(msgspec.Struct):
+    """What is needed of one of a run's models: under which settings the store has its answers."""
+
+    fingerprint: dict[str, Any]
+
+
+class PairOf(msgspec.Struct):
+    base: str
+    variant: str
+
+
+class ComparisonOf(msgspec.Struct):
+    pair: PairOf
+
+
+class VerdictOf(msgspec.Struct):
+    comparison: ComparisonOf
+
+
+class Run(msgspec.Struct):
+    """What is needed of a run's results.json to make its report again."""
+
+    metadata: Metadata
+    models: dict[str, ModelOf]
+    verdicts: list[VerdictOf]
+    skipped: dict[str, str]
+
 
 DEFAULTS = {
     "boxes_engine": "auto",
@@ -60,15 +94,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Remake a run's report in its folder, or make one of all that a store has."""
-    made = read_run(arguments.source) if arguments.source.is_dir() else {}
-    store_path = arguments.store if made else arguments.source
+    source = place(arguments.source)
+    made = read_run(source) if source.is_dir() else None
+    store_path = place(arguments.store) if made else source
     if not store_path.is_file():
-        raise ValueError(f"no store at {store_path}. Name the one that the run used.")
+        raise InputError(f"no store at {store_path}. Name the one that the run used.")
     suites = [load_suite(name) for name in arguments.suite.split(",")]
-    plan = options.plan(vars(settle(arguments, made.get("metadata", {}))).__getitem__)
+    plan = options.plan(vars(settle(arguments, made.metadata if made else {})).__getitem__)
     with Store(store_path) as store:
         session = Session(options.merge(suites), plan, store, wait=0.0)
-        session.evaluations |= recall_runs(session.suite, plan, store, made.get("models"))
+        session.evaluations |= recall_runs(session.suite, plan, store, made.models if made else None)
         if not session.evaluations:
             raise ValueError(
                 f"{store_path} has no model's answers to all of these examples under this protocol."
@@ -80,7 +115,7 @@ def run(arguments: argparse.Namespace) -> int:
     tested = {entry.comparison.pair.hypothesis for entry in results.verdicts}
     compare = arguments.compare
     night = None if compare is None else load(find_night(compare, arguments.report_dir / "saved"))
-    folder = arguments.source if made else arguments.report_dir / store_path.stem
+    folder = source if made else arguments.report_dir / store_path.stem
     released = plan.dataset.startswith("release") and not arguments.released_examples
     write(
         results,
@@ -94,14 +129,18 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def read_run(folder: Path) -> dict[str, Any]:
-    """What a run wrote of itself."""
-    try:
-        return json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
-        raise ValueError(
-            f"{folder} is not the folder of a run: {error}. Name one of reports/, or a store."
-        ) from None
+def read_run(folder: Path) -> Run:
+    """What a run wrote of itself. Raises InputError where that is missing, edited or of another version."""
+    if not (folder / "results.json").exists():
+        raise InputError(f"{folder} is not the folder of a run. Name one of reports/, or a store.")
+    made = read_json(folder / "results.json", Run, limit=64 * MEGABYTE)
+    for key in ("data set", "version of the task", "protocol"):
+        if not isinstance(made.metadata.get(key), str):
+            raise InputError(f"{folder / 'results.json'}: metadata: {key} is missing. Run it again.")
+    for key in ("seed", "examples"):
+        if not isinstance(number := made.metadata.get(key), int) or not 0 <= number < 2**63:
+            raise InputError(f"{folder / 'results.json'}: metadata: {key} is no number. Run it again.")
+    return made
 
 
 def settle(arguments: argparse.Namespace, metadata: Mapping[str, Any]) -> SimpleNamespace:
@@ -126,7 +165,7 @@ def settle(arguments: argparse.Namespace, metadata: Mapping[str, Any]) -> Simple
 
 
 def recall_runs(
-    suite: Suite, plan: Plan, store: Store, only: Mapping[str, Mapping[str, Any]] | None
+    suite: Suite, plan: Plan, store: Store, only: Mapping[str, ModelOf] | None
 ) -> dict[str, Evaluation]:
     """Every model whose last settings in the store have answered all examples.
 
@@ -136,7 +175,7 @@ def recall_runs(
     for made in store.runs():
         name, recorded = made["model"], made["settings"]
         if name not in suite.models or (
-            only is not None and recorded != only.get(name, {}).get("fingerprint")
+            only is not None and (name not in only or recorded != only[name].fingerprint)
         ):
             continue
         parts = {
@@ -151,21 +190,19 @@ def recall_runs(
     return found
 
 
-def remake(session: Session, made: Mapping[str, Any]) -> Results:
+def remake(session: Session, made: Run | None) -> Results:
     """The results of the pairs that the run tested, or of all pairs of which the store has both models."""
     metadata = describe_run(session.suite, session.plan)
     if made:
-        metadata = checked(metadata, made["metadata"])
-    tested = {
-        (entry["comparison"]["pair"]["base"], entry["comparison"]["pair"]["variant"])
-        for entry in made.get("verdicts", [])
-    }
+        metadata = checked(metadata, made.metadata)
+    verdicts = made.verdicts if made else []
+    tested = {(entry.comparison.pair.base, entry.comparison.pair.variant) for entry in verdicts}
     pairs = [
         pair
         for pair in session.suite.pairs
         if session.has_evaluated(pair) and (not made or (pair.base, pair.variant) in tested)
     ]
-    session.skipped |= made.get("skipped", {})
+    session.skipped |= made.skipped if made else {}
     return session.results(families(pairs), metadata)
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from bench.inputs import InputError
 from bench.nights.regression import Regression
+from bench.outputs import check_space, replacing
 from bench.records import Example, Results, Suite, Verdict
 from bench.report import series
 from bench.report.figures import draw_all, png, svg
@@ -20,6 +22,8 @@ from bench.report.history import regression_markdown
 from bench.report.page import html
 from bench.report.tables import markdown
 from bench.text import csv_cell
+
+REPORT_BYTES = 20_000_000  # more than a report of many models has
 
 
 def write(
@@ -30,11 +34,25 @@ def write(
     recorded: Sequence[Verdict] = (),
     regression: Regression | None = None,
 ) -> Path:
-    """All formats of one run into a new folder, and the link reports/latest to it.
+    """All formats of one run into a folder that appears whole, and the link reports/latest to it.
 
     examples: what was asked, for the examples behind the cases. recorded: drawn beside this run's verdicts.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(folder) as fresh:
+        fresh.mkdir()
+        write_formats(fresh, results, suite, examples, recorded, regression)
+    point_latest_at(folder)
+    return folder
+
+
+def write_formats(
+    folder: Path,
+    results: Results,
+    suite: Suite,
+    examples: Sequence[Example],
+    recorded: Sequence[Verdict],
+    regression: Regression | None,
+) -> None:
     since = f"\n{regression_markdown(regression)}" if regression else ""
     (folder / "report.md").write_text(markdown(results) + since, encoding="utf-8")
     (folder / "report.html").write_text(
@@ -44,8 +62,6 @@ def write(
     write_figures(figures, folder / "figures")
     (folder / "accuracy.csv").write_text(accuracy_csv(results), encoding="utf-8", newline="")
     (folder / "results.json").write_text(json.dumps(as_json(results), indent=1) + "\n", encoding="utf-8")
-    point_latest_at(folder)
-    return folder
 
 
 def write_figures(figures: Mapping[str, Figure], folder: Path) -> None:
@@ -92,7 +108,22 @@ def as_json(results: Results) -> dict[str, object]:
 def point_latest_at(folder: Path) -> None:
     """Make `latest` a link to the folder, in one step; the folder may be given as `latest`."""
     folder = folder.resolve()
-    latest, fresh = folder.parent / "latest", folder.parent / f".latest-{os.getpid()}"
-    fresh.unlink(missing_ok=True)
-    fresh.symlink_to(folder.name, target_is_directory=True)
-    os.replace(fresh, latest)
+    with replacing(folder.parent / "latest", follow=False) as fresh:
+        fresh.symlink_to(folder.name, target_is_directory=True)
+
+
+def check_place(folder: Path) -> Path:
+    """The folder of all reports, made if need be. Raises InputError where no report could be written."""
+    latest = folder / "latest"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        if latest.exists() and not latest.is_symlink():
+            raise InputError(f"{latest} is not the link that a run makes. Rename it, or name another folder.")
+        check_space(folder, REPORT_BYTES)
+        return folder
+    except OSError as error:
+        raise InputError(
+            f"cannot write reports into {folder}: {error.strerror}. Name another with --boxes-report-dir."
+        ) from None

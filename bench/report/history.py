@@ -9,7 +9,9 @@ from pathlib import Path
 import matplotlib
 from matplotlib.figure import Figure
 
-from bench.nights.regression import ENVIRONMENT, SAME, Flip, Night, Regression, differences, load
+from bench.nights.files import load_all
+from bench.nights.regression import ENVIRONMENT, SAME, Flip, Night, Regression, differences
+from bench.outputs import write_text
 from bench.report.figures import BASE, CELL, MUTED, STYLE, svg
 from bench.report.page import TEMPLATES, themed
 from bench.report.tables import bullet_list, short_bucket, signed_interval, table, with_interval
@@ -76,13 +78,7 @@ def describe_flip(flip: Flip) -> str:
 def write_history(folder: Path) -> Path:
     """history.html over the runs that are saved in a folder, into the folder above."""
     path = folder.parent / "history.html"
-    path.write_text(history_html(load_all(folder)), encoding="utf-8")
-    return path
-
-
-def load_all(folder: Path) -> list[Night]:
-    """The saved runs of a folder, oldest first."""
-    return sorted((load(path) for path in folder.glob("*.json")), key=lambda night: night.run)
+    return write_text(path, history_html(load_all(folder)))
 
 
 def history_html(nights: Sequence[Night]) -> str:
@@ -110,7 +106,9 @@ def history_html(nights: Sequence[Night]) -> str:
 def draw_history(nights: Sequence[Night], model: str, marked: Sequence[int]) -> Figure:
     """One model's accuracy with its interval; a vertical line where the environment changed."""
     found = {
-        n: night.models[model].accuracies[BUCKET] for n, night in enumerate(nights) if model in night.models
+        n: night.models[model].accuracies[BUCKET]
+        for n, night in enumerate(nights)
+        if model in night.models and BUCKET in night.models[model].accuracies
     }
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(CELL[0] * 1.25, CELL[1] * 0.7), layout="constrained")

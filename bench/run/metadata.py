@@ -29,6 +29,7 @@ def describe_run(suite: Suite, plan: Plan) -> dict[str, object]:
         "version of the task": plan.version,
         "seed": plan.seed,
         "examples": len(plan.examples),
+        "queries": sum(len(example.queries) for example in plan.examples),
         "scenarios": len({example.scenario_id for example in plan.examples}),
         "engine asked for": plan.engine,
         "device": device_of(plan),

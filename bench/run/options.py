@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from bench import ROOT, models
 from bench.decoding import ENGINES
-from bench.models.suites import MODEL_KEYS, check_value
+from bench.inputs import InputError, convert
+from bench.models.suites import ModelFields
 from bench.records import BUCKETS, Example, ModelEntry, Pair, Suite
 from bench.run.evaluate import Plan
 from bench.store import check_store
@@ -211,17 +210,12 @@ def choose_models(suite: Suite, names: str) -> Suite:
 
 def override(suite: Suite, model_args: str) -> Suite:
     """The suite with fields of all its models replaced: "dtype=bfloat16,quantization=8bit"."""
-    changes: dict[str, Any] = {}
+    given = dict(part.split("=", 1) for part in model_args.split(",") if "=" in part)
     for part in filter(None, model_args.split(",")):
-        name, _, text = part.partition("=")
-        if not text or name in ("name", "path", "hub"):
-            raise ValueError(f"cannot take {part!r} as a model argument. Write field=value: dtype=bfloat16.")
-        known = {key: kind for key, kind in MODEL_KEYS.items() if key not in ("name", "path", "hub")}
-        choose("model argument", name, known)
-        changes[name] = {"true": True, "false": False}.get(text.lower(), text)
-        if known[name] is float and text.replace(".", "", 1).isdecimal():
-            changes[name] = float(text)
-        check_value(changes[name], known[name], f"--boxes-model-args: {name}")
+        if not part.partition("=")[2]:
+            raise InputError(f"cannot take {part!r} as a model argument. Write field=value: dtype=bfloat16.")
+    fields = convert(given, ModelFields, "--boxes-model-args", strict=False)
+    changes = {name: getattr(fields, name) for name in given}
     models = {name: dataclasses.replace(entry, **changes) for name, entry in suite.models.items()}
     return dataclasses.replace(suite, models=models)
 
@@ -233,15 +227,3 @@ def number_or_auto(option: str, text: str) -> int | None:
     if not text.isdecimal() or int(text) < 1:
         raise ValueError(f"{option} {text!r} is neither a positive number nor auto.")
     return int(text)
-
-
-def check_writable(folder: Path) -> Path:
-    """The folder, made if need be. Raises ValueError if nothing can be written there."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
-    except OSError as error:
-        raise ValueError(
-            f"cannot write reports into {folder}: {error.strerror}. Name another with --boxes-report-dir."
-        ) from None

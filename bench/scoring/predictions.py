@@ -18,7 +18,9 @@ from typing import Any
 
 from tabulate import tabulate
 
+from bench.inputs import InputError, parse_json, place, read_text
 from bench.scoring.answers import clauses, split_names
+from bench.task.release import MOST_BYTES, ReleasedRow
 from bench.task.wording import MASK
 from bench.text import printable
 
@@ -42,11 +44,12 @@ def score_predictions(gold_path: Path, predictions_path: Path) -> tuple[dict[str
     Raises ValueError if a file cannot be read, or a gold row cannot be understood.
     """
     notes: list[str] = []
-    gold, predictions = read_gold(gold_path, notes), read_rows(predictions_path)
+    gold = read_gold(gold_path, notes)
+    predictions = [parse_prediction(line) for line in read_lines(predictions_path)]
     num_boxes = gold[0].sentence.partition(".")[0].count(", ") + 1  # that the description tells of
     by_box = any(isinstance(row, dict) and "target" in row for row in predictions)
     if len(gold) % num_boxes and not by_box:
-        raise ValueError(
+        raise InputError(
             f"{gold_path} has {len(gold)} rows, which is no multiple of its {num_boxes} boxes. "
             "Give whole states, their rows in the order of the boxes."
         )
@@ -54,38 +57,30 @@ def score_predictions(gold_path: Path, predictions_path: Path) -> tuple[dict[str
     return tally(gold, list(judge(gold, predictions, num_boxes, notes)), num_boxes), notes
 
 
-def read_rows(path: Path) -> list[Any]:
-    """Each line of JSON; what is not JSON stays as an error, since its place counts. Blank lines do not."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"cannot read {path}: {error}. Give a file of JSON lines in UTF-8.") from error
-    return [parse_line(line) for line in lines if line.strip()]
+def read_lines(path: Path) -> list[str]:
+    """The lines of a file of JSON lines. Blank lines do not count."""
+    return [line for line in read_text(place(path), MOST_BYTES).split("\n") if line.strip()]
 
 
-def parse_line(line: str) -> Any:
+def parse_prediction(line: str) -> Any:
+    """What is not JSON stays as an error, since its place counts."""
     try:
-        return json.loads(line)
-    except (ValueError, RecursionError) as error:
-        return ValueError(f"not JSON ({error})")
+        return parse_json(line, object, "not JSON")
+    except InputError as error:
+        return error
 
 
 def read_gold(path: Path, notes: list[str]) -> list[Gold]:
-    """The rows of the data set. Raises ValueError with the row that cannot be understood."""
+    """The rows of the data set. Raises InputError with the row that cannot be understood."""
     found = []
-    for number, row in enumerate(read_rows(path), start=1):
-        try:
-            target = row["masked_content"].replace(MASK, "").strip()
-            if row["sentence"][:-1] != row["sentence_masked"].replace(f" {MASK}", "")[:-1] + target:
-                notes.append(f"gold row {number}: sentence is not sentence_masked with its masked_content")
-            found.append(Gold(row["sentence"], target, int(row["numops"])))
-        except (TypeError, KeyError, AttributeError, ValueError) as error:
-            raise ValueError(
-                f"{path}, row {number}: not a row of the data set ({error!r}). "
-                "Rows have sentence, sentence_masked, masked_content and numops."
-            ) from error
+    for number, line in enumerate(read_lines(path), start=1):
+        row = parse_json(line, ReleasedRow, f"{path}, row {number}: not a row of the data set")
+        target = row.masked_content.replace(MASK, "").strip()
+        if row.sentence[:-1] != row.sentence_masked.replace(f" {MASK}", "")[:-1] + target:
+            notes.append(f"gold row {number}: sentence is not sentence_masked with its masked_content")
+        found.append(Gold(row.sentence, target, row.numops))
     if not found:
-        raise ValueError(f"{path} has no rows. Give the data set that the predictions answer.")
+        raise InputError(f"{path} has no rows. Give the data set that the predictions answer.")
     return found
 
 

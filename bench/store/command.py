@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 
 from bench.inputs import InputError
-from bench.outputs import replacing
+from bench.outputs import check_replaceable, replacing
 from bench.store.completions import FIELDS, RUN_FIELDS, Row, Store, completion, is_intact
 from bench.store.database import BESIDE, is_store
 from bench.text import say
@@ -84,8 +84,7 @@ def check_output(output: Path, store: Path) -> None:
     own = [store, *(Path(f"{store}{suffix}") for suffix in BESIDE)]
     if output.resolve() in [path.resolve() for path in own]:
         raise InputError(f"--output {output} belongs to the store {store}. Name another file.")
-    if output.exists() and not output.is_file():
-        raise InputError(f"--output {output} is not a file that can be replaced. Name another file.")
+    check_replaceable(output)
     if output.exists() and is_store(output):
         raise InputError(f"--output {output} is a store, and would be lost. Name another file.")
 

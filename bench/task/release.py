@@ -6,17 +6,18 @@ ask that uncompressed data stay out of repositories.
 
 from __future__ import annotations
 
-import json
-import lzma
-import zlib
+import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, islice, pairwise
 from pathlib import Path
+from typing import Annotated
 
+import msgspec
 import pyzipper
 
+from bench.inputs import MEGABYTE, InputError, parse_json, place, read_bytes, shortened
 from bench.records import Contents, Example, Query
 from bench.task.examples import PUBLISHED_COUNTS, query
 from bench.task.parsing import parse, parse_clause
@@ -25,9 +26,30 @@ from bench.task.world import replay
 
 PASSWORD = "iamnotaLM"  # as the authors publish it
 MEMBER = "few_shot_boxes_nso_exp2_max3/test-subsample-states-t5.jsonl"  # the file that the paper runs
-UNREADABLE = (  # what a wrong password or a damaged file can raise; which of them is chance
-    RuntimeError, NotImplementedError, zlib.error, lzma.LZMAError, pyzipper.BadZipFile, EOFError, OSError,
-)  # fmt: skip
+SHOWN = 10  # members that an error names
+MOST_BYTES = 256 * MEGABYTE  # of rows; the released test split has 90,090 of about a kilobyte
+MOST_ZIP_BYTES = 1024 * MEGABYTE
+Number = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
+
+
+class ReleasedRow(msgspec.Struct):
+    """One line of the data set, as far as scoring needs it."""
+
+    sentence: str
+    sentence_masked: str
+    masked_content: str
+    numops: Number
+
+
+class ByKind(msgspec.Struct):
+    put: Number
+    move: Number
+    remove: Number
+
+
+class FullRow(ReleasedRow):
+    sample_id: Number
+    numops_by_op: ByKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,60 +71,70 @@ def read_release(
     """The examples of one member of the ZIP; path may name it, as in boxes-dataset-v1.zip/folder/file.jsonl.
 
     Without a member it is the file that the paper runs, whose counts must then be the published ones.
-    Raises ValueError, with the row, for anything that is not as released.
+    Raises InputError, with the row, for anything that is not as released.
     """
     archive, _, inner = str(path).partition(".zip/")
     member, archive = member or inner or MEMBER, f"{archive}.zip" if inner else archive
-    text = read_member(archive, password or PASSWORD, member).decode("utf-8", errors="replace")
+    text = read_member(place(archive), password or PASSWORD, member).decode("utf-8", errors="replace")
     lines = text.removesuffix("\n").split("\n") if text else []
     found = list(read_states((read_row(*line, version) for line in enumerate(lines, start=1)), version))
     if not found:
-        raise ValueError(f"{member} of {archive} has no rows. Use the file as released.")
+        raise InputError(f"{member} of {archive} has no rows. Use the file as released.")
     check_scenarios(found)
     if member == MEMBER:
         check_counts(found)
     return found
 
 
-def read_member(path: str, password: str, member: str) -> bytes:
-    """The member, decrypted (ZipCrypto or AES) and inflated. Raises ValueError if that cannot be done."""
+def read_member(path: Path, password: str, member: str) -> bytes:
+    """The member, decrypted (ZipCrypto or AES) and inflated. Raises InputError if that cannot be done."""
+    if not path.exists():
+        raise InputError(f"no data set at {path}. Download boxes-dataset-v1.zip from its authors.")
+    file = io.BytesIO(read_bytes(path, MOST_ZIP_BYTES))
     try:
-        with pyzipper.AESZipFile(path) as archive:
+        with pyzipper.AESZipFile(file) as archive:
             names = [name for name in archive.namelist() if f"/{name}".endswith(f"/{member}")]
-            if names:
-                return archive.read(names[0], pwd=password.encode())
-            rows = [name for name in archive.namelist() if name.endswith(".jsonl")]
-    except FileNotFoundError:
-        raise ValueError(f"no data set at {path}. Download boxes-dataset-v1.zip from its authors.") from None
-    except UNREADABLE as error:
-        raise ValueError(
+            rows = [shortened(name) for name in archive.namelist() if name.endswith(".jsonl")]
+            data = read_some(archive, names[0], password) if names else b""
+    except Exception as error:  # the library raises many kinds for a damaged file, some of them by chance
+        raise InputError(
             f"cannot read {member} of {path}: the password is wrong or the file damaged ({error}). "
             "Give its password, or download it again."
         ) from error
-    raise ValueError(f"{path} has no member {member}. Name one of: {', '.join(rows) or 'none has rows'}.")
+    if not names:
+        listed = ", ".join(rows[:SHOWN]) + (f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else "")
+        raise InputError(f"{path} has no member {member}. Name one of: {listed or 'none has rows'}.")
+    if len(data) > MOST_BYTES:
+        raise InputError(
+            f"{member} of {path} has more than {MOST_BYTES // MEGABYTE} MB. Use the file as released."
+        )
+    return data
+
+
+def read_some(archive: pyzipper.AESZipFile, name: str, password: str) -> bytes:
+    """A member, up to a byte more than it may have: what it says of its size may be a lie."""
+    with archive.open(name, pwd=password.encode()) as member:
+        return member.read(MOST_BYTES + 1)
 
 
 def read_row(number: int, line: str, version: str) -> Row:
-    """One line of JSON. Raises ValueError, with its number, unless its parts fit one another."""
+    """One line of JSON. Raises InputError, with its number, unless its parts fit one another."""
+    row = parse_json(line, FullRow, f"row {number} of the data set")
+    target, masked = row.masked_content.replace(MASK, "").strip(), row.sentence_masked.replace(f" {MASK}", "")
+    if row.sentence[:-1] != masked[:-1] + target:
+        raise row_error(number, "sentence is not sentence_masked with its masked_content")
+    description, _, clause = row.sentence.removesuffix(".").rpartition(". ")
     try:
-        row = json.loads(line)
-        sentence, target = row["sentence"], row["masked_content"].replace(MASK, "").strip()
-        masked = row["sentence_masked"].replace(f" {MASK}", "")
-        if sentence[:-1] != masked[:-1] + target:
-            raise ValueError("sentence is not sentence_masked with its masked_content")
-        description, _, clause = sentence.removesuffix(".").rpartition(". ")
         box, contents = parse_clause(clause, version, stated=True)
-        kinds = row["numops_by_op"]
-        by_kind = (kinds["put"], kinds["move"], kinds["remove"])
-        return Row(
-            number, f"r{row['sample_id']:04d}", f"{description}.", box, contents, row["numops"], by_kind
-        )
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise row_error(number, error if isinstance(error, ValueError) else repr(error)) from error
+    except ValueError as error:
+        raise row_error(number, error) from error
+    kinds = row.numops_by_op
+    by_kind = (kinds.put, kinds.move, kinds.remove)
+    return Row(number, f"r{row.sample_id:04d}", f"{description}.", box, contents, row.numops, by_kind)
 
 
 def read_states(rows: Iterator[Row], version: str) -> Iterator[Example]:
-    """As many rows a state as it has boxes. Raises ValueError with the first row that does not fit."""
+    """As many rows a state as it has boxes. Raises InputError with the first row that does not fit."""
     for first in rows:
         try:
             scenario = replace(parse(first.description, version), id=first.scenario_id)
@@ -121,7 +153,7 @@ def read_states(rows: Iterator[Row], version: str) -> Iterator[Example]:
 
 
 def check_row(row: Row, expected: Query) -> None:
-    """Raises ValueError unless a row is of the box in its place, and says what the operations lead to."""
+    """Raises InputError unless a row is of the box in its place, and says what the operations lead to."""
     for what, stated, true in (
         ("box", row.box, expected.box),
         ("contents", sorted(row.contents), sorted(expected.target)),
@@ -132,28 +164,28 @@ def check_row(row: Row, expected: Query) -> None:
             raise row_error(row.number, f"has {what} {stated} in the place of {true}")
 
 
-def row_error(number: int, what: object) -> ValueError:
-    return ValueError(f"row {number} of the data set: {what}. Use the file as released.")
+def row_error(number: int, what: object) -> InputError:
+    return InputError(f"row {number} of the data set: {what}. Use the file as released.")
 
 
 def check_scenarios(found: Sequence[Example]) -> None:
-    """Raises ValueError unless the states of each sample are different ones of one scenario."""
+    """Raises InputError unless the states of each sample are different ones of one scenario."""
     by_length = sorted(found, key=lambda example: (example.scenario_id, example.num_operations))
     for _, group in groupby(by_length, key=lambda example: example.scenario_id):
         for shorter, longer in pairwise(group):
             if not longer.description.startswith(f"{shorter.description} "):
-                raise ValueError(
+                raise InputError(
                     f"{longer.id} does not go on from {shorter.id}, though both are sample "
                     f"{int(longer.scenario_id[1:])}. Use the file as released."
                 )
 
 
 def check_counts(found: Sequence[Example]) -> None:
-    """Raises ValueError unless as many queries as published have 0, 1, ... operations."""
+    """Raises InputError unless as many queries as published have 0, 1, ... operations."""
     counted = Counter(query.num_ops for example in found for query in example.queries)
     if counted != dict(enumerate(PUBLISHED_COUNTS)):
         counts = [counted[num_ops] for num_ops in range(max(counted) + 1)]
-        raise ValueError(
+        raise InputError(
             f"the data set has {counts} rows with 0, 1, ... operations, but the released one has "
             f"{list(PUBLISHED_COUNTS)}. Use the file as released."
         )

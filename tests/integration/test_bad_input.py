@@ -46,8 +46,9 @@ def place(pytester: pytest.Pytester, random_checkpoints: Path) -> Path:
     (pytester.path / "suite.toml").write_text(SUITE)
     with Store(pytester.path / "store.sqlite") as store:
         store.add([("key", Completion("kept", "stop", 1))], RUN)
-    (pytester.path / "reports" / "latest").mkdir(parents=True)
-    (pytester.path / "reports" / "latest" / "report.md").write_text("the last report")
+    (pytester.path / "reports" / "last").mkdir(parents=True)
+    (pytester.path / "reports" / "last" / "report.md").write_text("the last report")
+    (pytester.path / "reports" / "latest").symlink_to("last")
     return pytester.path
 
 
@@ -74,7 +75,7 @@ def assert_kept(place: Path) -> None:
     with Store(place / "store.sqlite") as store:
         assert store.get(["key"])["key"].text == "kept" and store.problems() == store.notices == []
     assert (place / "reports" / "latest" / "report.md").read_text() == "the last report"
-    assert [path.name for path in (place / "reports").iterdir()] == ["latest"]
+    assert sorted(path.name for path in (place / "reports").iterdir()) == ["last", "latest"]
 
 
 def model(**fields: object) -> str:
@@ -100,11 +101,11 @@ def pair(**fields: object) -> str:
         pytest.param("", "name is missing", id="empty"),
         pytest.param(MODELS, "name is missing", id="no name"),
         pytest.param('name = "x"', "models is missing", id="no models"),
-        pytest.param('name = "x"\nmodels = 3', "models: expected an array", id="models is a number"),
+        pytest.param('name = "x"\nmodels = 3', "models: expected a list", id="models is a number"),
         pytest.param('name = "x"\nmodels = [3]', "expected a table of keys", id="a model is a number"),
         pytest.param(f'nmae = "x"\n{SUITE}', "unknown key 'nmae'. Did you mean 'name'?", id="misspelt key"),
         pytest.param(f"{SUITE}[pairs]\n", "cannot be read as TOML", id="pairs twice"),
-        pytest.param(f'name = "x"\npairs = 1\n{MODELS}', "pairs: expected an array", id="pairs is a number"),
+        pytest.param(f'name = "x"\npairs = 1\n{MODELS}', "pairs: expected a list", id="pairs is a number"),
         pytest.param(model(path="one"), "name is missing", id="model without a name"),
         pytest.param(model(name="", path="one"), "has other characters than", id="empty name"),
         pytest.param(model(name="a b", path="one"), "has other characters than", id="name with a space"),
@@ -137,7 +138,7 @@ def pair(**fields: object) -> str:
         pytest.param(pair(base="one", variant="two"), "is there twice", id="pair twice"),
         pytest.param(pair(hypothesis="chess"), "'chess' is not one of", id="hypothesis"),
         pytest.param(pair(control="neutral"), "'neutral' is not one of", id="control"),
-        pytest.param(f'recorded = "no.csv"\n{SUITE}', "cannot be read as recorded", id="no recorded figures"),
+        pytest.param(f'recorded = "no.csv"\n{SUITE}', "no.csv cannot be read", id="no recorded figures"),
         pytest.param(f'recorded = "suite.toml"\n{SUITE}', "cannot be read as", id="figures are no CSV"),
     ],
 )
@@ -177,13 +178,13 @@ def put_in(place: Path) -> None:
         ("--boxes-suite=nowhere", "unknown suite 'nowhere'"),
         ("--boxes-suite=nowhere.toml", "no suite file nowhere.toml"),
         ("--boxes-suite=text", "cannot be read as TOML"),
-        ("--boxes-suite=latin.toml", "cannot be read as TOML"),
+        ("--boxes-suite=latin.toml", "latin.toml is not text in UTF-8"),
         ("--boxes-suite=one", "one"),
         ("--boxes-suite=", "suite"),
         ("--boxes-models=gpt", "unknown model 'gpt'"),
         ("--boxes-model-args=dtype", "Write field=value"),
-        ("--boxes-model-args=colour=red", "unknown model argument 'colour'"),
-        ("--boxes-model-args=path=two", "cannot take 'path=two'"),
+        ("--boxes-model-args=colour=red", "unknown key 'colour'. Choose from"),
+        ("--boxes-model-args=path=two", "unknown key 'path'"),
         ("--boxes-model-args=dtype=int3", "int3"),
         ("--boxes-buckets=ops9", "unknown bucket 'ops9'"),
         ("--boxes-buckets=", "unknown bucket ''"),

@@ -232,5 +232,5 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path, capsys):
         == 2
     )
     error = capsys.readouterr().err
-    assert "cannot read" in error
+    assert "cannot be read" in error
     assert error.count("\n") == 1
