@@ -6,8 +6,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from math import sqrt
-from statistics import NormalDist
 from typing import Literal
 
 Contents = frozenset[str]
@@ -16,7 +14,6 @@ Arm = Literal["", "with", "without"]
 
 MAX_NUM_OPS = 7  # the most operations on one box that the paper asks about
 COMMIT = re.compile(r"[0-9a-f]{40}")  # a revision that does not move
-Z_95 = NormalDist().inv_cdf(0.975)
 BUCKETS = (*(f"ops{num_ops}" for num_ops in range(MAX_NUM_OPS + 1)), "ops1plus")
 
 
@@ -168,26 +165,22 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """A proportion of n queries with its 95% interval, all in [0, 1]."""
+    """A proportion of n queries with its 95% interval, all in [0, 1].
+
+    scenarios: that the queries come from; 0 where only counts are known. design_effect: how many times larger
+    the variance is than that of independent queries, at least 1.
+    """
 
     n: int
     correct: int
     low: float
     high: float
+    scenarios: int = 0
+    design_effect: float = 1.0
 
     @property
     def value(self) -> float:
         return self.correct / self.n if self.n else float("nan")
-
-
-def accuracy(correct: int, n: int) -> Accuracy:
-    """A proportion with its Wilson interval; n = 0 gives the whole of [0, 1]."""
-    if n == 0:
-        return Accuracy(0, 0, 0.0, 1.0)
-    share, weight = correct / n, 1 + Z_95**2 / n
-    center = (share + Z_95**2 / (2 * n)) / weight
-    half = Z_95 * sqrt(share * (1 - share) / n + Z_95**2 / (4 * n**2)) / weight
-    return Accuracy(n, correct, max(center - half, 0.0), min(center + half, 1.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,27 +263,55 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A difference of two proportions in [-1, 1], with its 95% interval.
+    """A difference of two proportions in [-1, 1], tested two-sided.
 
-    p: one-sided, that it is not above zero; p_below: that it is not below. detectable: the smallest
-    that this sample would show with 80% power.
+    low, high: the interval of the test, which excludes zero just where the test rejects it; `confidence` is
+    0.95, and more where the test is one of several. p: of this test alone. detectable: the smallest
+    difference that this sample shows with 80% power. The rest is what intervals at any level are made of:
+    center and se of the smoothed estimate, degrees of freedom, and how its variance grows with a gain.
     """
 
     value: float
     low: float
     high: float
     p: float
-    p_below: float
     detectable: float
+    center: float
+    se: float
+    df: float
+    growth: float = 0.0
+    confidence: float = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A model's accuracy minus random guessing, tested two-sided over the model's buckets together.
+
+    low, high: exclude zero just where p_adjusted is below 5%.
+    """
+
+    value: float
+    low: float
+    high: float
+    p: float
+    p_adjusted: float
+
+    @property
+    def standing(self) -> Literal["above", "below", "not shown to differ from"]:
+        """How the model stands to guessing."""
+        if self.low <= 0 <= self.high:
+            return "not shown to differ from"
+        return "above" if self.low > 0 else "below"
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A pair on one bucket of queries, its two models beside each other and beside the baseline.
+    """A pair on one bucket of queries, its two models beside each other and beside random guessing.
 
-    p_adjusted, p_below_adjusted: over the family of tests it belongs to (Holm over pairs,
-    Benjamini-Hochberg over buckets).
-    paired: False where only counts are known (published figures): the tests are then unclustered.
+    tests: how many p_adjusted is adjusted over (Holm over the pairs of a hypothesis at ops1plus,
+    Benjamini-Hochberg over the buckets of a pair); 1 where the test stands alone.
+    paired: False where only counts are known (published figures): the tests then know no pairing and no
+    clustering.
     """
 
     pair: Pair
@@ -299,24 +320,28 @@ class Comparison:
     variant: Accuracy
     baseline: float
     difference: Difference
-    base_over_random: Difference
-    variant_over_random: Difference
+    base_over_random: Gate
+    variant_over_random: Gate
     p_adjusted: float
-    p_below_adjusted: float
+    tests: int
     scenarios: int
     paired: bool = True
 
 
-Outcome = Literal["supported", "inconclusive", "contradicted", "below baseline"]
+Outcome = Literal["better", "worse", "equivalent", "no difference shown", "too few scenarios"]
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a comparison means for its hypothesis, in one word and one sentence."""
+    """What a comparison found, in a few words and in one sentence.
+
+    fails: whether it fails a case, which asks for more than the finding: see verdicts.fails.
+    """
 
     outcome: Outcome
     sentence: str
     comparison: Comparison
+    fails: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,5 +357,5 @@ class Results:
     baseline: Mapping[str, float]
     verdicts: tuple[Verdict, ...]
     skipped: Mapping[str, str] = field(default_factory=dict)
-    over_random: Mapping[str, Mapping[str, Difference]] = field(default_factory=dict)
+    over_random: Mapping[str, Mapping[str, Gate]] = field(default_factory=dict)
     published: Mapping[str, Mapping[str, Accuracy]] = field(default_factory=dict)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from bench.inputs import InputError, read_text
-from bench.records import BUCKETS, Accuracy, accuracy
+from bench.proportions import accuracy
+from bench.records import BUCKETS, Accuracy
 
 OPS1PLUS = [bucket for bucket in BUCKETS if bucket not in ("ops0", "ops1plus")]
 Row = Mapping[str, str]

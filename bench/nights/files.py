@@ -14,10 +14,11 @@ from bench import DATA
 from bench.inputs import LONGEST_NAME, InputError, place, read_json, shortened
 from bench.nights.regression import LETTERS, Night, SavedModel
 from bench.outputs import check_replaceable, write_text
-from bench.records import BUCKETS, accuracy
+from bench.proportions import accuracy
+from bench.records import BUCKETS
 
 BASELINE = DATA / "baseline.json"  # changed by `python -m bench baseline-update` alone
-SCHEMA = 1
+SCHEMA = 2
 Count = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
 Fact = str | float | bool | None | list[str]  # of a fingerprint
 
@@ -25,6 +26,8 @@ Fact = str | float | bool | None | list[str]  # of a fingerprint
 class CountTable(msgspec.Struct):
     n: Count
     correct: Count
+    scenarios: Count
+    design_effect: Annotated[float, msgspec.Meta(ge=1, le=10**9)]
 
 
 class ModelTable(msgspec.Struct):
@@ -73,6 +76,8 @@ def model_of(table: ModelTable, where: str) -> SavedModel:
             )
         if found.correct > found.n:
             raise InputError(f"{where}: {bucket}: {found.correct} of {found.n} cannot be right.")
+        if found.scenarios > found.n:
+            raise InputError(f"{where}: {bucket}: {found.n} queries cannot be of {found.scenarios} scenarios.")
     all_of = [table.accuracies[name] for name in ("ops0", "ops1plus") if name in table.accuracies]
     counted = sum(found.n for found in all_of), sum(found.correct for found in all_of)
     if counted != (len(table.answers), table.answers.count(LETTERS[None])):
@@ -80,7 +85,10 @@ def model_of(table: ModelTable, where: str) -> SavedModel:
             f"{where}: {counted[1]} of {counted[0]} right by ops0 and ops1plus, but the answers say "
             f"{table.answers.count(LETTERS[None])} of {len(table.answers)}. Save a run and update it."
         )
-    counts = {bucket: accuracy(found.correct, found.n) for bucket, found in table.accuracies.items()}
+    counts = {
+        bucket: accuracy(found.correct, found.n, found.scenarios, found.design_effect)
+        for bucket, found in table.accuracies.items()
+    }
     return SavedModel(table.answers, counts, table.fingerprint)
 
 

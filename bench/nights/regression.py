@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from bench.inputs import InputError
-from bench.records import Accuracy, Difference, ErrorKind, Evaluation, Results, Score, accuracy, in_bucket
+from bench.records import Accuracy, Difference, ErrorKind, Evaluation, Results, Score, in_bucket
 from bench.run.environment import PACKAGES
 from bench.scoring.stats import clustered_difference
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from _pytest.mark.structures import ParameterSet
 
-from bench.records import Outcome, Pair, Verdict
-from bench.scoring.verdicts import fails
+from bench.records import Pair, Verdict
+from bench.scoring.verdicts import supports
 
 if TYPE_CHECKING:
     from bench.plugin.hooks import State
@@ -97,7 +97,7 @@ def markers_of(pair: Pair) -> list[str]:
 
 def xfail_as_recorded(verdict: Verdict | None) -> list[pytest.MarkDecorator]:
     """xfail where the recorded figures fail the case too: XPASS is then a departure."""
-    if verdict is None or not fails(verdict):
+    if verdict is None or not verdict.fails:
         return []
     return [pytest.mark.xfail(raises=Contradicted, reason=f"as recorded: {verdict.sentence}")]
 
@@ -114,29 +114,29 @@ def recorded_below(state: State, name: str, bucket: str) -> list[pytest.MarkDeco
 def require_supported(verdict: Verdict) -> None:
     """Pass if the case's hypothesis is supported; xfail with the figures where that is open; else fail."""
     __tracebackhide__ = True
-    if fails(verdict):
+    if verdict.fails:
         raise Contradicted(verdict.sentence)
-    if verdict.outcome != "supported" and verdict.comparison.pair.control != "negative":
+    if not supports(verdict) and verdict.comparison.pair.control != "negative":
         pytest.xfail(verdict.sentence)
 
 
 def require_published_support(verdict: Verdict) -> None:
     """Pass if published figures support the hypothesis; they are history, and xfail otherwise."""
-    if verdict.outcome != "supported":
+    if not supports(verdict):
         pytest.xfail(verdict.sentence)
 
 
 def require_agreement(meets: bool, sentence: str) -> None:
-    """Fail where a model's interval and that of its published figure do not meet."""
+    """Fail where a model's accuracy and its published figure are shown to differ."""
     __tracebackhide__ = True
     if not meets:
         raise Contradicted(f"departs from the published figure: {sentence}.")
 
 
-def require_above_random(outcome: Outcome, sentence: str) -> None:
-    """Pass if a model is shown to beat random guessing; xfail where that is open; fail where it is below."""
+def require_above_random(above: bool | None, sentence: str) -> None:
+    """Pass if a model is shown to be above random guessing; fail where it is below; xfail otherwise."""
     __tracebackhide__ = True
-    if outcome == "contradicted":
+    if above is False:
         raise Contradicted(sentence)
-    if outcome != "supported":
+    if not above:
         pytest.xfail(sentence)

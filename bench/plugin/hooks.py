@@ -63,6 +63,8 @@ class State:
         }
         self.whole = {suite.name for suite in self.suites if not config.getoption("boxes_models")}
         self.offered = False  # whether a test was collected that the suite makes cases for
+        self.model_ids = {f"{name}-{bucket}" for name in self.suite.models for bucket in self.buckets}
+        self.num_cases = 1
         self.ran: set[Pair] = set()
         self.skipped: dict[str, str] = {}
         self.failed: dict[str, str] = {}
@@ -76,7 +78,14 @@ class State:
         in_memory = get("boxes_store") in options.IN_MEMORY
         store = Store(":memory:" if in_memory else get("boxes_store"))
         shared = self.models(self.ran_pairs()) if is_worker(self.config) and not in_memory else ()
-        return Session(self.suite, self.plan, store, get("boxes_wait"), shared)
+        return Session(
+            self.suite,
+            self.plan,
+            store,
+            get("boxes_wait"),
+            shared,
+            cases=self.num_cases,
+        )
 
     @cached_property
     def plan(self) -> Plan:
@@ -146,8 +155,9 @@ class State:
 
     def note(self, node_ids: Iterable[str]) -> None:
         """Remember the pairs whose cases are to run."""
-        found = (re.search(r"\[(.*)\]$", node_id) for node_id in node_ids)
-        self.ran |= {self.cases[match[1]][0] for match in found if match and match[1] in self.cases}
+        found = [match[1] for node_id in node_ids if (match := re.search(r"\[(.*)\]$", node_id))]
+        self.ran |= {self.cases[case_id][0] for case_id in found if case_id in self.cases}
+        self.num_cases = max(1, sum(case_id in self.cases or case_id in self.model_ids for case_id in found))
         if self.ran and not (is_worker(self.config) or looks_only(self.config)):
             try:
                 options.check_places(self.suite, self.ran_pairs(), self.config.getoption)

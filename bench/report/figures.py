@@ -22,10 +22,11 @@ INK, MUTED, GRID = "#24292f", "#6e7781", "#e2e5e9"
 BASE, VARIANT = "#0072b2", "#d55e00"
 GAIN, LOSS = "#009e73", "#aa3377"
 OUTCOMES = {  # marker, colour
-    "supported": ("^", GAIN),
-    "contradicted": ("v", LOSS),
-    "inconclusive": ("o", MUTED),
-    "below baseline": ("X", MUTED),
+    "better": ("^", GAIN),
+    "worse": ("v", LOSS),
+    "equivalent": ("D", MUTED),
+    "no difference shown": ("o", MUTED),
+    "too few scenarios": ("X", MUTED),
 }
 STYLE = {
     "font.family": ["DejaVu Sans"],

@@ -76,12 +76,33 @@ def accuracy_csv(results: Results) -> str:
     """model, bucket, n, correct and the proportions in [0, 1]: the same bytes for the same answers."""
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow(["model", "bucket", "n", "correct", "accuracy", "low", "high", "random_baseline"])
+    writer.writerow(
+        [
+            "model",
+            "bucket",
+            "n",
+            "correct",
+            "accuracy",
+            "low",
+            "high",
+            "random_baseline",
+            "scenarios",
+            "design_effect",
+        ]
+    )
     for model, found in sorted(results.accuracies.items()):
         for bucket, accuracy in found.items():
             figures = (accuracy.value, accuracy.low, accuracy.high, results.baseline[bucket])
-            counts = [bucket, accuracy.n, accuracy.correct]
-            writer.writerow([csv_cell(model), *counts, *(f"{figure:.6f}" for figure in figures)])
+            writer.writerow(
+                [
+                    *(csv_cell(model), bucket, accuracy.n, accuracy.correct),
+                    *(f"{figure:.6f}" for figure in figures),
+                    *(
+                        accuracy.scenarios or "",
+                        f"{accuracy.design_effect:.4f}" if accuracy.scenarios else "",
+                    ),
+                ]
+            )
     return out.getvalue()
 
 

@@ -23,6 +23,7 @@ from bench.report.figures import (
     svg,
 )
 from bench.report.tables import ANSWER_COLUMNS, HEADINGS, answers_rows, name_pair, short_bucket, skip_lines
+from bench.scoring.verdicts import show_p
 from bench.text import printable
 
 THEME = {  # ink of the drawings -> the page's own, which knows light and dark
@@ -42,6 +43,7 @@ TEMPLATES.filters |= {
     "bucket": short_bucket,
     "percent": lambda share: f"{100 * share:.1f}",
     "points": lambda difference: f"{100 * difference:+.1f}",
+    "p": show_p,
 }
 
 

@@ -13,7 +13,7 @@ from bench.report.figures import draw_all
 from bench.report.files import accuracy_csv, write_figures
 from bench.report.page import html
 from bench.report.tables import HEADINGS, accuracy_table, pair_sections, verdict_lines
-from bench.scoring.stats import counts_over
+from bench.scoring.stats import gates
 from bench.scoring.verdicts import judge_recorded
 
 INTRODUCTION = """\
@@ -33,10 +33,7 @@ def published() -> Results:
     suite = load_suite("paper")
     metadata = {"source": "published", "tests": "from counts: unpaired, unclustered"}
     baseline = suite.recorded_baseline
-    over_random = {
-        name: {bucket: counts_over(observed, baseline[bucket]) for bucket, observed in found.items()}
-        for name, found in suite.recorded.items()
-    }
+    over_random = {name: gates(found, baseline) for name, found in suite.recorded.items()}
     verdicts = tuple(judge_recorded(suite, baseline))
     return Results(metadata, {}, suite.recorded, baseline, verdicts, over_random=over_random)
 

@@ -7,12 +7,19 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
-from bench.records import BUCKETS, Accuracy, Comparison, Difference, ErrorKind, Results, Verdict
-from bench.scoring.stats import intervals_meet
-from bench.scoring.verdicts import beats_random
+from bench.proportions import ALPHA
+from bench.records import BUCKETS, Accuracy, Comparison, Difference, ErrorKind, Gate, Results, Verdict
+from bench.scoring.stats import agreement_p
+from bench.scoring.verdicts import show_p
 from bench.text import inert, printable
 
 HEADINGS = {"code": "Code", "math": "Math", "alignment": "Alignment"}
+PAIR_NOTE = (
+    "Brackets after an accuracy are its 95% interval. Brackets after a difference are the interval of its "
+    "test: it excludes 0 just where p is below 5%. p is two-sided, and adjusted where `tests` is above 1: "
+    "over the pairs of the hypothesis at 1+ (Holm), over the buckets 1 to 7 of the pair (Benjamini-Hochberg, "
+    "exploratory)."
+)
 ANSWER_FORMS = ("whole", "cut", "malformed")
 ERROR_KINDS: tuple[ErrorKind, ...] = ("stale", "missing", "extra", "other", "unread")
 ANSWER_COLUMNS = ["model", *ANSWER_FORMS, *(f"boxes {kind}" for kind in ERROR_KINDS), "engine"]
@@ -28,15 +35,16 @@ def markdown(results: Results) -> str:
         "## Accuracy by number of operations on the box (percent)",
         accuracy_table(results.accuracies, results.baseline, results.over_random),
         "Right answers in percent of all boxes asked about; `1+` pools every box that some operation changed."
-        " **Bold**: shown to beat random guessing.",
+        " **Bold**: above random guessing, adjusted over the buckets of the model (Holm).",
         *published_section(results),
         "## The pairs",
+        PAIR_NOTE,
         *pair_sections(findings),
     ]
     if controls:
         parts += [
             "## Controls: does the instrument work?",
-            "A positive control must be supported at 1+, a negative one must not. They are no findings.",
+            "They check the benchmark. The positive one must be better at 1+, the negative one must not.",
             *verdict_lines(controls),
             *pair_sections(controls),
         ]
@@ -76,9 +84,9 @@ def bullet_list(lines: Iterable[str]) -> str:
 def accuracy_table(
     accuracies: Mapping[str, Mapping[str, Accuracy]],
     baseline: Mapping[str, float],
-    over_random: Mapping[str, Mapping[str, Difference]] | None = None,
+    over_random: Mapping[str, Mapping[str, Gate]] | None = None,
 ) -> str:
-    """A row a model, a column a bucket; the random baseline and the number of queries last."""
+    """A row a model, a column a bucket; then guessing, queries, scenarios, the largest design effect."""
     buckets = [bucket for bucket in BUCKETS if bucket in baseline]
     rows = [
         [model, *(cell(found[bucket], (over_random or {}).get(model, {}).get(bucket)) for bucket in buckets)]
@@ -87,12 +95,16 @@ def accuracy_table(
     rows.append(["random baseline", *(f"{100 * baseline[bucket]:.1f}" for bucket in buckets)])
     for found in list(accuracies.values())[:1]:  # the same for every model
         rows.append(["n", *(str(found[bucket].n) for bucket in buckets)])
+        if any(found[bucket].scenarios for bucket in buckets):
+            rows.append(["scenarios", *(str(found[bucket].scenarios) for bucket in buckets)])
+            largest = (max(found[b].design_effect for found in accuracies.values()) for b in buckets)
+            rows.append(["largest design effect", *(f"{effect:.2f}" for effect in largest)])
     return table(rows, ["model", *map(short_bucket, buckets)])
 
 
-def cell(observed: Accuracy, margin: Difference | None) -> str:
+def cell(observed: Accuracy, gate: Gate | None) -> str:
     text = f"{100 * observed.value:.1f}"
-    return f"**{text}**" if margin and beats_random(margin) else text
+    return f"**{text}**" if gate and gate.standing == "above" else text
 
 
 def published_section(results: Results) -> list[str]:
@@ -109,14 +121,14 @@ def published_section(results: Results) -> list[str]:
     return [
         "## Beside the published figures (percent)",
         table(rows, ["model", *map(short_bucket, buckets)]),
-        "≠: the two 95% intervals do not meet.",
+        "≠: the two differ (two-sided p below 5%, not adjusted; the design effect is taken for ours).",
     ]
 
 
 def beside(told: Accuracy | None, live: Accuracy) -> str:
     if told is None:
         return ""
-    return cell(told, None) + ("" if intervals_meet(told, live) else " ≠")
+    return cell(told, None) + (" ≠" if agreement_p(live, told) < ALPHA else "")
 
 
 def figures_of(verdict: Verdict) -> list[tuple[str, str]]:
@@ -153,17 +165,26 @@ def pair_table(verdicts: Sequence[Verdict]) -> str:
         [
             short_bucket(found.bucket),
             str(found.base.n),
+            *([str(found.scenarios), design_effects(found)] if found.paired else []),
             f"{100 * found.baseline:.1f}",
             with_interval(found.base),
             with_interval(found.variant),
             signed_interval(found.difference),
-            f"{found.p_adjusted:.2g}",
+            show_p(found.p_adjusted),
+            str(found.tests),
             verdict.outcome,
         ]
         for verdict in verdicts
         for found in [verdict.comparison]
     ]
-    return table(rows, ["ops", "n", "random", base, variant, "variant - base", "p", "verdict"])
+    clustering = ["scenarios", "design effect"] if verdicts[0].comparison.paired else []
+    columns = ["ops", "n", *clustering, "random", base, variant, "variant - base", "p", "tests", "finding"]
+    return table(rows, columns)
+
+
+def design_effects(found: Comparison) -> str:
+    """Of base and variant."""
+    return f"{found.base.design_effect:.2f}, {found.variant.design_effect:.2f}"
 
 
 def name_pair(found: Comparison) -> str:

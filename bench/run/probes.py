@@ -15,11 +15,12 @@ from bench.records import Example
 from bench.run.evaluate import Plan, evaluate
 from bench.run.options import choose
 from bench.scoring.probes import Cost, cost_of
+from bench.scoring.verdicts import show_p
 from bench.store import Store
 from bench.task.probes import MAX_OPERATIONS, NUM_PAIRS, PROBES, MinimalPair, minimal_pairs
 from bench.task.prompts import PROTOCOLS
 
-HEADINGS = ("probe", "model", "boxes", "n", "without", "with", "difference", "95% interval", "p (costs)")
+HEADINGS = ("probe", "model", "boxes", "n", "without", "with", "difference", "95% interval", "p")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -82,5 +83,5 @@ def cells(cost: Cost) -> list[str]:
         f"{100 * cost.with_sentence.value:.1f}",
         f"{100 * difference.value:+.1f}",
         f"{100 * difference.low:+.1f} to {100 * difference.high:+.1f}",
-        f"{difference.p_below:.2g}",
+        show_p(difference.p),
     ]

@@ -7,22 +7,22 @@ from contextlib import suppress
 from functools import cached_property
 
 from bench import models
+from bench.proportions import ALPHA
 from bench.records import (
     BUCKETS,
     Accuracy,
     Comparison,
-    Difference,
     Evaluation,
-    Outcome,
+    Gate,
     Pair,
     Results,
     Suite,
     Verdict,
 )
 from bench.run.evaluate import Plan, evaluate, recall, unavailable
-from bench.scoring.baselines import baseline, expected_accuracy
-from bench.scoring.stats import accuracy_of, intervals_meet, margins
-from bench.scoring.verdicts import adjust_over_pairs, compare, judge, judge_over_random, name_bucket
+from bench.scoring.baselines import baseline
+from bench.scoring.stats import accuracy_of, agreement_p, gates
+from bench.scoring.verdicts import adjust_over_pairs, compare, judge, judge_over_random, name_bucket, show_p
 from bench.store import Store
 
 
@@ -35,34 +35,34 @@ class Session:
 
     wait: seconds to wait for a model that another process is evaluating. shared: the models of the whole
     run, where several workers share it; a worker then begins the largest of them that nobody has begun.
+    cases: of the run. A case fails only where its finding holds over all of them together (Bonferroni), so
+    that chance alone fails at most 5% of runs.
     """
 
     def __init__(
-        self, suite: Suite, plan: Plan, store: Store, wait: float, shared: Sequence[str] = ()
+        self,
+        suite: Suite,
+        plan: Plan,
+        store: Store,
+        wait: float,
+        shared: Sequence[str] = (),
+        cases: int = 1,
     ) -> None:
         self.suite = suite
         self.plan = plan
         self.store = store
         self.wait = wait
         self.shared = shared
+        self.cases = cases
         self.evaluations: dict[str, Evaluation] = {}
         self.skipped: dict[str, str] = {}
         self.failed: dict[str, Exception] = {}
+        self.measured: dict[str, dict[str, Accuracy]] = {}
         self.compared: dict[Pair, list[Comparison]] = {}
-        self.over: dict[str, dict[str, Difference]] = {}
 
     @cached_property
     def baseline(self) -> dict[str, float]:
         return baseline(self.plan.examples)
-
-    @cached_property
-    def expected(self) -> dict[tuple[str, int], float]:
-        """(example id, box) -> probability that a random guess is right."""
-        return {
-            (example.id, query.box): expected_accuracy(query)
-            for example in self.plan.examples
-            for query in example.queries
-        }
 
     def evaluate(self, *names: str) -> list[Evaluation]:
         """Models' evaluations; who would wait for another process takes other models of the run first.
@@ -134,8 +134,8 @@ class Session:
         """The pair on every bucket, adjusted over its buckets."""
         if pair not in self.compared:
             base, variant = self.evaluate(pair.base, pair.variant)
-            over = self.margins(base), self.margins(variant)
-            self.compared[pair] = compare(pair, base, variant, over, self.baseline)
+            accuracies = self.accuracies(base), self.accuracies(variant)
+            self.compared[pair] = compare(pair, base, variant, accuracies, self.baseline)
         return self.compared[pair]
 
     def verdict(self, pair: Pair, bucket: str, family: Sequence[Pair]) -> Verdict | None:
@@ -146,26 +146,29 @@ class Session:
                 with suppress(Exception):  # its own case reports it
                     self.evaluate(other.base, other.variant)
             found = next(adjusted for adjusted in self.adjusted(family) if adjusted[0].pair == pair)
-        return next((judge(entry) for entry in found if entry.bucket == bucket), None)
+        return next((judge(entry, self.cases) for entry in found if entry.bucket == bucket), None)
 
-    def over_random(self, name: str, bucket: str) -> tuple[Outcome, str] | None:
-        """Whether a model beats random guessing, in a word and a sentence; None without queries."""
+    def over_random(self, name: str, bucket: str) -> tuple[bool | None, str] | None:
+        """Whether a model is above guessing (None: not shown), and a sentence; None without queries."""
         (evaluation,) = self.evaluate(name)
-        margins = self.margins(evaluation)
-        if bucket not in margins:
+        observed = self.accuracies(evaluation)
+        if bucket not in observed:
             return None
-        return judge_over_random(name, bucket, accuracy_of(evaluation.scores, bucket), margins[bucket])
+        gate = self.gates(evaluation)[bucket]
+        return judge_over_random(name, bucket, observed[bucket], gate, self.cases)
 
     def agreement(self, name: str, bucket: str, published: Accuracy) -> tuple[bool, str] | None:
         """Whether a model comes out as published, and both figures in a sentence; None without queries."""
         (evaluation,) = self.evaluate(name)
-        observed = accuracy_of(evaluation.scores, bucket)
-        if not observed.n:
+        observed = self.accuracies(evaluation).get(bucket)
+        if observed is None:
             return None
-        return intervals_meet(observed, published), (
+        p = min(1.0, agreement_p(observed, published) * self.cases)
+        return p >= ALPHA, (
             f"{name} is right on {observed.value:.1%} of {name_bucket(bucket)} "
             f"(95% interval {observed.low:.1%} to {observed.high:.1%}), "
-            f"published {published.value:.1%} ({published.low:.1%} to {published.high:.1%})"
+            f"published {published.value:.1%} ({published.low:.1%} to {published.high:.1%}), "
+            f"p over {self.cases} cases {show_p(p)}"
         )
 
     def adjusted(self, family: Sequence[Pair]) -> list[list[Comparison]]:
@@ -190,23 +193,32 @@ class Session:
             if any(name in (p.base, p.variant) for f in families for p in f)
         ]
         self.recall(names)
-        verdicts = [judge(entry) for family in families for found in self.adjusted(family) for entry in found]
+        verdicts = [
+            judge(entry, self.cases)
+            for family in families
+            for found in self.adjusted(family)
+            for entry in found
+        ]
         evaluated = {name: self.evaluations[name] for name in names if name in self.evaluations}
         return Results(
             metadata,
             evaluated,
-            {name: accuracies(evaluation) for name, evaluation in evaluated.items()},
+            {name: self.accuracies(evaluation) for name, evaluation in evaluated.items()},
             self.baseline,
             tuple(verdicts),
             self.skipped | {name: str(error) for name, error in self.failed.items()},
-            {name: self.margins(evaluation) for name, evaluation in evaluated.items()},
+            {name: self.gates(evaluation) for name, evaluation in evaluated.items()},
         )
 
-    def margins(self, evaluation: Evaluation) -> dict[str, Difference]:
-        """A model's accuracy over random guessing, by bucket."""
-        if evaluation.model not in self.over:
-            self.over[evaluation.model] = margins(evaluation.scores, self.expected)
-        return self.over[evaluation.model]
+    def accuracies(self, evaluation: Evaluation) -> dict[str, Accuracy]:
+        """By bucket, where it has queries."""
+        if evaluation.model not in self.measured:
+            self.measured[evaluation.model] = accuracies(evaluation)
+        return self.measured[evaluation.model]
+
+    def gates(self, evaluation: Evaluation) -> dict[str, Gate]:
+        """A model beside random guessing, by bucket."""
+        return gates(self.accuracies(evaluation), self.baseline)
 
     def has_evaluated(self, pair: Pair) -> bool:
         return pair.base in self.evaluations and pair.variant in self.evaluations

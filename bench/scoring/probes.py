@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.records import Accuracy, Difference, Score, accuracy
-from bench.scoring.stats import clustered_difference
+from bench.records import Accuracy, Difference, Score
+from bench.scoring.stats import clustered_accuracy, clustered_difference
 from bench.task.probes import MinimalPair
 
 Places = Sequence[tuple[str, str, str, int]]  # scenario id, ids of the examples with and without, box
@@ -37,11 +37,9 @@ def compare(right: Mapping[tuple[str, int], bool], places: Places) -> Cost:
     """The same boxes, with minus without."""
     after = [right[critical, box] for _, critical, _, box in places]
     before = [right[control, box] for _, _, control, box in places]
+    scenarios = [scenario for scenario, *_ in places]
     return Cost(
-        accuracy(sum(after), len(after)),
-        accuracy(sum(before), len(before)),
-        clustered_difference(
-            [float(a) - float(b) for a, b in zip(after, before, strict=True)],
-            [scenario for scenario, *_ in places],
-        ),
+        clustered_accuracy(after, scenarios),
+        clustered_accuracy(before, scenarios),
+        clustered_difference([float(a) - float(b) for a, b in zip(after, before, strict=True)], scenarios),
     )

@@ -1,94 +1,121 @@
-"""Scores -> Accuracy, Difference, Comparison. The scenario is the unit that is resampled.
+"""Scores -> Accuracy, Gate, Difference. The scenario is the unit of all variances.
 
-The seven queries of an example share a completion and the examples of a scenario share its text; a test
-that takes queries for independent is wrong three to five times too often (simulations: CONTRIBUTING.md).
+The seven queries of an example share a completion and the examples of a scenario share its text; a test that
+takes queries for independent is wrong up to five times too often (`python -m bench simulate`).
+
+All tests are two-sided at ALPHA with the interval that belongs to them (bench/proportions.py). A difference
+is tested by Student's t on a smoothed estimate: one scenario more for each side (Bonett & Price 2012), so
+that no interval has the width zero, and few scenarios show no more than a sign test would.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from math import sqrt
 
 import numpy as np
-from scipy.stats import binomtest, false_discovery_control, norm, poisson_binom
-from statsmodels.regression.linear_model import OLS
-from statsmodels.stats.proportion import (
-    confint_proportions_2indep,
-    test_proportions_2indep,
-)
+from scipy.special import stdtr, stdtrit
 
-from bench.records import BUCKETS, Accuracy, Difference, Score, accuracy, in_bucket
+from bench.proportions import ALPHA, accuracy, effective_size, exact_interval, exact_p, t_quantile
+from bench.records import Accuracy, Difference, Gate, Score, in_bucket
 
-ALPHA = 0.05
 POWER = 0.80
-RESAMPLES = 9999
-SEED = 0
-Z_TWO_SIDED = float(norm.ppf(1 - ALPHA / 2))
-DETECTABLE_PER_SE = float(norm.ppf(1 - ALPHA) + norm.ppf(POWER))  # one-sided test
+NORMAL = 1e9  # degrees of freedom at which Student's t is the normal distribution
+FEWEST_SCENARIOS = 6  # five that all differ in one direction have p = 2 / 2**5 = .06 by a sign test
 
 
 def accuracy_of(scores: Sequence[Score], bucket: str) -> Accuracy:
-    """The share of right answers in a bucket."""
-    chosen = [score.correct for score in scores if in_bucket(score.num_ops, bucket)]
-    return accuracy(sum(chosen), len(chosen))
+    """The share of right answers in a bucket, with an interval that knows scenarios."""
+    chosen = [score for score in scores if in_bucket(score.num_ops, bucket)]
+    return clustered_accuracy([score.correct for score in chosen], [score.scenario_id for score in chosen])
 
 
-def intervals_meet(one: Accuracy, other: Accuracy) -> bool:
-    """Whether two 95% intervals share a point: they do not where two measurements disagree."""
-    return one.low <= other.high and other.low <= one.high
+def clustered_accuracy(correct: Sequence[bool], clusters: Sequence[str] | np.ndarray) -> Accuracy:
+    """The share of right queries; its design effect is that of the clusters' sums, and at least 1.
 
-
-def clustered_difference(differences: Sequence[float], clusters: Sequence[str]) -> Difference:
-    """The mean of per-query differences, each in [-1, 1], and whether it is above zero.
-
-    Interval: cluster-robust standard error with t quantiles. p: sign flips of the clusters' sums.
-    With fewer than two clusters nothing can be said: the interval is [-1, 1].
+    Where all or none are right no variance can be seen: a cluster then counts as one query.
     """
-    values = np.asarray(differences, dtype=float)
-    names, groups = np.unique(np.asarray(clusters), return_inverse=True)
-    if len(names) < 2:
-        return Difference(float(values.mean()) if len(values) else 0.0, -1.0, 1.0, 1.0, 1.0, 1.0)
-    if not values.any():
-        return no_difference(len(values))
-    fit = OLS(values, np.ones_like(values)).fit(cov_type="cluster", cov_kwds={"groups": groups}, use_t=True)
-    low, high = fit.conf_int(ALPHA)[0]
-    p, p_below = sign_flip_tails(np.bincount(groups, weights=values))
-    return Difference(
-        value=float(values.mean()),
-        low=max(float(low), -1.0),
-        high=min(float(high), 1.0),
-        p=p,
-        p_below=p_below,
-        detectable=DETECTABLE_PER_SE * float(fit.bse[0]),
+    right, sizes = cluster_sums(correct, clusters)
+    n, total, number = int(sizes.sum()), int(right.sum()), len(sizes)
+    if number < 2 or total in (0, n):
+        return accuracy(total, n, number, n / max(number, 1) if n else 1.0)
+    share = total / n
+    variance = number / (number - 1) * ((right - share * sizes) ** 2).sum() / n
+    return accuracy(total, n, number, max(1.0, float(variance / (share * (1 - share)))))
+
+
+def cluster_sums(
+    values: Sequence[float] | np.ndarray, clusters: Sequence[str] | np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sum and number of the values in each cluster: (clusters,) float each."""
+    _, groups = np.unique(np.asarray(clusters), return_inverse=True)
+    return np.bincount(groups, weights=np.asarray(values, dtype=float)), np.bincount(groups).astype(float)
+
+
+def clustered_difference(
+    differences: Sequence[float] | np.ndarray, clusters: Sequence[str] | np.ndarray
+) -> Difference:
+    """The mean of per-query differences, each in [-1, 1], and whether it is zero.
+
+    The variance is cluster-robust. To the clusters come two more, one for each side, each with the sum that
+    clusters which differ have (their root mean square; an average cluster's size where none differs): Bonett
+    & Price (2012) with the cluster as the unit. Raises ValueError if a difference is not a number.
+    """
+    sums, sizes = cluster_sums(differences, clusters)
+    if not np.isfinite(sums).all():
+        raise ValueError("a difference of two answers is not a number. Score both models' answers again.")
+    if not len(sizes):
+        return leveled(Difference(0.0, -1.0, 1.0, 1.0, 1.0, center=0.0, se=1.0, df=1.0))
+    n, size = float(sizes.sum()), float(sizes.mean())
+    differing = sums[sums != 0]
+    extra = sqrt(float((differing**2).mean())) if len(differing) else size
+    center = float(sums.sum()) / (n + 2 * size)
+    residuals = np.append(sums - center * sizes, [extra - center * size, -extra - center * size])
+    number = len(residuals)
+    se = sqrt(number / (number - 1) * float((residuals**2).sum())) / (n + 2 * size)
+    return leveled(
+        Difference(
+            value=float(sums.sum()) / n,
+            low=-1.0,
+            high=1.0,
+            p=two_sided(center, se, df := max(len(sizes) - 1.0, 1.0)),
+            detectable=1.0,
+            center=center,
+            se=se,
+            df=df,
+            growth=se**2 * (n + 2 * size) / (float(np.abs(differences).sum()) + 2 * extra),
+        )
     )
 
 
-def no_difference(n: int) -> Difference:
-    """n queries, none of which differs: a standard error of zero would promise too much.
+def two_sided(center: float, se: float, df: float) -> float:
+    return float(2 * stdtr(df, -abs(center) / se))
 
-    The bound is Wilson's for 0 of n, the largest share of queries that could differ unseen.
+
+def leveled(found: Difference, alpha: float = ALPHA, power_alpha: float | None = None) -> Difference:
+    """The difference with its interval at level 1 - alpha, and what power_alpha shows with 80% power."""
+    half = t_quantile(found.df, alpha) * found.se
+    return replace(
+        found,
+        low=max(found.center - half, -1.0),
+        high=min(found.center + half, 1.0),
+        confidence=1 - alpha,
+        detectable=detectable(found, power_alpha or alpha),
+    )
+
+
+def detectable(found: Difference, alpha: float) -> float:
+    """The smallest gain that such a sample shows with 80% power in a test at alpha; 1 for too few scenarios.
+
+    A gain makes more queries differ: with share d gained, the variance is (1 - d)(se^2 + growth * d).
     """
-    bound = accuracy(0, n).high
-    return Difference(0.0, -bound, bound, 1.0, 1.0, bound * DETECTABLE_PER_SE / Z_TWO_SIDED)
-
-
-def sign_flip_tails(sums: np.ndarray) -> tuple[float, float]:
-    """One-sided p of the sum under random flips of each cluster's sign: that it is above, and below.
-
-    sums: (clusters,) float.
-    """
-    resampled = random_signs(len(sums)) @ sums.astype(np.float32)
-    as_large = int((resampled >= sums.sum() - 1e-3).sum())  # few distinct values: ties are common
-    as_small = int((resampled <= sums.sum() + 1e-3).sum())
-    return (1 + as_large) / (1 + RESAMPLES), (1 + as_small) / (1 + RESAMPLES)
-
-
-@lru_cache(maxsize=32)
-def random_signs(clusters: int) -> np.ndarray:
-    """(RESAMPLES, clusters) float32 of -1 and 1, the same on every call, and made once a bucket."""
-    return np.random.default_rng(SEED).choice(np.array([-1, 1], dtype=np.float32), size=(RESAMPLES, clusters))
+    if found.df + 1 < FEWEST_SCENARIOS:
+        return 1.0
+    squared = float(t_quantile(found.df, alpha) + stdtrit(found.df, POWER)) ** 2
+    slope = squared * (found.se**2 - found.growth)
+    curve = 1 + squared * found.growth
+    return min((-slope + sqrt(slope**2 + 4 * curve * squared * found.se**2)) / (2 * curve), 1.0)
 
 
 def compare_scores(base: Sequence[Score], variant: Sequence[Score], bucket: str) -> Difference:
@@ -106,96 +133,75 @@ def compare_scores(base: Sequence[Score], variant: Sequence[Score], bucket: str)
     )
 
 
-def over_random(
-    scores: Sequence[Score], expected: Mapping[tuple[str, int], float], bucket: str
-) -> Difference:
-    """Accuracy minus the random baseline's expectation, query by query.
+def compare_counts(base: Accuracy, variant: Accuracy, design_effect: float = 1.0) -> Difference:
+    """Variant minus base where only counts are known: unpaired, with a design effect that is assumed."""
+    return unpaired(*((found.correct / design_effect, found.n / design_effect) for found in (base, variant)))
 
-    expected: (example id, box) -> probability that a random guess is right. p: the larger of the sign flips'
-    and the exact probability that a guesser does as well. Sign flips alone are wrong for few scenarios: a
-    right answer less its expectation is skewed, and they assume symmetry.
+
+def unpaired(base: tuple[float, float], variant: tuple[float, float]) -> Difference:
+    """Difference of two independent proportions, each as (right, n), which need not be whole.
+
+    One right and one wrong answer more on each side (Agresti & Caffo 2000).
     """
-    chosen = [score for score in scores if in_bucket(score.num_ops, bucket)]
-    chances = [expected[score.example_id, score.box] for score in chosen]
-    found = clustered_difference(
-        [float(score.correct) - chance for score, chance in zip(chosen, chances, strict=True)],
-        [score.scenario_id for score in chosen],
-    )
-    above, below = guessing_tails(sum(score.correct for score in chosen), tuple(sorted(chances)))
-    return replace(found, p=max(found.p, above), p_below=max(found.p_below, below))
-
-
-@lru_cache(maxsize=64)
-def guessing_tails(correct: int, chances: tuple[float, ...]) -> tuple[float, float]:
-    """Probabilities that random guessing is right so often or more, and so often or less.
-
-    chances: of each query. Exact: guesses are independent, so their sum is Poisson-binomial.
-    """
-    if not chances:
-        return 1.0, 1.0
-    guesses = poisson_binom(chances)
-    return float(guesses.sf(correct - 1)), float(guesses.cdf(correct))
-
-
-def margins(scores: Sequence[Score], expected: Mapping[tuple[str, int], float]) -> dict[str, Difference]:
-    """Accuracy over random guessing in each bucket that has queries; expected as over_random takes it."""
-    asked = {score.num_ops for score in scores}
-    return {
-        bucket: over_random(scores, expected, bucket)
-        for bucket in BUCKETS
-        if any(in_bucket(num_ops, bucket) for num_ops in asked)
-    }
-
-
-def compare_counts(base: Accuracy, variant: Accuracy) -> Difference:
-    """Variant minus base where only counts are known: unpaired and unclustered, so say so.
-
-    Newcombe's interval and the one-sided score test.
-    """
-    counts = (variant.correct, variant.n, base.correct, base.n)
-    low, high = map(float, confint_proportions_2indep(*counts, method="newcomb", compare="diff", alpha=ALPHA))
-    constant = base.correct + variant.correct in (0, base.n + variant.n)  # the score test divides by zero
-    with np.errstate(divide="ignore"):  # it makes a ratio too, which is not read
-        test = None if constant else test_proportions_2indep(*counts, method="score", alternative="larger")
-    p = float(test.pvalue) if test else 1.0
-    return Difference(
-        value=variant.value - base.value,
-        low=low,
-        high=high,
-        p=p,
-        p_below=1.0 if constant else 1 - p,
-        detectable=DETECTABLE_PER_SE * (high - low) / 2 / Z_TWO_SIDED,
+    (before, some), (after, others) = base, variant
+    shares = (before + 1) / (some + 2), (after + 1) / (others + 2)
+    se = sqrt(shares[0] * (1 - shares[0]) / (some + 2) + shares[1] * (1 - shares[1]) / (others + 2))
+    value, center = after / max(others, 1) - before / max(some, 1), shares[1] - shares[0]
+    return leveled(
+        Difference(value, -1.0, 1.0, two_sided(center, se, NORMAL), 1.0, center=center, se=se, df=NORMAL)
     )
 
 
-def counts_over(observed: Accuracy, expected: float) -> Difference:
-    """A proportion minus a known expectation, from counts: Wilson's interval, the exact binomial test."""
-    tails = [binomtest(observed.correct, observed.n, expected, side).pvalue for side in ("greater", "less")]
-    return Difference(
-        value=observed.value - expected,
-        low=observed.low - expected,
-        high=observed.high - expected,
-        p=float(tails[0]),
-        p_below=float(tails[1]),
-        detectable=DETECTABLE_PER_SE * math.sqrt(expected * (1 - expected) / observed.n),
-    )
+def gates(accuracies: Mapping[str, Accuracy], baseline: Mapping[str, float]) -> dict[str, Gate]:
+    """A model's accuracy beside random guessing in each bucket that has both; Holm over its buckets."""
+    buckets = [bucket for bucket in accuracies if bucket in baseline and accuracies[bucket].n]
+    sizes = {bucket: effective(accuracies[bucket]) for bucket in buckets}
+    p_values = [exact_p(accuracies[b].value, sizes[b], baseline[b]) for b in buckets]
+    adjusted, alpha = holm(p_values)
+    found = {}
+    for bucket, p, p_adjusted in zip(buckets, p_values, adjusted, strict=True):
+        guessing, share = baseline[bucket], accuracies[bucket].value
+        low, high = exact_interval(share, sizes[bucket], alpha)
+        found[bucket] = Gate(share - guessing, low - guessing, high - guessing, p, p_adjusted)
+    return found
 
 
-def equivalent(difference: Difference, margin: float) -> bool:
-    """Two one-sided tests: whether the difference lies within the margin, from its 95% interval's width."""
-    se = (difference.high - difference.low) / 2 / Z_TWO_SIDED
-    return bool(abs(difference.value) + norm.ppf(1 - ALPHA) * se < margin)
+def effective(found: Accuracy) -> float:
+    return effective_size(found.n, found.scenarios, found.design_effect)
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted for a family of confirmatory tests (the pairs of a hypothesis)."""
+def agreement_p(observed: Accuracy, published: Accuracy) -> float:
+    """Two-sided p that a published proportion and one of ours are the same.
+
+    Published counts do not tell their design effect: on the same task it is taken for ours.
+    """
+    ratio = effective(observed) / observed.n
+    return unpaired(*((found.correct * ratio, found.n * ratio) for found in (observed, published))).p
+
+
+def holm(p_values: Sequence[float], untested: int = 0) -> tuple[list[float], float]:
+    """Adjusted for a family of confirmatory tests (pairs of a hypothesis), and the level of its intervals.
+
+    untested: more tests of the family, whose p counts as 1. The level is that of the first step which rejects
+    nothing: an interval at this level excludes zero just where the adjusted p is below ALPHA.
+    """
+    tests = len(p_values) + untested
     order = np.argsort(p_values)
-    steps = np.arange(len(order), 0, -1) * np.asarray(p_values)[order]
-    adjusted = np.empty(len(order))
+    steps = np.arange(tests, untested, -1) * np.asarray(p_values, dtype=float)[order]
+    adjusted = np.empty(len(p_values))
     adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1)
-    return adjusted.tolist()
+    kept = tests - int((adjusted < ALPHA).sum())
+    return adjusted.tolist(), ALPHA / max(kept, 1)
 
 
-def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
-    """Adjusted for a family of exploratory tests (the buckets of a pair)."""
-    return false_discovery_control(p_values, method="bh").tolist() if p_values else []
+def benjamini_hochberg(p_values: Sequence[float]) -> tuple[list[float], float]:
+    """Adjusted for a family of exploratory tests (the buckets of a pair), and the level of its intervals.
+
+    The level is ALPHA times the share of tests that are rejected (Benjamini & Yekutieli 2005).
+    """
+    tests = len(p_values)
+    order = np.argsort(p_values)
+    steps = np.asarray(p_values, dtype=float)[order] * tests / np.arange(1, tests + 1)
+    adjusted = np.empty(tests)
+    adjusted[order] = np.minimum(np.minimum.accumulate(steps[::-1])[::-1], 1)
+    return adjusted.tolist(), ALPHA * max(int((adjusted < ALPHA).sum()), 1) / max(tests, 1)

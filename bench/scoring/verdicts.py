@@ -1,7 +1,8 @@
-"""Scores of a pair -> comparisons -> verdicts.
+"""Scores of a pair -> comparisons -> verdicts: what was found, and whether it fails a case.
 
-A pair is tested once, on all queries with one or more operations (ops1plus, Holm over the pairs of its
-hypothesis). The buckets ops1..ops7 are exploratory (Benjamini-Hochberg within the pair), ops0 a control.
+A pair is tested on all queries with one or more operations (ops1plus, Holm over the pairs of its hypothesis).
+The buckets ops1..ops7 are exploratory (Benjamini-Hochberg within the pair). ops0 and a control stand alone.
+Whether a model is above random guessing is another finding, and no condition of this one.
 """
 
 from __future__ import annotations
@@ -9,52 +10,50 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from bench.proportions import ALPHA
 from bench.records import (
     BUCKETS,
     Accuracy,
     Comparison,
     Difference,
     Evaluation,
+    Gate,
     Outcome,
     Pair,
     Suite,
     Verdict,
-    in_bucket,
 )
 from bench.scoring.stats import (
-    ALPHA,
-    accuracy_of,
+    FEWEST_SCENARIOS,
     benjamini_hochberg,
     compare_counts,
     compare_scores,
-    counts_over,
-    equivalent,
+    gates,
     holm,
+    leveled,
 )
 
-MARGIN = 0.03  # differences below three points are taken for none
+MARGIN = 0.03  # two models whose interval lies within three points are taken for equivalent
+SMALLEST_P = 0.0002  # shown as "< 0.0002": beyond that, a p value says nothing more
 
 
 def compare(
     pair: Pair,
     base: Evaluation,
     variant: Evaluation,
-    over_random: tuple[Mapping[str, Difference], Mapping[str, Difference]],
+    accuracies: tuple[Mapping[str, Accuracy], Mapping[str, Accuracy]],
     baseline: Mapping[str, float],
 ) -> list[Comparison]:
     """A pair on every bucket that has queries, adjusted over its buckets.
 
-    over_random: of base and variant, by bucket that has queries. baseline: random guessing, by bucket.
+    accuracies: of base and variant, by bucket that has queries. baseline: random guessing, by bucket.
     """
-    found = []
-    for bucket in over_random[0]:
-        accuracies = [accuracy_of(evaluation.scores, bucket) for evaluation in (base, variant)]
-        margins = [over[bucket] for over in over_random]
-        difference = compare_scores(base.scores, variant.scores, bucket)
-        scenarios = {score.scenario_id for score in base.scores if in_bucket(score.num_ops, bucket)}
-        figures = (accuracies, baseline[bucket], margins, difference)
-        found.append(comparison(pair, bucket, *figures, scenarios=len(scenarios)))
-    return adjust_over_buckets(found)
+    return compared(
+        pair,
+        accuracies,
+        baseline,
+        {bucket: compare_scores(base.scores, variant.scores, bucket) for bucket in accuracies[0]},
+    )
 
 
 def compare_recorded(
@@ -62,49 +61,49 @@ def compare_recorded(
     base: Mapping[str, Accuracy],
     variant: Mapping[str, Accuracy],
     baseline: Mapping[str, float],
+    design_effect: float = 1.0,
 ) -> list[Comparison]:
-    """The same from accuracies alone (published figures): unpaired, unclustered, and labelled so."""
-    found = []
-    for bucket in BUCKETS:
-        if bucket in base and bucket in variant and bucket in baseline:
-            accuracies = [base[bucket], variant[bucket]]
-            margins = [counts_over(observed, baseline[bucket]) for observed in accuracies]
-            figures = (accuracies, baseline[bucket], margins, compare_counts(*accuracies))
-            found.append(comparison(pair, bucket, *figures, scenarios=0))
-    return adjust_over_buckets(found)
+    """The same from accuracies alone (published figures): unpaired, and labelled so."""
+    buckets = [bucket for bucket in BUCKETS if bucket in base and bucket in variant and bucket in baseline]
+    differences = {bucket: compare_counts(base[bucket], variant[bucket], design_effect) for bucket in buckets}
+    return compared(pair, (base, variant), baseline, differences)
 
 
-def comparison(
+def compared(
     pair: Pair,
-    bucket: str,
-    accuracies: Sequence[Accuracy],
-    baseline: float,
-    margins: Sequence[Difference],
-    difference: Difference,
-    scenarios: int,
-) -> Comparison:
-    """Not yet adjusted for other tests; no scenarios means that only counts are known."""
+    accuracies: tuple[Mapping[str, Accuracy], Mapping[str, Accuracy]],
+    baseline: Mapping[str, float],
+    differences: Mapping[str, Difference],
+) -> list[Comparison]:
+    """Differences with what stands beside them, adjusted over the buckets, not yet over other pairs."""
     base, variant = accuracies
-    return Comparison(
-        pair,
-        bucket,
-        base,
-        variant,
-        baseline=baseline,
-        difference=difference,
-        base_over_random=margins[0],
-        variant_over_random=margins[1],
-        p_adjusted=difference.p,
-        p_below_adjusted=difference.p_below,
-        scenarios=scenarios,
-        paired=scenarios > 0,
+    over = [gates(found, baseline) for found in accuracies]
+    return adjust_over_buckets(
+        [
+            Comparison(
+                pair,
+                bucket,
+                base[bucket],
+                variant[bucket],
+                baseline=baseline[bucket],
+                difference=difference,
+                base_over_random=over[0][bucket],
+                variant_over_random=over[1][bucket],
+                p_adjusted=difference.p,
+                tests=1,
+                scenarios=base[bucket].scenarios,
+                paired=base[bucket].scenarios > 0,
+            )
+            for bucket, difference in differences.items()
+        ]
     )
 
 
 def adjust_over_buckets(found: Sequence[Comparison]) -> list[Comparison]:
     """Benjamini-Hochberg over ops1..ops7; ops0 and ops1plus are not of that family."""
     explored = [entry for entry in found if entry.bucket not in ("ops0", "ops1plus")]
-    adjusted = {entry.bucket: entry for entry in with_adjusted(explored, benjamini_hochberg)}
+    p_adjusted, alpha = benjamini_hochberg([entry.difference.p for entry in explored])
+    adjusted = {entry.bucket: entry for entry in with_adjusted(explored, p_adjusted, alpha, len(explored))}
     return [adjusted.get(entry.bucket, entry) for entry in found]
 
 
@@ -114,9 +113,9 @@ def adjust_over_pairs(pairs: Sequence[Sequence[Comparison]], untested: int = 0) 
     untested: pairs of the family that could not be measured; they count as p = 1.
     """
     tested = [entry for found in pairs for entry in found if entry.bucket == "ops1plus"]
+    p_adjusted, alpha = holm([entry.difference.p for entry in tested], untested)
     adjusted = {
-        entry.pair.id: entry
-        for entry in with_adjusted(tested, lambda p: holm([*p, *[1.0] * untested])[: len(p)])
+        entry.pair.id: entry for entry in with_adjusted(tested, p_adjusted, alpha, len(tested) + untested)
     }
     return [
         [adjusted[entry.pair.id] if entry.bucket == "ops1plus" else entry for entry in found]
@@ -124,13 +123,18 @@ def adjust_over_pairs(pairs: Sequence[Sequence[Comparison]], untested: int = 0) 
     ]
 
 
-def with_adjusted(found, adjust) -> list[Comparison]:
-    """The comparisons with both one-sided p values adjusted over all of them."""
-    above = adjust([entry.difference.p for entry in found])
-    below = adjust([entry.difference.p_below for entry in found])
+def with_adjusted(
+    found: Sequence[Comparison], p_adjusted: Sequence[float], alpha: float, tests: int
+) -> list[Comparison]:
+    """The comparisons with their adjusted p, and with intervals at the level that the adjustment comes to."""
     return [
-        replace(entry, p_adjusted=p, p_below_adjusted=p_below)
-        for entry, p, p_below in zip(found, above, below, strict=True)
+        replace(
+            entry,
+            p_adjusted=p,
+            tests=tests,
+            difference=leveled(entry.difference, alpha, power_alpha=ALPHA / tests),
+        )
+        for entry, p in zip(found, p_adjusted, strict=True)
     ]
 
 
@@ -140,19 +144,20 @@ def judge_recorded(suite: Suite, baseline: Mapping[str, float]) -> list[Verdict]
     baseline: random guessing, where the suite records none of its own.
     """
     known = [pair for pair in suite.pairs if {pair.base, pair.variant} <= suite.recorded.keys()]
-    verdicts = []
-    for family in families(known):
-        compared = [
-            compare_recorded(
-                pair,
-                suite.recorded[pair.base],
-                suite.recorded[pair.variant],
-                suite.recorded_baseline or baseline,
-            )
-            for pair in family
-        ]
-        verdicts += [judge(entry) for entries in adjust_over_pairs(compared) for entry in entries]
-    return verdicts
+    return [verdict for family in families(known) for verdict in judge_family(suite, family, baseline)]
+
+
+def judge_family(suite: Suite, family: Sequence[Pair], baseline: Mapping[str, float]) -> list[Verdict]:
+    compared = [
+        compare_recorded(
+            pair,
+            suite.recorded[pair.base],
+            suite.recorded[pair.variant],
+            suite.recorded_baseline or baseline,
+        )
+        for pair in family
+    ]
+    return [judge(entry) for entries in adjust_over_pairs(compared) for entry in entries]
 
 
 def families(pairs: Iterable[Pair]) -> list[list[Pair]]:
@@ -163,66 +168,124 @@ def families(pairs: Iterable[Pair]) -> list[list[Pair]]:
     return list(found.values())
 
 
-def judge(found: Comparison) -> Verdict:
-    """What the comparison means for the hypothesis that the variant tracks entities better."""
+def judge(found: Comparison, cases: int = 1) -> Verdict:
+    """What the comparison found. cases: of the run that can fail as this one can."""
     outcome = outcome_of(found)
-    return Verdict(outcome, f"{outcome}: {describe(found)}{remark(found, outcome)}.", found)
+    return Verdict(outcome, f"{outcome}: {describe(found)}.", found, fails(found, outcome, cases))
 
 
 def outcome_of(found: Comparison) -> Outcome:
-    """Controls are judged by their difference alone: they check whether the tests see a gain."""
-    above_random = beats_random(found.base_over_random) or beats_random(found.variant_over_random)
-    if not above_random and not found.pair.control:
-        return "below baseline"
-    if found.p_adjusted < ALPHA:
-        return "supported"
-    return "contradicted" if found.p_below_adjusted < ALPHA else "inconclusive"
+    """From the interval alone, so that the two never disagree."""
+    difference = found.difference
+    if found.paired and found.scenarios < FEWEST_SCENARIOS:
+        return "too few scenarios"
+    if difference.low > 0 or difference.high < 0:
+        return "better" if difference.low > 0 else "worse"
+    if difference.low > -MARGIN and difference.high < MARGIN:
+        return "equivalent"
+    return "no difference shown"
 
 
-def beats_random(over_random: Difference) -> bool:
-    return over_random.p < ALPHA
+def fails(found: Comparison, outcome: Outcome, cases: int) -> bool:
+    """Whether a case fails: the variant is worse; for a negative control also where it is better.
+
+    The finding must hold over all cases that can fail (Bonferroni), so that chance alone fails at most 5% of
+    runs, however many cases they have. A positive control fails where its gain is not shown.
+    """
+    control = found.pair.control
+    if control == "positive" and found.bucket == "ops1plus":
+        return outcome not in ("better", "too few scenarios")
+    wrong = ("worse", "better") if control == "negative" else ("worse",)
+    return outcome in wrong and found.difference.p * cases < ALPHA
+
+
+def supports(verdict: Verdict) -> bool:
+    """Whether the hypothesis that training helps holds: a gain, and a variant above guessing.
+
+    Controls check whether the tests see a gain, wherever the models stand.
+    """
+    above = verdict.comparison.variant_over_random.standing == "above"
+    return verdict.outcome == "better" and (above or verdict.comparison.pair.control is not None)
 
 
 def describe(found: Comparison) -> str:
-    """The figures in one clause."""
+    """The figures, how the models stand to guessing, and what a result without a difference means."""
+    return f"{gain_clause(found)}; {standing_clause(found)}{remark(found)}"
+
+
+def gain_clause(found: Comparison) -> str:
     difference, pair = found.difference, found.pair
-    above = difference.value >= 0
-    p = found.p_adjusted if above else found.p_below_adjusted
+    side = "above" if difference.value >= 0 else "below"
+    sample = f"n = {found.base.n} in {found.scenarios} scenarios" if found.paired else f"n = {found.base.n}"
     return (
-        f"{pair.variant} is {points(abs(difference.value))} {'above' if above else 'below'} {pair.base} "
+        f"{pair.variant} is {points(abs(difference.value))} {side} {pair.base} "
         f"on {name_bucket(found.bucket)} ({found.variant.value:.1%} against {found.base.value:.1%}, "
-        f"random {found.baseline:.1%}, n = {found.base.n}; 95% interval {100 * difference.low:+.1f} to "
-        f"{100 * difference.high:+.1f}, adjusted p = {p:.2g}"
-        f"{'' if found.paired else ', from counts'})"
+        f"random {found.baseline:.1%}, {sample}; {interval_clause(difference)}, {p_clause(found)}"
+        f"{'' if found.paired else ', from counts: pairing and clustering unknown'})"
     )
+
+
+def interval_clause(difference: Difference) -> str:
+    level = f"{100 * difference.confidence:.4g}%"
+    return f"{level} interval {100 * difference.low:+.1f} to {100 * difference.high:+.1f}"
+
+
+def p_clause(found: Comparison) -> str:
+    name = f"p adjusted over {found.tests} tests" if found.tests > 1 else "p"
+    shown = show_p(found.p_adjusted)
+    return f"{name} {shown}" if shown.startswith("<") else f"{name} = {shown}"
+
+
+def show_p(p: float) -> str:
+    """ "0.031"; "< 0.0002" for what is smaller."""
+    return f"< {SMALLEST_P}" if p < SMALLEST_P else f"{p:.2g}"
 
 
 def points(difference: float) -> str:
     return f"{100 * difference:.1f} points"
 
 
-def remark(found: Comparison, outcome: Outcome) -> str:
-    if outcome == "below baseline":
-        return ", but neither is shown to beat random guessing"
-    if outcome != "inconclusive":
-        return ""
-    if equivalent(found.difference, MARGIN):
+def standing_clause(found: Comparison) -> str:
+    """How both models stand to random guessing."""
+    variant, base = found.variant_over_random.standing, found.base_over_random.standing
+    if variant == base:
+        return f"{STANDINGS[variant]} guessing"
+    return f"{found.pair.variant} is {variant} guessing, {found.pair.base} is {base} it"
+
+
+STANDINGS = {
+    "above": "both are above",
+    "below": "both are below",
+    "not shown to differ from": "neither is shown to differ from",
+}
+
+
+def remark(found: Comparison) -> str:
+    """What a comparison without a difference means."""
+    outcome = outcome_of(found)
+    if outcome == "equivalent":
         return f"; the two agree within {points(MARGIN)}"
-    return f"; this sample would show a difference of {points(found.difference.detectable)}"
+    if outcome == "too few scenarios":
+        return f"; with fewer than {FEWEST_SCENARIOS} scenarios no difference can be shown"
+    if outcome == "no difference shown":
+        return f"; this sample shows a difference of {points(found.difference.detectable)} with 80% power"
+    return ""
 
 
-def judge_over_random(model: str, bucket: str, observed: Accuracy, margin: Difference) -> tuple[Outcome, str]:
-    """Whether a model beats random guessing on a bucket, and the figures in one sentence."""
-    outcome: Outcome = "inconclusive"
-    if beats_random(margin):
-        outcome = "supported"
-    elif margin.p_below < ALPHA:
-        outcome = "contradicted"
-    side = "above" if margin.value >= 0 else "below"
-    return outcome, (
-        f"{outcome}: {model} is right on {observed.value:.1%} of {name_bucket(bucket)}, "
-        f"{points(abs(margin.value))} {side} random guessing (n = {observed.n}; 95% interval "
-        f"{100 * margin.low:+.1f} to {100 * margin.high:+.1f})."
+def judge_over_random(
+    model: str, bucket: str, observed: Accuracy, gate: Gate, cases: int = 1
+) -> tuple[bool | None, str]:
+    """Whether a model is above random guessing (None: not shown), and the figures in one sentence.
+
+    cases: of the run that can fail as this one can; "below" must hold over all of them.
+    """
+    side = "above" if gate.value >= 0 else "below"
+    above = {"above": True, "below": False if gate.p * cases < ALPHA else None}.get(gate.standing)
+    return above, (
+        f"{gate.standing} guessing: {model} is right on {observed.value:.1%} of {name_bucket(bucket)}, "
+        f"{points(abs(gate.value))} {side} it (n = {observed.n} in {observed.scenarios} scenarios; "
+        f"interval {100 * gate.low:+.1f} to {100 * gate.high:+.1f}, p adjusted over the model's buckets "
+        f"{show_p(gate.p_adjusted)})."
     )
 
 
@@ -230,13 +293,3 @@ def name_bucket(bucket: str) -> str:
     """ "ops3" -> "queries with 3 operations"."""
     number = bucket.removeprefix("ops").replace("1plus", "1 or more")
     return f"queries with {number} operation{'' if number == '1' else 's'}"
-
-
-def fails(verdict: Verdict) -> bool:
-    """Whether the case fails: contradicted; for a control, not coming out as it must on ops1plus."""
-    control, outcome = verdict.comparison.pair.control, verdict.outcome
-    if control == "negative":
-        return outcome == "supported"
-    if control == "positive" and verdict.comparison.bucket == "ops1plus":
-        return outcome != "supported"
-    return outcome == "contradicted"

@@ -115,7 +115,7 @@ def test_a_saved_night_comes_back_as_it_was(tmp_path: Path):
         pytest.param(None, "no saved run", id="missing"),
         pytest.param("{", "cannot be read", id="torn"),
         pytest.param("[]", "expected a table of keys", id="something else"),
-        pytest.param(json.dumps({"schema": 0}), "has schema 0, not 1", id="another schema"),
+        pytest.param(json.dumps({"schema": 0}), "has schema 0, not 2", id="another schema"),
     ],
 )
 def test_a_baseline_that_will_not_do_is_an_error_that_says_why(tmp_path: Path, text: str | None, said: str):

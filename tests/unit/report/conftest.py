@@ -6,7 +6,7 @@ import pytest
 
 from bench.records import BUCKETS, Completion, Contents, Evaluation, Example, Pair, Results, Scenario, Score
 from bench.run.session import accuracies
-from bench.scoring.stats import margins
+from bench.scoring.stats import gates
 from bench.scoring.verdicts import compare, judge
 from bench.task.examples import examples
 from bench.task.prompts import SHOTS, STATEMENT
@@ -49,9 +49,9 @@ def results(asked: list[Example]) -> Results:
         "before": evaluation("before", asked, frozenset({"<script>alert(1)</script>"}), wrong_from=1),
         "after": evaluation("after", asked, frozenset({"zebra"}), wrong_from=2),
     }
-    expected = {(example.id, query.box): 0.1 for example in asked for query in example.queries}
-    over = tuple(margins(entry.scores, expected) for entry in evaluations.values())
-    found = compare(PAIR, *evaluations.values(), over, dict.fromkeys(BUCKETS, 0.1))
+    measured = {name: accuracies(entry) for name, entry in evaluations.items()}
+    baseline = dict.fromkeys(BUCKETS, 0.1)
+    found = compare(PAIR, *evaluations.values(), tuple(measured.values()), baseline)
     metadata = {
         "run": "20261120-020000-abc",
         "protocol": "paper (1)",
@@ -61,8 +61,9 @@ def results(asked: list[Example]) -> Results:
     return Results(
         metadata | {"version of the task": "base", "suite": "made-up"},
         evaluations,
-        {name: accuracies(entry) for name, entry in evaluations.items()},
+        measured,
         {entry.bucket: entry.baseline for entry in found},
         tuple(judge(entry) for entry in found),
         skipped={"absent": "needs 80 GB of GPU memory, and this machine has none."},
+        over_random={name: gates(entry, baseline) for name, entry in measured.items()},
     )

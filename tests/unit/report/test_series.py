@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from bench.models.suites import load_suite
-from bench.records import Pair, Verdict, accuracy
+from bench.proportions import accuracy
+from bench.records import Pair, Verdict
 from bench.report.series import draw_all
 from bench.scoring.verdicts import judge_recorded
 

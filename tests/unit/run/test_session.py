@@ -48,4 +48,5 @@ def test_case_and_report_agree_when_a_pair_of_the_family_is_lost(session: Sessio
         if entry.comparison.pair == PAIRS[0] and entry.comparison.bucket == "ops1plus"
     ]
     assert case == told
+    assert case.comparison.tests == tests
     assert case.comparison.p_adjusted == pytest.approx(tests * case.comparison.difference.p)

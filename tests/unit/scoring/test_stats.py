@@ -7,37 +7,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import bootstrap, permutation_test
+from statsmodels.regression.linear_model import OLS
 from statsmodels.stats.multitest import multipletests
 
+from bench.proportions import ALPHA, accuracy
 from bench.records import Score
 from bench.scoring.stats import (
-    accuracy,
     accuracy_of,
+    agreement_p,
     benjamini_hochberg,
+    clustered_accuracy,
     clustered_difference,
     compare_counts,
     compare_scores,
-    counts_over,
-    equivalent,
+    gates,
     holm,
-    no_difference,
-    over_random,
-    sign_flip_tails,
+    leveled,
 )
-
-
-@pytest.mark.parametrize(
-    ("correct", "n", "low", "high"),
-    [
-        pytest.param(5, 10, 0.2366, 0.7634, id="half of ten"),  # (p + z²/2n ± z√(pq/n + z²/4n²)) / (1 + z²/n)
-        pytest.param(0, 29, 0.0, 0.1170, id="none: z²/(n + z²)"),
-        pytest.param(29, 29, 0.8830, 1.0, id="all"),
-        pytest.param(0, 0, 0.0, 1.0, id="nothing asked says nothing"),
-    ],
-)
-def test_wilson_interval_by_hand(correct, n, low, high):
-    found = accuracy(correct, n)
-    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-4)
 
 
 def scores(pattern: str, num_ops: int = 1, boxes: int = 2) -> list[Score]:
@@ -54,16 +40,39 @@ def test_accuracy_of_a_bucket_counts_its_queries_only():
     assert accuracy_of(mixed, "ops3").n == 0
 
 
-def test_difference_is_of_the_same_queries_and_clustered_by_scenario():
+def test_design_effect_by_hand():
+    """Sums 2, 1, 0, 0, 0 of two queries each: share .3, variance 5/4 * 3.2 / 10 a query, binomial .21."""
+    found = accuracy_of(scores("1101000000"), "ops1plus")
+    residuals = np.array([2, 1, 0, 0, 0]) - 0.6
+    assert (found.n, found.scenarios) == (10, 5)
+    assert found.design_effect == pytest.approx(5 / 4 * (residuals**2).sum() / 10 / 0.21)
+    assert (found.low, found.high) != (accuracy(3, 10).low, accuracy(3, 10).high)
+
+
+def test_scenarios_that_are_right_or_wrong_as_a_whole_count_as_one_query_each():
+    whole = clustered_accuracy([True] * 7 * 40 + [False] * 7 * 60, np.repeat(np.arange(100), 7))
+    assert whole.design_effect == pytest.approx(7 * 100 / 99)
+    single = clustered_accuracy([True] * 40 + [False] * 60, np.arange(100))
+    assert (whole.low, whole.high) == pytest.approx((single.low, single.high), abs=0.003)
+
+
+@pytest.mark.parametrize("correct", [False, True])
+def test_where_all_are_right_or_none_a_scenario_counts_as_one_query(correct):
+    found = clustered_accuracy([correct] * 7 * 30, np.repeat(np.arange(30), 7))
+    assert found.design_effect == 7
+    assert found.high - found.low == pytest.approx(1 - 0.025 ** (1 / 30), abs=0.02)
+
+
+def test_difference_by_hand():
+    """Sums 2, 1, 0, 0, 0 and two scenarios more, with plus and minus the root mean square of 2 and 1."""
     base, variant = scores("0000001100"), scores("1101001100")
     found = compare_scores(base, variant, "ops1plus")
-    # sums a scenario 2, 1, 0, 0, 0; mean .3; CR1 with one regressor: sum of squared residual sums
-    residuals = np.array([2, 1, 0, 0, 0]) - 0.3 * 2
-    se = np.sqrt((residuals**2).sum() * (5 / 4) * (9 / 9)) / 10
+    extra, center = np.sqrt(2.5), 3 / 14
+    residuals = np.array([2, 1, 0, 0, 0, extra, -extra]) - center * 2
+    se = np.sqrt(7 / 6 * (residuals**2).sum()) / 14
     t = 2.7764  # Student's t, 4 degrees of freedom
     assert found.value == pytest.approx(0.3)
-    assert (found.low, found.high) == pytest.approx((0.3 - t * se, 0.3 + t * se), abs=1e-4)
-    assert found.detectable == pytest.approx((1.6449 + 0.8416) * se, abs=1e-4)
+    assert (found.low, found.high) == pytest.approx((center - t * se, center + t * se), abs=1e-4)
 
 
 def test_comparing_different_queries_is_refused():
@@ -80,78 +89,112 @@ def clustered() -> tuple[np.ndarray, np.ndarray]:
     return values, np.repeat(np.arange(500), 7).astype(str)
 
 
-def test_interval_agrees_with_a_bootstrap_over_scenarios(clustered):
+def test_interval_agrees_with_a_bootstrap_over_scenarios_and_with_cluster_robust_regression(clustered):
     values, groups = clustered
     found = clustered_difference(values, groups)
     sums = values.reshape(500, 7).sum(axis=1)
-    second = bootstrap(
-        (sums / 7,), np.mean, n_resamples=4000, rng=np.random.default_rng(0)
-    ).confidence_interval
-    assert (found.low, found.high) == pytest.approx((second.low, second.high), abs=0.005)
-
-
-def test_sign_flip_p_agrees_with_scipy(clustered):
-    values, _ = clustered
-    sums = values.reshape(500, 7).sum(axis=1)[:60]
-    second = permutation_test(
-        (sums,),
-        np.sum,
-        permutation_type="samples",
-        alternative="greater",
-        n_resamples=9999,
-        rng=np.random.default_rng(5),
+    resampled = bootstrap((sums / 7,), np.mean, n_resamples=2000, rng=np.random.default_rng(0))
+    second = resampled.confidence_interval
+    fit = OLS(values, np.ones_like(values)).fit(
+        cov_type="cluster", cov_kwds={"groups": np.repeat(np.arange(500), 7)}, use_t=True
     )
-    assert sign_flip_tails(sums)[0] == pytest.approx(second.pvalue, abs=0.02)
-    assert sign_flip_tails(-sums) == sign_flip_tails(sums)[::-1]
+    assert (found.low, found.high) == pytest.approx((second.low, second.high), abs=0.005)
+    assert (found.low, found.high) == pytest.approx(tuple(fit.conf_int()[0]), abs=0.001)
 
 
-def test_sign_flip_p_of_few_scenarios_is_the_exact_one():
-    # five sums of 1: only the unflipped signs reach 5, one of 2**5
-    assert sign_flip_tails(np.ones(5))[0] == pytest.approx(1 / 32, abs=0.01)
+@pytest.mark.parametrize(("scenarios", "gain"), [(8, 0.3), (20, 0.25), (60, 0.12), (60, 0.0)])
+def test_p_agrees_with_sign_flips_of_scenario_sums(scenarios, gain):
+    """The exact test under exchangeable models; the largest distance is that of their discrete p values."""
+    rng = np.random.default_rng(scenarios)
+    values = rng.choice([-1.0, 0.0, 1.0], p=[0.2 - gain / 2, 0.6, 0.2 + gain / 2], size=(scenarios, 7))
+    second = permutation_test(
+        (values.sum(axis=1),), np.sum, permutation_type="samples", n_resamples=4999, rng=rng
+    )
+    found = clustered_difference(values.ravel(), np.repeat(np.arange(scenarios), 7))
+    assert found.p == pytest.approx(second.pvalue, abs=0.05)
+    assert (found.p < ALPHA) == (second.pvalue < ALPHA)
 
 
-def test_false_positives_stay_at_their_level_when_scenarios_are_correlated():
-    rng = np.random.default_rng(3)
-    shifts = rng.choice([-1.0, 0.0, 1.0], size=(400, 40))  # all seven queries of a scenario go together
-    p_values = [sign_flip_tails(7 * row)[0] for row in shifts]
-    assert np.mean(np.array(p_values) < 0.05) < 0.09
+@pytest.mark.parametrize(("scenarios", "shows"), [(2, False), (5, False), (6, True), (9, True)])
+def test_few_scenarios_show_no_more_than_a_sign_test(scenarios, shows):
+    """All differ in one direction: a sign test has p = 2 / 2**scenarios."""
+    found = clustered_difference([1.0] * 7 * scenarios, np.repeat(np.arange(scenarios), 7))
+    assert (found.p < ALPHA) is shows
+    assert (found.low > 0) is shows
+    assert found.detectable == 1.0 if not shows else found.detectable < 1
 
 
-def test_no_difference_at_all_is_not_certainty():
-    found = clustered_difference([0.0] * 29, list(map(str, range(29))))
-    assert found == no_difference(29)
-    assert found.high == pytest.approx(0.1170, abs=1e-4)
+def test_a_difference_between_none_and_all_right_has_an_interval():
+    found = clustered_difference([1.0] * 29, np.arange(29))
+    assert (found.value, found.high) == (1.0, 1.0)
+    assert found.low < 0.9  # Clopper and Pearson's bound of 29 of 29 is .88
+
+
+def test_no_difference_at_all_is_not_certainty_and_counts_scenarios():
+    single = clustered_difference([0.0] * 29, np.arange(29))
+    whole = clustered_difference([0.0] * 29 * 7, np.repeat(np.arange(29), 7))
+    assert 0.08 < single.high < 0.12  # the share that could differ unseen: 1 - .05 ** (1 / 29) is .098
+    assert (whole.low, whole.high) == pytest.approx((single.low, single.high))
 
 
 def test_one_scenario_says_nothing():
     found = clustered_difference([1.0, 1.0], ["a", "a"])
-    assert (found.low, found.high, found.p) == (-1.0, 1.0, 1.0)
+    assert (found.low, found.high) == (-1.0, 1.0) and found.p > 0.5
 
 
-def test_over_random_compares_with_each_querys_own_expectation():
-    answered = scores("1100")
-    expected = {(score.example_id, score.box): 0.25 for score in answered}
-    assert over_random(answered, expected, "ops1plus").value == pytest.approx(0.25)
+def test_nothing_asked_says_nothing():
+    nothing = accuracy(0, 0)
+    for found in (clustered_difference([], []), compare_counts(nothing, nothing)):
+        assert (found.value, found.p) == (0.0, 1.0)
+        assert found.low < -0.9 and found.high > 0.9
+    assert gates({"ops1": nothing}, {"ops1": 0.1}) == {}
+    assert clustered_accuracy([], []) == accuracy(0, 0)
+
+
+def test_a_difference_that_is_no_number_is_refused():
+    with pytest.raises(ValueError, match="not a number"):
+        clustered_difference([0.0, float("nan")], ["a", "b"])
+
+
+def test_detectable_is_that_of_the_test_that_will_be_made(clustered):
+    """z of 2.5% and 20% is 1.96 + .84; over five tests that of .5% is 2.58."""
+    found = clustered_difference(*clustered)
+    five = leveled(found, power_alpha=ALPHA / 5)
+    assert found.detectable == pytest.approx((1.96 + 0.84) * found.se, rel=0.1)
+    assert five.detectable / found.detectable == pytest.approx((2.58 + 0.84) / (1.96 + 0.84), rel=0.02)
+
+
+def gate(right: int, n: int, guessing: float):
+    return gates(
+        {"ops1": clustered_accuracy([True] * right + [False] * (n - right), np.arange(n))}, {"ops1": guessing}
+    )["ops1"]
 
 
 def test_none_of_five_right_is_not_below_guessing():
-    """All five sums are below zero, so sign flips alone give 1/32; a guesser has none right in .88**5."""
-    answered = scores("00000", boxes=1)
-    found = over_random(answered, {(score.example_id, score.box): 0.12 for score in answered}, "ops1plus")
-    assert found.p_below == pytest.approx(0.88**5)
+    """A guesser has none right in .88**5 = 53% of runs."""
+    assert gate(0, 5, 0.12).p == 1.0
+    assert gate(0, 5, 0.12).standing == "not shown to differ from"
+
+
+def test_all_of_four_right_is_not_shown_to_differ_from_guessing_half():
+    assert gate(4, 4, 0.5).standing == "not shown to differ from"
+    assert gate(60, 100, 0.2).standing == "above"
+    assert gate(2, 100, 0.2).standing == "below"
+
+
+def test_gates_are_adjusted_over_the_buckets_of_a_model():
+    alone = gates({"ops1": accuracy(30, 100)}, {"ops1": 0.2})["ops1"]
+    three = {f"ops{number}": accuracy(20 + 10 * (number == 1), 100) for number in (1, 2, 3)}
+    adjusted = gates(three, dict.fromkeys(three, 0.2))["ops1"]
+    assert adjusted.p_adjusted == pytest.approx(3 * alone.p)
+    assert (alone.standing, adjusted.standing) == ("above", "not shown to differ from")
 
 
 def test_who_guesses_is_rarely_called_better_or_worse_than_guessing():
-    """Fifteen scenarios of one query, as ops6 has at a limit of 100; sign flips alone say "below" in 15%."""
+    """Fifteen scenarios of one query, as ops6 has at a limit of 100: 2.5% to each side."""
     rng = np.random.default_rng(4)
-    answered = scores("0" * 15, boxes=1)
-    expected = {(score.example_id, score.box): 0.12 for score in answered}
-    found = []
-    for right in rng.random((400, 15)) < 0.12:
-        guessed = scores("".join("1" if mark else "0" for mark in right), boxes=1)
-        margin = over_random(guessed, expected, "ops1plus")
-        found.append((margin.p < 0.05, margin.p_below < 0.05))
-    assert np.mean(found, axis=0).max() < 0.07  # 5%, and 2 standard errors of 400 runs
+    standings = [gate(right, 15, 0.12).standing for right in rng.binomial(15, 0.12, 1000)]
+    assert max(standings.count("above"), standings.count("below")) < 40
 
 
 def test_published_llama_2_13b_against_code_llama_13b():
@@ -159,26 +202,29 @@ def test_published_llama_2_13b_against_code_llama_13b():
     one = compare_counts(accuracy(355, 1410), accuracy(857, 1410))
     seven = compare_counts(accuracy(5, 29), accuracy(4, 29))
     assert one.value == pytest.approx(0.356, abs=5e-4) and one.p < 1e-6
-    assert (seven.low, seven.high) == pytest.approx((-0.226, 0.159), abs=2e-3)
+    shares = 6 / 31, 5 / 31  # Agresti and Caffo: one right and one wrong answer more on each side
+    se = np.sqrt(sum(share * (1 - share) / 31 for share in shares))
+    center = shares[1] - shares[0]
+    assert (seven.low, seven.high) == pytest.approx((center - 1.96 * se, center + 1.96 * se), abs=1e-4)
 
 
-def test_counts_over_a_known_expectation_by_the_binomial():
-    found = counts_over(accuracy(5, 10), 0.2)
-    assert found.p == pytest.approx(0.0328, abs=1e-4)  # 1 - B(4; 10, .2)
+def test_a_design_effect_widens_the_interval_of_counts():
+    plain, clustered = (compare_counts(accuracy(300, 1000), accuracy(345, 1000), e) for e in (1, 2))
+    assert clustered.se == pytest.approx(plain.se * np.sqrt(2), rel=0.01)
+    assert plain.p < ALPHA < clustered.p
 
 
-@pytest.mark.parametrize(
-    ("half_width", "equal"), [pytest.param(0.02, True, id="tight"), pytest.param(0.05, False, id="wide")]
-)
-def test_equivalence_needs_a_tight_interval(half_width, equal):
-    difference = compare_counts(accuracy(50, 100), accuracy(50, 100))
-    tight = type(difference)(0.0, -half_width, half_width, 0.5, 0.5, 0.1)
-    assert equivalent(tight, margin=0.03) is equal
+def test_figures_agree_unless_they_are_shown_to_differ():
+    observed = clustered_accuracy([True] * 7 * 40 + [False] * 7 * 60, np.repeat(np.arange(100), 7))
+    assert agreement_p(observed, accuracy(300, 700)) > 0.5
+    assert agreement_p(observed, accuracy(330, 700)) > ALPHA  # independent queries would differ: p = .007
+    assert agreement_p(observed, accuracy(600, 700)) < 1e-4
 
 
 def test_adjustments_by_hand():
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert benjamini_hochberg([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.04, 0.04])
+    assert holm([0.01, 0.04, 0.03])[0] == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.01, 0.04], untested=1)[0] == pytest.approx([0.03, 0.08])
+    assert benjamini_hochberg([0.01, 0.04, 0.03])[0] == pytest.approx([0.03, 0.04, 0.04])
 
 
 @patch("gc.collect")  # which statsmodels calls each time: a tenth of a second beside torch
@@ -186,4 +232,11 @@ def test_adjustments_by_hand():
 def test_adjustments_agree_with_statsmodels(_collect, p_values):
     for adjust, method in ((holm, "holm"), (benjamini_hochberg, "fdr_bh")):
         second = multipletests(p_values, method=method)[1] if p_values else []
-        assert adjust(p_values) == pytest.approx(list(second))
+        assert adjust(p_values)[0] == pytest.approx(list(second))
+
+
+@given(p_values=st.lists(st.floats(0, 1), min_size=1, max_size=20))
+def test_an_interval_at_the_level_of_the_family_rejects_what_the_adjusted_p_rejects(p_values):
+    for adjust in (holm, benjamini_hochberg):
+        adjusted, level = adjust(p_values)
+        assert [p < ALPHA for p in adjusted] == [p < level for p in p_values]

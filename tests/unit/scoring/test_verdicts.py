@@ -1,10 +1,26 @@
-"""What a comparison means: every outcome, from figures chosen by hand."""
+"""What a comparison found and when a case fails: every outcome, from figures chosen by hand."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from bench.records import BUCKETS, Comparison, Evaluation, Pair, Score, accuracy
-from bench.scoring.stats import margins
-from bench.scoring.verdicts import adjust_over_pairs, compare, compare_recorded, fails, judge, name_bucket
+from bench.proportions import ALPHA, accuracy
+from bench.records import BUCKETS, Comparison, Evaluation, Pair, Score
+from bench.run.session import accuracies
+from bench.scoring.stats import clustered_difference
+from bench.scoring.verdicts import (
+    adjust_over_pairs,
+    compare,
+    compare_recorded,
+    judge,
+    judge_over_random,
+    name_bucket,
+    show_p,
+    supports,
+)
 
 PAIR = Pair("code", "base", "variant")
 
@@ -18,83 +34,169 @@ def compared(
 
 
 @pytest.mark.parametrize(
-    ("base", "variant", "outcome"),
+    ("base", "variant", "outcome", "supported", "said"),
     [
-        pytest.param(300, 500, "supported", id="clear gain"),
-        pytest.param(500, 300, "contradicted", id="clear loss"),
-        pytest.param(300, 310, "inconclusive", id="too close to call"),
-        pytest.param(50, 150, "below baseline", id="a gain below random guessing"),
-        pytest.param(150, 300, "supported", id="only the variant beats random"),
+        pytest.param(300, 500, "better", True, "both are above guessing", id="gain"),
+        pytest.param(500, 300, "worse", False, "both are above guessing", id="loss"),
+        pytest.param(300, 310, "no difference shown", False, "with 80% power", id="too close to call"),
+        pytest.param(50, 150, "better", False, "both are below guessing", id="a gain below guessing"),
+        pytest.param(150, 50, "worse", False, "both are below guessing", id="a loss below guessing"),
+        pytest.param(
+            150, 300, "better", True, "variant is above guessing, base is below it", id="across guessing"
+        ),
+        pytest.param(200, 200, "no difference shown", False, "neither is shown to differ from", id="guesses"),
     ],
 )
-def test_outcome(base, variant, outcome):
-    (found,) = compared(base, variant)
-    assert judge(found).outcome == outcome
+def test_gain_and_gate_are_two_findings(base, variant, outcome, supported, said):
+    verdict = judge(compared(base, variant)[0])
+    assert (verdict.outcome, supports(verdict)) == (outcome, supported)
+    assert said in verdict.sentence
+
+
+def test_a_large_sample_without_a_difference_is_equivalent():
+    verdict = judge(compared(30000, 30010, n=100_000)[0])
+    assert verdict.outcome == "equivalent" and "agree within 3.0 points" in verdict.sentence
 
 
 def test_a_sentence_says_the_figures():
     (found,) = compared(300, 500)
     sentence = judge(found).sentence
-    for figure in ("20.0 points above", "50.0% against 30.0%", "random 20.0%", "n = 1000", "from counts"):
+    for figure in (
+        "20.0 points above", "50.0% against 30.0%", "random 20.0%", "n = 1000", "from counts",
+        "95% interval +15.8 to +24.2", "p < 0.0002",
+    ):  # fmt: skip
         assert figure in sentence
+    assert "adjusted" not in sentence  # one test is not adjusted
 
 
-def test_an_open_case_says_what_this_sample_could_show_or_that_the_two_agree():
-    assert "would show a difference of" in judge(compared(300, 310)[0]).sentence
-    assert "agree within 3.0 points" in judge(compared(30000, 30010, n=100_000)[0]).sentence
+def test_a_sentence_says_over_how_many_tests_p_is_adjusted():
+    one, other = compared(300, 345), compared(300, 345, pair=Pair("code", "base", "other"))
+    (found, *_), _ = adjust_over_pairs([one, other])
+    assert "97.5% interval" in judge(found).sentence
+    assert f"p adjusted over 2 tests = {2 * found.difference.p:.2g}" in judge(found).sentence
+
+
+@pytest.mark.parametrize(("p", "said"), [(0.0001, "< 0.0002"), (1e-30, "< 0.0002"), (0.031, "0.031")])
+def test_p_has_a_floor(p, said):
+    assert show_p(p) == said
 
 
 @pytest.mark.parametrize(
     ("control", "base", "variant", "failing"),
     [
-        pytest.param(None, 500, 300, True, id="contradicted"),
+        pytest.param(None, 500, 300, True, id="worse"),
+        pytest.param(None, 170, 50, True, id="worse, below guessing"),
         pytest.param(None, 300, 310, False, id="open"),
         pytest.param("positive", 300, 500, False, id="positive control shows its gain"),
         pytest.param("positive", 300, 310, True, id="positive control shows none"),
+        pytest.param("positive", 50, 150, False, id="positive control shows its gain below guessing"),
         pytest.param("negative", 300, 310, False, id="negative control shows none"),
         pytest.param("negative", 300, 500, True, id="negative control shows a gain"),
-        pytest.param("negative", 50, 150, True, id="negative control shows a gain below random guessing"),
-        pytest.param("positive", 50, 150, False, id="positive control shows its gain below random guessing"),
+        pytest.param("negative", 50, 150, True, id="negative control shows a gain below guessing"),
     ],
 )
 def test_what_fails_a_case(control, base, variant, failing):
     (found,) = compared(base, variant, pair=Pair("code", "base", "variant", control))
-    assert fails(judge(found)) is failing
+    assert judge(found).fails is failing
+
+
+def test_a_case_fails_only_for_a_finding_that_holds_over_all_cases_of_the_run():
+    (found,) = compared(300, 250)  # p = .012
+    assert [judge(found, cases).fails for cases in (1, 3, 45)] == [True, True, False]
+    assert {judge(found, cases).outcome for cases in (1, 3, 45)} == {"worse"}
 
 
 def test_holm_makes_a_family_stricter_and_counts_pairs_that_failed():
     one, other = compared(300, 345), compared(300, 345, pair=Pair("code", "base", "other"))
     alone, family, with_failed = (
-        adjust_over_pairs(pairs, untested)[0][0].p_adjusted
+        adjust_over_pairs(pairs, untested)[0][0]
         for pairs, untested in (([one], 0), ([one, other], 0), ([one, other], 1))
     )
-    assert family == pytest.approx(2 * alone) and with_failed == pytest.approx(3 * alone)
+    assert family.p_adjusted == pytest.approx(2 * alone.p_adjusted)
+    assert with_failed.p_adjusted == pytest.approx(3 * alone.p_adjusted)
+    assert (alone.tests, family.tests, with_failed.tests) == (1, 2, 3)
+    assert alone.difference.detectable < family.difference.detectable < with_failed.difference.detectable
 
 
-def evaluation(name: str, right: int) -> Evaluation:
-    """Forty scenarios of two queries, with one and two operations; the first `right` scenarios are right."""
+@given(st.lists(st.integers(200, 400), min_size=1, max_size=6), st.integers(0, 3))
+def test_a_finding_its_interval_and_its_p_never_disagree(variants, untested):
+    pairs = [
+        compared(300, right, pair=Pair("code", "base", f"variant{number}"))
+        for number, right in enumerate(variants)
+    ]
+    for (found,) in adjust_over_pairs(pairs, untested):
+        verdict, difference = judge(found), found.difference
+        shown = verdict.outcome in ("better", "worse")
+        assert shown == (found.p_adjusted < ALPHA) == (not difference.low <= 0 <= difference.high)
+        assert not shown or (verdict.outcome == "better") == (difference.value > 0)
+
+
+def evaluation(name: str, right: int, scenarios: int = 40) -> Evaluation:
+    """Scenarios of two queries, with one and two operations; the first `right` scenarios are right."""
     found = tuple(
         Score(f"s{number}-1", f"s{number}", box, box + 1, None if number < right else "other")
-        for number in range(40)
+        for number in range(scenarios)
         for box in (0, 1)
     )
     return Evaluation(name, {}, found, {}, "reference", {})
 
 
+def paired(base: Evaluation, variant: Evaluation) -> list[Comparison]:
+    measured = accuracies(base), accuracies(variant)
+    return compare(PAIR, base, variant, measured, dict.fromkeys(BUCKETS, 0.1))
+
+
 def test_a_pair_is_compared_on_every_bucket_that_has_queries():
-    expected = {(f"s{number}-1", box): 0.1 for number in range(40) for box in (0, 1)}
-    baseline = dict.fromkeys(BUCKETS, 0.1)
-    base, variant = evaluation("base", 8), evaluation("variant", 30)
-    over = margins(base.scores, expected), margins(variant.scores, expected)
-    found = compare(PAIR, base, variant, over, baseline)
+    found = paired(evaluation("base", 8), evaluation("variant", 30))
     assert [entry.bucket for entry in found] == ["ops1", "ops2", "ops1plus"]
     assert all(entry.paired and entry.baseline == pytest.approx(0.1) for entry in found)
-    assert [judge(entry).outcome for entry in found] == ["supported"] * 3
+    assert [judge(entry).outcome for entry in found] == ["better"] * 3
+    assert [entry.tests for entry in found] == [2, 2, 1]
+    assert "n = 80 in 40 scenarios" in judge(found[-1]).sentence
+
+
+def test_too_few_scenarios_is_an_outcome_of_its_own():
+    """Four scenarios, none right against all right: 100 points, and nothing can be shown."""
+    found = paired(evaluation("base", 0, scenarios=4), evaluation("variant", 4, scenarios=4))
+    verdict = judge(found[-1])
+    assert verdict.outcome == "too few scenarios" and "fewer than 6 scenarios" in verdict.sentence
+    control = replace(found[-1], pair=Pair("code", "base", "variant", "positive"))
+    assert not judge(control).fails
+
+
+def test_a_planted_gain_of_ten_points_fails_the_negative_control():
+    """Of a base that is right about 5%, over the 90 cases of a run of the embedded suite."""
+    rng = np.random.default_rng(0)
+    scenario = np.repeat(np.arange(496), 7)
+    base = rng.random(len(scenario)) < 0.05
+    variant = base | (rng.random(len(scenario)) < 0.105)
+    found = replace(
+        compared(50, 150)[0],
+        pair=Pair("code", "base", "variant", "negative"),
+        difference=clustered_difference(variant.astype(float) - base, scenario),
+    )
+    assert 0.09 < found.difference.value < 0.12 and judge(found, cases=90).fails
 
 
 def test_recorded_figures_are_compared_where_this_data_has_a_baseline():
     recorded = {"ops1": accuracy(30, 100), "ops7": accuracy(3, 10)}
     assert [entry.bucket for entry in compare_recorded(PAIR, recorded, recorded, {"ops1": 0.2})] == ["ops1"]
+
+
+@pytest.mark.parametrize(
+    ("right", "cases", "above", "said"),
+    [
+        pytest.param(60, 90, True, "above guessing: m is right on 60.0%", id="above"),
+        pytest.param(20, 90, None, "not shown to differ from guessing", id="open"),
+        pytest.param(2, 90, False, "below guessing", id="below"),
+        pytest.param(9, 1, False, "below guessing", id="below, in a run of one case"),
+        pytest.param(9, 90, None, "below guessing", id="below, but not over all cases of the run"),
+    ],
+)
+def test_a_model_fails_against_guessing_where_that_holds_over_all_cases(right, cases, above, said):
+    (found,) = compared(right, right, n=100)
+    found_above, sentence = judge_over_random("m", "ops1plus", found.base, found.base_over_random, cases)
+    assert found_above is above and said in sentence
 
 
 def test_buckets_are_named_as_people_say_them():

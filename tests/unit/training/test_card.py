@@ -5,7 +5,8 @@ from types import SimpleNamespace
 
 import torch
 
-from bench.records import BUCKETS, accuracy
+from bench.proportions import accuracy
+from bench.records import BUCKETS
 from bench.training.arms import ARMS
 from bench.training.card import record, write_card
 from bench.training.data import Audit
