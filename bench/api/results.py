@@ -35,7 +35,7 @@ class Result:
         return baseline(self.plan.examples)
 
     def accuracy(self) -> pd.DataFrame:
-        """One row a bucket: n, correct, accuracy, the 95% interval from low to high, random guessing."""
+        """One row a bucket: n, accuracy, its 95% interval, how clustered the queries are, random guessing."""
         return pd.DataFrame(
             [
                 {
@@ -45,6 +45,8 @@ class Result:
                     "accuracy": found.value,
                     "low": found.low,
                     "high": found.high,
+                    "scenarios": found.scenarios,
+                    "design_effect": found.design_effect,
                     "random": self.random[bucket],
                 }
                 for bucket, found in self.accuracies.items()

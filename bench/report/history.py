@@ -14,7 +14,7 @@ from bench.nights.regression import ENVIRONMENT, SAME, Flip, Night, Regression, 
 from bench.outputs import write_text
 from bench.report.figures import BASE, CELL, MUTED, STYLE, svg
 from bench.report.page import TEMPLATES, themed
-from bench.report.tables import bullet_list, short_bucket, signed_interval, table, with_interval
+from bench.report.tables import Ours, bullet_list, short_bucket, signed_interval, table, with_interval
 from bench.text import inert
 
 BUCKET = "ops1plus"
@@ -60,7 +60,7 @@ def changes_table(regression: Regression) -> str:
             with_interval(change.now),
             signed_interval(change.difference),
             f"{100 * change.margin:.1f}",
-            "**worse**" if change.worse else "not worse",
+            Ours("**worse**") if change.worse else "not worse",
         ]
         for change in regression.changes
     ]

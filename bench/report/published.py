@@ -12,7 +12,7 @@ from bench.records import Results, Verdict
 from bench.report.figures import draw_all
 from bench.report.files import accuracy_csv, write_figures
 from bench.report.page import html
-from bench.report.tables import HEADINGS, accuracy_table, pair_sections, verdict_lines
+from bench.report.tables import HEADINGS, PAIR_NOTE, accuracy_table, pair_sections, verdict_lines
 from bench.scoring.stats import gates
 from bench.scoring.verdicts import judge_recorded
 
@@ -22,10 +22,10 @@ INTRODUCTION = """\
 Accuracies that Kim, Schuster & Toshniwal (2024, arXiv:2405.21068) report for 36 models, and what they say
 about 20 pairs under this suite's tests. Made by `python -m bench published`.
 
-Only counts are known, so the tests are **unpaired and unclustered**: Newcombe's interval for the difference,
-the score test for its p (Holm over the pairs of a hypothesis at 1+, Benjamini-Hochberg over the buckets of a
-pair). They take queries for independent; a live run pairs the two models' answers and resamples scenarios.
-Accuracies are in percent, by number of operations on the box; bold where shown to beat random guessing."""
+Only counts are known, so the tests are **unpaired and unclustered**: Agresti and Caffo's interval and its
+two-sided p. They take queries for independent. A live run pairs the two models' answers and takes the
+scenario as the unit. Accuracies are in percent, by number of operations on the box; **bold**: above random
+guessing, adjusted over the buckets of the model (Holm)."""
 
 
 def published() -> Results:
@@ -48,7 +48,14 @@ def markdown(results: Results) -> str:
         figures = [
             f"![{heading}: {kind}](figures/{hypothesis}-{kind}.png)" for kind in ("accuracy", "effects")
         ]
-        parts += [f"## {heading}", *verdict_lines(verdicts), table, *figures, *pair_sections(verdicts)]
+        parts += [
+            f"## {heading}",
+            *verdict_lines(verdicts),
+            table,
+            *figures,
+            PAIR_NOTE,
+            *pair_sections(verdicts),
+        ]
     return "\n\n".join(parts) + "\n"
 
 

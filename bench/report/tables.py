@@ -25,6 +25,10 @@ ERROR_KINDS: tuple[ErrorKind, ...] = ("stale", "missing", "extra", "other", "unr
 ANSWER_COLUMNS = ["model", *ANSWER_FORMS, *(f"boxes {kind}" for kind in ERROR_KINDS), "engine"]
 
 
+class Ours(str):
+    """Markdown that this module wrote. All other text is made inert."""
+
+
 def markdown(results: Results) -> str:
     """The whole report."""
     findings = [verdict for verdict in results.verdicts if verdict.comparison.pair.control is None]
@@ -104,7 +108,7 @@ def accuracy_table(
 
 def cell(observed: Accuracy, gate: Gate | None) -> str:
     text = f"{100 * observed.value:.1f}"
-    return f"**{text}**" if gate and gate.standing == "above" else text
+    return Ours(f"**{text}**") if gate and gate.standing == "above" else text
 
 
 def published_section(results: Results) -> list[str]:
@@ -170,7 +174,7 @@ def pair_table(verdicts: Sequence[Verdict]) -> str:
             with_interval(found.base),
             with_interval(found.variant),
             signed_interval(found.difference),
-            show_p(found.p_adjusted),
+            Ours(show_p(found.p_adjusted)),
             str(found.tests),
             verdict.outcome,
         ]
@@ -226,6 +230,6 @@ def metadata_table(metadata: Mapping[str, object]) -> str:
 
 
 def table(rows: Sequence[Sequence[str]], columns: Sequence[str]) -> str:
-    """Markdown; a cell cannot break the table."""
-    clean = [[inert(cell) for cell in row] for row in rows]
+    """Markdown; a cell of others cannot break the table."""
+    clean = [[cell if isinstance(cell, Ours) else inert(cell) for cell in row] for row in rows]
     return pd.DataFrame(clean, columns=list(columns)).to_markdown(index=False, disable_numparse=True)

@@ -112,7 +112,7 @@ def test_a_night_is_saved_compared_and_made_the_baseline(bench, night, asked, ca
         entry.get("name"): entry.get("value")
         for entry in ElementTree.parse(night / "junit.xml").iter("property")
     }
-    assert figures["outcome"] == "supported" and figures["n"] == "3709"
+    assert figures["outcome"] == "better" and figures["n"] == "3709"
     first = json.loads(saved.read_text())["metadata"]["run"]
     assert first in (night / "reports" / "history.html").read_text()
     pinned = night / "baseline.json"

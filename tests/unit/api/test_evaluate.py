@@ -18,7 +18,7 @@ from bench.models.suites import load_suite
 from bench.run.evaluate import evaluate as evaluate_entry
 from bench.store import Store
 
-COLUMNS = ["n", "correct", "accuracy", "low", "high", "random"]
+COLUMNS = ["n", "correct", "accuracy", "low", "high", "scenarios", "design_effect", "random"]
 
 
 @pytest.fixture(autouse=True)

@@ -36,7 +36,7 @@ def test_what_a_model_writes_is_text_and_never_markup(page):
 @pytest.mark.parametrize(
     "said",
     [
-        pytest.param("measured here, supported 1 of 1 (after)", id="a hypothesis in one sentence"),
+        pytest.param("measured here, better 1 of 1 (after)", id="a hypothesis in one sentence"),
         pytest.param("after is ", id="a pair in one sentence"),
         pytest.param("needs 80 GB of GPU memory", id="why a model was not run"),
         pytest.param("20261120-020000-abc", id="which run it was"),
