@@ -77,7 +77,7 @@ def model_of(table: ModelTable, where: str) -> SavedModel:
         if found.correct > found.n:
             raise InputError(f"{where}: {bucket}: {found.correct} of {found.n} cannot be right.")
         if found.scenarios > found.n:
-            raise InputError(f"{where}: {bucket}: {found.n} queries cannot be of {found.scenarios} scenarios.")
+            raise InputError(f"{where}: {bucket}: {found.scenarios} scenarios, but {found.n} queries.")
     all_of = [table.accuracies[name] for name in ("ops0", "ops1plus") if name in table.accuracies]
     counted = sum(found.n for found in all_of), sum(found.correct for found in all_of)
     if counted != (len(table.answers), table.answers.count(LETTERS[None])):

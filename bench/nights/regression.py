@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from bench.inputs import InputError
 from bench.records import Accuracy, Difference, ErrorKind, Evaluation, Results, Score, in_bucket
 from bench.run.environment import PACKAGES
-from bench.scoring.stats import clustered_difference
+from bench.scoring.stats import clustered_accuracy, clustered_difference
 
 MEASURED_WORSE, NOT_MEASURED = 10, 11  # exit statuses; pytest's own end at 5
 SAME = ("protocol", "data set", "version of the task")  # of the metadata: what must not differ
@@ -143,11 +143,12 @@ def changes(results: Results, baseline: Night, model: str) -> list[Change]:
         pairs = [
             pair for pair in zip(scores, saved.answers, strict=True) if in_bucket(pair[0].num_ops, bucket)
         ]
+        scenarios = [score.scenario_id for score, _ in pairs]
         difference = clustered_difference(
             [float(score.correct) - float(KINDS[was] is None) for score, was in pairs],
-            [score.scenario_id for score, _ in pairs],
+            scenarios,
         )
-        before = accuracy(sum(KINDS[was] is None for _, was in pairs), len(pairs))
+        before = clustered_accuracy([KINDS[was] is None for _, was in pairs], scenarios)
         found.append(Change(model, bucket, before, now, difference, MARGINS[bucket]))
     return found
 
