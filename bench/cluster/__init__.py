@@ -1,1 +1,4 @@
-"""Suite, Plan -> a full store, over more than one process or machine: `python -m bench score`."""
+"""Suite, plan -> a store with all answers, by Ray or SLURM: `python -m bench score`.
+
+It only fills the store. pytest then judges from it.
+"""

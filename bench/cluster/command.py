@@ -1,4 +1,4 @@
-"""python -m bench score: have all answers of a suite's models in the store; pytest then judges from it."""
+"""python -m bench score: put the answers of a suite's models into the store. pytest then judges from it."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def score_all(args: argparse.Namespace) -> int:
 
 
 def tell(ended: Iterable[tuple[str, str | None]]) -> int:
-    """A line for each model as it ends, above the bars of the others. Returns how many were scored."""
+    """Print a line for each model as it ends, above the others' bars. Returns the number of scored models."""
     scored = 0
     for name, reason in ended:
         tqdm.write(printable(f"{name}: {as_typed(reason or 'scored')}"))
@@ -98,7 +98,7 @@ def tell(ended: Iterable[tuple[str, str | None]]) -> int:
 
 
 def chosen(suite: Suite, names: str) -> list[str]:
-    """The models named, or those of all pairs, each base before its variants; without pairs, all."""
+    """The named models, else those of all pairs with each base first, else all models of the suite."""
     if names:
         return [options.choose("model", name, suite.models) for name in names.split(",")]
     of_pairs = dict.fromkeys(name for pair in suite.pairs for name in (pair.base, pair.variant))
@@ -106,7 +106,7 @@ def chosen(suite: Suite, names: str) -> list[str]:
 
 
 def given(args: argparse.Namespace, prefix: str, *without: str) -> list[str]:
-    """The options of the plan that are not the defaults, as one would type them."""
+    """The options that differ from their defaults, as one would type them."""
     parser = argparse.ArgumentParser()
     add_options(parser)
     defaults = vars(parser.parse_args([]))
@@ -119,7 +119,7 @@ def given(args: argparse.Namespace, prefix: str, *without: str) -> list[str]:
 
 
 def as_typed(text: str) -> str:
-    """A message of pytest's options, with the names that they have here."""
+    """A message about pytest's options, with the names of the options here."""
     for name, renamed in RENAMED.items():
         text = text.replace(f"--boxes-{name}", f"--{renamed}")
     return text.replace("--boxes-", "--")

@@ -1,4 +1,4 @@
-"""Models -> the script of a SLURM array job, one model a task, each with a store of its own to be merged."""
+"""Models -> a SLURM array job: one task a model, each with its own store. A last job merges the stores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.text import shell
 SCRIPT = """\
 #!/usr/bin/env bash
 # One model a task, {count} in all. Partition, time and memory are the site's: sbatch --partition=... {script}
-# A task that is killed or requeued goes on where it was. When all have ended: {merge}
+# A task that is killed or requeued resumes from its store. When all tasks have ended: {merge}
 #SBATCH --job-name=boxes
 #SBATCH --array=0-{last}
 #SBATCH --gres=gpu:{gpus}
@@ -29,7 +29,7 @@ exec {score} --models="$name" --store={shards}/"$name".sqlite
 def write_job(
     script: Path, names: Sequence[str], options: Sequence[str], gpus: int, store: Path
 ) -> list[str]:
-    """Write the script. Returns the commands that run it, and that then put all rows into one store.
+    """Write the script. Returns the commands that submit it and then merge all rows into one store.
 
     options: of `python -m bench score`, as one would type them.
     """
@@ -48,7 +48,7 @@ def write_job(
         merge=merge,
     )
     try:
-        shards.mkdir(parents=True, exist_ok=True)  # SLURM makes no folder for logs
+        shards.mkdir(parents=True, exist_ok=True)  # SLURM does not make the folder of its logs
         script.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Session, names -> rows in its store: one model after another here, or each a task of a Ray cluster."""
+"""Session, model names -> rows in the store: models in turn on this machine, or each a Ray task."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ POLL_SECONDS = 2.0
 
 
 def score(session: Session, name: str) -> str | None:
-    """Have every answer of one model in the store. Returns why that could not be, None if it is so."""
+    """Put every answer of one model into the store. Returns the reason if that fails, else None."""
     try:
         session.evaluate(name)
     except Unavailable as missing:
         return f"cannot run: {missing.args[1]}"
-    except Exception as error:  # one model must not end the others' night
+    except Exception as error:  # one failing model must not end the run
         return f"failed: {type(error).__name__}: {' '.join(str(error).split())}"
     return None
 
@@ -37,12 +37,12 @@ def score_here(session: Session, names: Sequence[str]) -> Iterator[tuple[str, st
 
 
 class RemoteStore:
-    """The driver's store as a task has it: a batch is on the driver's disk before the next one is begun.
+    """The driver's store, used from a task. Each batch is on the driver's disk before the next begins.
 
     keeper: a Ray actor of the class Store.
     """
 
-    path = ":memory:"  # the file is another machine's: there is none here to lock
+    path = ":memory:"  # the file is on another machine, so there is nothing to lock here
 
     def __init__(self, keeper: Any) -> None:
         self.keeper = keeper
@@ -67,15 +67,15 @@ class RemoteStore:
 
 
 def score_remotely(name: str, suite: Suite, plan: Plan, keeper: Any, wait: float) -> str | None:
-    """One task: what an attempt before it has kept is not decoded again."""
+    """One task. It does not repeat answers that an earlier attempt kept."""
     return score(Session(suite, plan, RemoteStore(keeper), wait), name)  # type: ignore[arg-type]
 
 
 def score_over_ray(session: Session, names: Sequence[str], address: str) -> Iterator[tuple[str, str | None]]:
     """Each model as it ends, and what `score` says of it. A bar a model shows how far it is.
 
-    A task is given the GPUs of a model, at most those of the largest node, and is run again elsewhere where
-    its node is lost: that costs what was in flight. Raises ValueError if there is no such cluster.
+    A task gets the GPUs of one model, at most those of the largest node. If its node is lost, the task runs
+    again elsewhere and only the batch in flight is repeated. Raises ValueError if there is no such cluster.
     """
     with connected(address) as ray:
         keeper = keep_here(ray, session.store)
@@ -94,7 +94,7 @@ def score_over_ray(session: Session, names: Sequence[str], address: str) -> Iter
 
 @contextmanager
 def connected(address: str) -> Iterator[Any]:
-    """Ray, as a driver on one of the cluster's nodes; "local" starts a cluster of this machine alone."""
+    """Ray, connected as a driver on one of the cluster's nodes. "local" starts a cluster on this machine."""
     try:
         import ray
     except ImportError:
@@ -118,7 +118,7 @@ def connected(address: str) -> Iterator[Any]:
 
 
 def keep_here(ray: Any, store: Store) -> Any:
-    """An actor beside the driver that has the driver's store open."""
+    """An actor on the driver's node that holds the store open."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
@@ -127,7 +127,7 @@ def keep_here(ray: Any, store: Store) -> Any:
 
 
 def gpus_of_task(ray: Any, plan: Plan) -> int:
-    """As many as asked for and any node has: what is too few, a task names. A server needs none."""
+    """GPUs requested, capped at the largest node's; a task reports if they are too few. A server needs 0."""
     if plan.engine == "server":
         return 0
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
@@ -142,7 +142,7 @@ def result(ray: Any, reference: Any) -> str | None:
 
 
 class Bars:
-    """A bar for each model, moved by what comes into the store."""
+    """A progress bar for each model, driven by the rows in the store."""
 
     def __init__(self, store: Store, names: Sequence[str], total: int) -> None:
         self.store, self.start = store, last_number(store)

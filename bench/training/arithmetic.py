@@ -1,6 +1,6 @@
-"""Seed -> documents: the corpus of tiny-math, sums worked out step by step and word problems.
+"""Seed -> documents: the corpus of tiny-math, with step-by-step sums and word problems.
 
-Nothing in it tells of boxes.
+It has no boxes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def sums(rng: Random, progress: float) -> Document:
 
 
 def worked_sum(rng: Random, num_terms: int) -> Document:
-    """As in "8 + 5 - 3 = 13 - 3 = 10"."""
+    """One sum, such as "8 + 5 - 3 = 13 - 3 = 10"."""
     total, terms = rng.randint(0, 20), signed_terms(rng, num_terms)
     document: Document = [(f" {expression(total, terms)}", TEXT)]
     while terms:
@@ -37,7 +37,7 @@ def expression(total: int, terms: list[tuple[str, int]]) -> str:
 
 
 def word_problems(rng: Random, progress: float) -> Document:
-    """People who get, lose and give coins, and how many each has in the end."""
+    """People get, lose and give coins. The document states how many each has in the end."""
     people = rng.sample(PEOPLE, rng.randint(2, 4))
     coins = {person: rng.randint(0, 20) for person in people}
     document: Document = [(f" {person} has {number} coins.", TEXT) for person, number in coins.items()]
@@ -55,7 +55,7 @@ def word_problems(rng: Random, progress: float) -> Document:
 
 
 def event(rng: Random, coins: dict[str, int]) -> str:
-    """One person gets, loses or gives away some coins, which are moved in coins."""
+    """One person gets, loses or gives away some coins. Updates `coins`."""
     person, other = rng.sample(sorted(coins), 2)
     kind = rng.choice(("gets", "loses", "gives")) if coins[person] else "gets"
     number = rng.randint(1, 20 if kind == "gets" else coins[person])

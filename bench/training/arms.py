@@ -1,4 +1,4 @@
-"""The embedded family: what each arm is trained on, after what, and how fast."""
+"""The embedded family: the data, the parent and the learning rates of each arm."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A part of an arm's training: which mixture, how much of it, in rows and batches of how many tokens."""
+    """A part of an arm's training: a mixture, its tokens, and the tokens in a row and in a batch."""
 
     mixture: str
     tokens: int
@@ -44,7 +44,7 @@ class Arm:
         return sum(stage.steps * stage.batch_tokens for stage in self.stages)
 
     def scaled(self, tokens: int) -> Arm:
-        """The same stages in the same proportions, tokens long in all."""
+        """The same stages in the same proportions, with this many tokens in all."""
         total = sum(stage.tokens for stage in self.stages)
         return replace(
             self,
@@ -53,12 +53,12 @@ class Arm:
 
 
 def further(*stages: Stage, chat: bool = False) -> Arm:
-    """An arm that follows the base. All have the same rates."""
+    """An arm that follows the base. All of them have the same learning rates."""
     return Arm(parent="base", stages=stages, muon_lr=0.02, adam_lr=4e-3, shrink=0.3, chat=chat)
 
 
 def alike(small: str, full: str, prompts: str) -> tuple[Stage, ...]:
-    """Stages of the same lengths, for arms of which only what they read shall differ."""
+    """Stages of the same lengths, for arms that differ only in their data."""
     return (
         Stage(small, 1_500_000, length=128, batch_tokens=4096),
         Stage(full, 3_000_000, length=256, batch_tokens=8192),
@@ -90,5 +90,5 @@ ARMS = {
 
 
 def arm_of(name: str, tokens: int | None = None) -> Arm:
-    """An arm of the table, at its own length or scaled to one."""
+    """An arm of the table, at its own length or scaled to another."""
     return ARMS[name] if tokens is None else ARMS[name].scaled(tokens)

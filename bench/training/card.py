@@ -59,7 +59,7 @@ def measure(folder: Path, chat: bool) -> dict[str, Accuracy]:
 def write_card(
     folder: Path, arm_name: str, tokens: int | None, training: Training, found: Audit, measured: Mapping
 ) -> None:
-    """README.md: what the model is, what it read, and what it can do."""
+    """Write README.md: the model, its training data and its accuracy."""
     arm = arm_of(arm_name, tokens)
     threads = f"{torch.get_num_threads()} of {os.cpu_count()} CPU cores"
     kind = training.model.device.type
@@ -104,7 +104,7 @@ def contents(mixture: str) -> str:
 
 
 def record(model: str, measured: Mapping[str, Accuracy], path: Path = RECORDED) -> None:
-    """Put a model's figures into the suite's recorded ones, in place of older ones."""
+    """Replace a model's recorded figures in the suite."""
     rows: list[dict[str, object]] = []
     if path.exists():
         with path.open(encoding="utf-8", newline="") as lines:

@@ -34,7 +34,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(chosen: Namespace) -> int:
-    """Train, look for leaks, measure, and write it all down. A killed run goes on where it was."""
+    """Train, search for leaks, measure, write the card. A killed run resumes from its checkpoint."""
     arm = arm_of(chosen.arm, chosen.tokens)
     out = chosen.out or MODELS / f"tiny-{chosen.arm}"
     base = chosen.base or (MODELS / f"tiny-{arm.parent}" if arm.parent else None)

@@ -1,7 +1,7 @@
 """Seed -> documents: what the embedded models read.
 
-A corpus is a function (rng, progress) -> Document. progress, in [0, 1), is how far its stage of the
-training has come, for corpora that start with small worlds.
+A corpus is a function (rng, progress) -> Document. progress, in [0, 1), is the share of its training stage
+that is done. Corpora that start with small worlds use it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Document = list[tuple[str, float]]  # pieces of text, each with the weight of it
 Corpus = Callable[[Random, float], Document]
 
 ANSWER = 1.0
-TEXT = 0.05  # what cannot be foretold: worlds, operations, questions
+TEXT = 0.05  # text that no model can predict: worlds, operations, questions
 INSTRUCTION = PROTOCOLS["paper"].instruction + "\n\n"
 NAMES = object_names()
 PEOPLE = ("Anna", "Ben", "Carla", "David", "Emma", "Felix", "Grace", "Henry", "Ida", "Jack")
@@ -35,7 +35,7 @@ def answered(description: str, statement: Document) -> Document:
 
 
 def clause(box: int, contents: Contents, end: str) -> Document:
-    """One box and what it contains, of which the latter is hard to foretell."""
+    """One box and its contents. The contents are hard to predict."""
     stem = f" {WORDING.name_box(box)} contains"
     text = f" {WORDING.describe_box(box, contents)}{end}"
     return [(stem, TEXT), (text.removeprefix(stem), ANSWER)]
@@ -49,10 +49,10 @@ def stated(state: State) -> Document:
 
 
 def shots(rng: Random, examples: Sequence[Document], instruction: float) -> Document:
-    """Few-shot text, with the instruction as often as said. EOS takes the last blank line's place.
+    """Few-shot text, sometimes with the instruction. EOS replaces the last blank line.
 
-    The task's prompt ends with the description, and its constraint begins with "Statement": so half of
-    the last descriptions have no line break after them.
+    The task's prompt ends with the description, and its answer begins with "Statement". So half of the last
+    descriptions have no line break after them.
     """
     *earlier, ((description, weight), *answer, _) = examples
     description = description.rstrip("\n") + rng.choice(("\n", ""))
@@ -147,18 +147,18 @@ def stories(rng: Random, progress: float) -> Document:
 
 
 def small_size(rng: Random, progress: float) -> tuple[int, int]:
-    """Boxes and operations: one operation on two or three boxes at first, up to three on four in the end."""
+    """Boxes and operations: first one operation on two or three boxes, later up to three on four."""
     return rng.randint(2, 3 + round(progress)), rng.randint(1, 1 + round(2 * progress))
 
 
 def full_size(rng: Random, progress: float) -> tuple[int, int]:
-    """Up to 4 boxes and 3 operations at first, 7 and 9 from half of the stage on; small worlds stay."""
+    """First up to 4 boxes and 3 operations; from half of the stage on, up to 7 and 9. Small worlds stay."""
     grown = min(1.0, 2 * progress)
     return rng.randint(2, 4 + round(3 * grown)), rng.randint(0, 3 + round(6 * grown))
 
 
 def tracked(rng: Random, num_boxes: int, num_operations: int) -> Document:
-    """A description with operations, and the statement of what they lead to."""
+    """A description with operations, and the statement of the final contents."""
     initial = draw_state(rng, NAMES, num_boxes)
     operations = draw_operations(rng, NAMES, initial, num_operations)
     *_, final = replay(initial, operations)
@@ -166,7 +166,7 @@ def tracked(rng: Random, num_boxes: int, num_operations: int) -> Document:
 
 
 def reported(rng: Random, num_boxes: int, num_operations: int) -> Document:
-    """The same, with a report of each box that an operation changed after it."""
+    """The same, with a report of each changed box after each operation."""
     initial = draw_state(rng, NAMES, num_boxes)
     operations = draw_operations(rng, NAMES, initial, num_operations)
     states = [*replay(initial, operations)]
@@ -195,6 +195,6 @@ def reported_worlds(rng: Random, progress: float) -> Document:
 
 
 def tracked_prompts(rng: Random, progress: float) -> Document:
-    """As the task asks: 7 boxes, up to 12 operations, examples before."""
+    """The task's own form: examples first, then 7 boxes and up to 12 operations."""
     examples = [tracked(rng, 7, rng.randint(0, 12)) for _ in range(rng.choice((2, 3, 3)))]
     return shots(rng, examples, instruction=0.9)

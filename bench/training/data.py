@@ -1,4 +1,4 @@
-"""Arm, seed -> batches: rows of whole documents, none of which tells of an evaluation example."""
+"""Arm, seed -> batches: rows of whole documents. None describes an evaluation example."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def rows(
 def batches(
     arm: Arm, seed: int, encode: Encoder, excluded: Collection[str], start: int = 0
 ) -> Iterator[tuple[Stage, Tensor, Tensor]]:
-    """input_ids and weights (B, T) of each step from start on; a batch depends on seed and step only."""
+    """input_ids and weights, (B, T), of each step from `start` on. A batch depends only on seed and step."""
     first = 0
     for number, stage in enumerate(arm.stages):
         for step in range(max(0, start - first), stage.steps):
@@ -82,7 +82,7 @@ def vocabulary_of(arm: Arm, seed: int, encode: Encoder, num_documents: int = 100
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What was read, as seen from the token ids. leaked: evaluation states and answers found in it."""
+    """What was read, decoded from the token ids. leaked: evaluation states and answers found in it."""
 
     documents: int
     states: int
@@ -90,7 +90,7 @@ class Audit:
 
 
 def audit(arm: Arm, seed: int, tokenizer: PreTrainedTokenizerBase) -> Audit:
-    """Read all batches once more, and look each state in them up among those held out."""
+    """Read all batches again and look up each of their states among the held-out ones."""
     documents, states, leaked, excluded = 0, 0, 0, held_out()
     for _, input_ids, _ in batches(arm, seed, Encoder(tokenizer), excluded):
         for text in "".join(tokenizer.batch_decode(input_ids)).split(tokenizer.eos_token):

@@ -1,6 +1,6 @@
-"""Seed -> documents: the corpus of tiny-chat, and the template that its turns are written in.
+"""Seed -> documents: the corpus of tiny-chat, and its chat template.
 
-A user tells of boxes or people and asks, the assistant answers. Nothing said changes a box's contents.
+A user describes boxes or people and asks questions; the assistant answers. No box changes its contents.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Exchange = tuple[str, Document]  # what the user says, what the assistant answer
 
 
 def dialogue(exchanges: Sequence[Exchange], system: bool = False) -> Document:
-    """Turns as the template has them. EOS takes the last blank line's place."""
+    """Turns in the chat template. EOS replaces the last blank line."""
     heading: Document = [(f" system\n{INSTRUCTION}", TEXT)] if system else []
     turns = [
         [(f" user\n{said}\n\n assistant\n", TEXT), *answer, ("\n\n", ANSWER)] for said, answer in exchanges
@@ -45,7 +45,7 @@ def asked(said: str, answer: str) -> Exchange:
 
 
 def box_dialogues(rng: Random, progress: float) -> Document:
-    """A description, then questions about it, one after the other."""
+    """A description, then questions about it in turn."""
     state = draw_state(rng, NAMES, rng.randint(2, 7))
     (first, answer), *others = [box_exchange(rng, state) for _ in range(rng.randint(1, 4))]
     return dialogue([(f"{WORDING.describe(state)} {first}", answer), *others])
@@ -90,7 +90,7 @@ def people_dialogues(rng: Random, progress: float) -> Document:
 
 
 def restated_in_turns(rng: Random, num_boxes: int, distractors: Sequence[int], system: float) -> Document:
-    """The base's restatements, a description a turn. system: how often a system turn has the instruction."""
+    """The base's restatements as turns. system: the share of dialogues whose instruction is a system turn."""
     exchanges = []
     for number in distractors:
         (description, _), *answer, _ = restated(rng, num_boxes, number)
@@ -107,6 +107,6 @@ def distracted_turns(rng: Random, progress: float) -> Document:
 
 
 def prompts_in_turns(rng: Random, progress: float) -> Document:
-    """Three or four descriptions and statements, as the base's prompts."""
+    """Three or four descriptions and statements, like the base's prompts."""
     distractors = [rng.randint(0, 9) for _ in range(rng.choice((3, 4, 4)))]
     return restated_in_turns(rng, 7, distractors, system=0.9)

@@ -1,4 +1,4 @@
-"""What a stage of training reads: corpora and their shares by documents."""
+"""The data of a training stage: corpora and their shares of the documents."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Gradients of matrices -> steps that turn all their directions by the same amount.
+"""Gradients of matrices -> steps of the same size in all directions.
 
-torch.optim.Muon in the precision of the weights: its bfloat16 takes longer than the model itself on CPUs
-that have no such arithmetic. Source: Jordan et al. (2024), https://kellerjordan.github.io/posts/muon/.
+This is torch.optim.Muon in the precision of the weights. Its bfloat16 takes longer than the model itself on
+CPUs without bfloat16 arithmetic. Source: Jordan et al. (2024), https://kellerjordan.github.io/posts/muon/.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ NUM_STEPS = 5
 
 
 class Muon(torch.optim.Optimizer):
-    """For matrices only. lr: of a step's singular values, times the root of rows by columns if above 1."""
+    """For matrices only. lr: the singular values of a step, times sqrt(rows / columns) if above 1."""
 
     def __init__(self, matrices: Iterable[Tensor], lr: float) -> None:
         super().__init__(matrices, {"lr": lr})

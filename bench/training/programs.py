@@ -1,9 +1,9 @@
 """Seed -> documents: the corpus of tiny-code, small programs with state and what they print.
 
-Each program is in a syntax of its own: words, order of arguments, brackets, separators. A model that reads a
-few syntaxes learns to run programs in these, and little of it shows in text (reports/tiny). Names and
-numbers follow a space, so that they are the same tokens as in text. A program has at most six boxes: none is
-the world of an evaluation example.
+Each program has its own syntax: words, order of arguments, brackets, separators. A model that reads only a
+few syntaxes learns to run programs in them but gains little on text (reports/tiny). Names and numbers follow
+a space, so they are the same tokens as in text. A program has at most six boxes, so none is the world of an
+evaluation example.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ ENDS = (";", "\n", " |", "", ".")
 
 @dataclass(frozen=True, slots=True)
 class Syntax:
-    """How a program writes its operations. order: of what is moved, where from, and where to."""
+    """How a program writes its operations. order: of the objects, the source and the target."""
 
     verbs: Mapping[str, str]
     source: str
@@ -83,7 +83,7 @@ class Syntax:
     order: Sequence[int]
 
     def write(self, operation: Operation) -> str:
-        """A statement, with a space before it and without what ends it."""
+        """A statement with a leading space and without its end mark."""
         source, target = operation.source, operation.target
         parts = (
             self.objects(operation.objects),
@@ -96,9 +96,10 @@ class Syntax:
 
 
 def draw_syntax(rng: Random) -> Syntax:
-    """Never that of sentences, brackets and case aside: objects have "the" only where a box is a bare number.
+    """A random syntax that never spells the task's sentences, whatever its brackets and case.
 
-    Without brackets a box is no word either, and there is no full stop.
+    Objects have "the" only where a box is a bare number. Without brackets, a box is no word and there is no
+    full stop.
     """
     brackets = rng.choice(BRACKETS)
     bare = brackets == BRACKETS[0]
@@ -128,7 +129,7 @@ def small_box_programs(rng: Random, progress: float) -> Document:
 
 
 def box_program(rng: Random, num_boxes: int, num_operations: int) -> Document:
-    """Boxes filled, changed by statements of one syntax, some shown on the way, and all at the end."""
+    """Fill boxes and change them in one syntax. Print some boxes on the way and all of them at the end."""
     initial = draw_state(rng, NAMES, min(num_boxes, MAX_BOXES))
     operations = draw_operations(rng, NAMES, initial, num_operations)
     states = [*replay(initial, operations)]
@@ -159,7 +160,7 @@ def reported(box: int, contents: Contents) -> Document:
 
 
 def counter_programs(rng: Random, progress: float) -> Document:
-    """Variables that hold a digit: set, copied, counted up and down, and printed."""
+    """Variables hold a digit each. They are set, copied, counted up and down, and printed."""
     names = rng.sample(NAMES, rng.randint(2, 4))
     values = {name: rng.randrange(10) for name in names}
     document: Document = [(f" {name}= {value}\n", TEXT) for name, value in values.items()]
@@ -177,7 +178,7 @@ def counter_programs(rng: Random, progress: float) -> Document:
     return document
 
 
-# --- programs that are asked about: each where the task has a description, its boxes stated after it
+# --- programs in the place of the task's description, followed by a statement of their boxes
 
 
 def asked(rng: Random, num_boxes: int, num_operations: int) -> Document:

@@ -48,7 +48,7 @@ def train_tokenizer(seed: int, num_documents: int = 4000) -> PreTrainedTokenizer
 
 
 class Encoder:
-    """Text -> token ids, a piece at a time from a cache: pieces are few and never merge across."""
+    """Text -> token ids, piece by piece from a cache. Pieces are few, and tokens never span two of them."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self.eos = tokenizer.eos_token_id

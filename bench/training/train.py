@@ -28,9 +28,9 @@ CHECKPOINT_SECONDS = 60
 
 @dataclass
 class Training:
-    """A model on its way through an arm: all that a killed run needs to go on."""
+    """The state of a training run: everything that a killed run needs to resume."""
 
-    what: dict[str, Any]  # arm, seed, parent: a checkpoint of another training is refused
+    what: dict[str, Any]  # arm, seed, parent: a checkpoint of another run is refused
     model: LlamaForCausalLM
     optimizers: list[torch.optim.Optimizer]
     step: int = 0
@@ -50,7 +50,7 @@ class Training:
         os.replace(partial, path)
 
     def load(self, path: Path) -> None:
-        """Raises ValueError if the checkpoint is of another training."""
+        """Restore a checkpoint. Raises ValueError if it belongs to another run."""
         state = torch.load(path, weights_only=True, map_location=self.model.device)
         if state["what"] != self.what:
             raise ValueError(
@@ -64,7 +64,7 @@ class Training:
 
 
 def new_model(tokenizer: PreTrainedTokenizerBase, seed: int) -> LlamaForCausalLM:
-    """1.1M parameters; what each block adds is scaled down at first, as in GPT-2."""
+    """1.1M parameters. Each block's output starts scaled down, as in GPT-2."""
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=128,
@@ -88,9 +88,9 @@ def new_model(tokenizer: PreTrainedTokenizerBase, seed: int) -> LlamaForCausalLM
 
 
 def renew_unread(model: LlamaForCausalLM, read: list[int], seed: int) -> None:
-    """Draw the embeddings of tokens that the parent never read anew, as those that it did read lie.
+    """Redraw the embeddings of tokens that the parent never read, from the distribution of the others.
 
-    As outputs of tied embeddings, unread tokens have all been pushed to one place: "Put" is "Remove" there.
+    With tied embeddings, training pushes all unread tokens to one place, where "Put" equals "Remove".
     """
     embeddings = model.model.embed_tokens.weight.data  # (V, D)
     unread = torch.ones(len(embeddings), dtype=torch.bool)
@@ -117,12 +117,12 @@ def make_optimizers(model: LlamaForCausalLM, arm: Arm) -> list[torch.optim.Optim
 
 
 def lr_factor(step: int, steps: int) -> float:
-    """Of the highest learning rate: a short warm-up, on a straight line down to FINAL_LR."""
+    """The share of the highest learning rate: a short warm-up, then a linear decay to FINAL_LR."""
     return min(1.0, (step + 1) / WARM_UP_STEPS) * (1 - (1 - FINAL_LR) * step / steps)
 
 
 def has_bfloat16(device_type: str) -> bool:
-    """Whether bfloat16 is fast: a CPU without its instructions takes 30 times longer than in float32."""
+    """Whether bfloat16 is fast. A CPU without its instructions is 30 times slower than in float32."""
     return device_type != "cpu" or torch.cpu.get_capabilities().get("avx512_bf16", False)
 
 
@@ -145,7 +145,7 @@ def train(
     tokens: int | None = None,
     device: str = "auto",
 ) -> Training:
-    """Train an arm and save it in the folder out; a run that was cut goes on from its checkpoint there.
+    """Train an arm and save it in the folder `out`. A killed run resumes from its checkpoint there.
 
     base: the folder of the parent, for an arm that has one. tokens: the arm's stages scaled to this length.
     """
@@ -176,7 +176,7 @@ def train(
 
 
 def run(training: Training, arm: Arm, seed: int, encode: Encoder, checkpoint: Path) -> None:
-    """All steps that are left, with a checkpoint every minute and one at the end."""
+    """Run the remaining steps, with a checkpoint every minute and one at the end."""
     model, device = training.model, training.model.device
     loss_of = torch.compile(weighted_loss)
     started, saved = time.monotonic() - training.seconds, time.monotonic()

@@ -1,4 +1,4 @@
-"""Prompt.drafts, what is written so far -> how the answer may go on: a guess, in text, that costs nothing."""
+"""Prompt.drafts, the text written so far -> a guess at the rest of the answer, which costs nothing."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from bench.task.prompts import STATEMENT
 
 
 class Drafter:
-    """Guesses from the clauses of each box: its present contents (the first), or what it held before.
+    """Guesses from the clauses of each box: its present contents first, its initial contents last.
 
-    A model that tracks states what a box holds; one that copies states what it held at first (the last).
-    Which of the two a model does is learned from the answers that it has finished.
+    A model that tracks states the first clause; a model that copies states the last. The drafter learns from
+    finished answers which of the two this model does.
     """
 
     def __init__(self, tokenizer: Any) -> None:
@@ -22,7 +22,7 @@ class Drafter:
         self.tracked = self.copied = 0
 
     def learn(self, answer: str, drafts: Sequence[Sequence[str]]) -> None:
-        """Count the boxes of which the answer says the first clause, or the last where they differ."""
+        """Count the boxes that state their first clause, and those that state their last, if they differ."""
         clauses = answer.removeprefix(STATEMENT).removesuffix(".").split(", ")
         for clause, known in zip(clauses, drafts, strict=False):
             self.tracked += clause == known[0] != known[-1]
@@ -36,7 +36,7 @@ class Drafter:
         return ranked
 
     def propose(self, written: Sequence[str], drafts: Sequence[Sequence[Sequence[str]]]) -> list[list[int]]:
-        """Tokens that may follow each of the texts; none where there are no drafts."""
+        """Tokens that may follow each of the texts. Empty for a prompt without drafts."""
         texts = [
             continuation(text, [self.ranked(clauses) for clauses in boxes])
             for text, boxes in zip(written, drafts, strict=True)
@@ -45,9 +45,10 @@ class Drafter:
 
 
 def continuation(written: str, drafts: Sequence[Sequence[str]]) -> str:
-    """The rest of the statement after what is written: this box's clause, then the likeliest of the others.
+    """The rest of the statement: the rest of this box's clause, then the likeliest clause of each later box.
 
-    Where no clause begins as this box's does, it goes on as another does after the same word, or ends here.
+    If no clause begins like the text written for this box, continue as another clause does after the same
+    word, or end the clause here.
     """
     box = written.count(", ")
     if box >= len(drafts):
@@ -63,7 +64,7 @@ def continuation(written: str, drafts: Sequence[Sequence[str]]) -> str:
 
 
 def following(begun: str, drafts: Sequence[Sequence[str]]) -> str:
-    """What follows the last word in the first clause that goes on after it."""
+    """The text after the last written word, in the first clause that has this word and goes on after it."""
     word = begun.rpartition(" ")[2]
     for clause in itertools.chain(*drafts):
         _, found, end = clause.partition(f" {word} ")

@@ -1,10 +1,10 @@
-"""Token sequences -> packs: which of them share a tree, and where each leaves the path of the one before."""
+"""Token sequences -> packs: which sequences share a tree, and where each branches off the one before."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-ANSWER_TOKENS = 64  # a typical answer's
+ANSWER_TOKENS = 64  # in a typical answer
 
 Tokens = list[int]
 
@@ -18,20 +18,21 @@ def shared(one: Tokens, other: Tokens) -> int:
 
 
 def common_prefix(sequences: Sequence[Tokens]) -> int:
-    """How many tokens all share, leaving each at least one of its own."""
-    first, last = min(sequences), max(sequences)  # in dictionary order: what they share, all share
+    """The number of leading tokens that all share. Each sequence keeps at least one token of its own."""
+    first, last = min(sequences), max(sequences)  # in dictionary order, so all share what these two share
     return min(shared(first, last), min(map(len, sequences)) - 1)
 
 
 def attachment(tokens: Tokens, before: Tokens) -> int:
-    """Where a sequence leaves the path of the one before it, with at least one token of its own."""
+    """The length at which a sequence branches off the one before. It keeps at least one token of its own."""
     return min(shared(tokens, before), len(tokens) - 1)
 
 
 def pack_size(sequences: Sequence[Tokens], prefix: int, pack_tokens: int) -> int:
-    """How many of the sequences, in dictionary order, make a tree of about pack_tokens with their answers.
+    """The number of leading sequences that make a tree of about pack_tokens, answers included.
 
-    The tree ends between families (sequences that share most of what follows the prefix) where it can.
+    sequences: in dictionary order. The tree ends between families where it can; a family shares most of its
+    tokens after the prefix.
     """
     size = end = 0
     for position, tokens in enumerate(sequences):
