@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import re
+import ssl
 import threading
 from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import Future
@@ -23,6 +24,7 @@ from bench.text import printable
 KEY = "BOXES_SERVER_KEY"  # an environment variable, because options end up in reports
 PAUSES = (0.5, 1, 2, 4, *[8] * 16)  # seconds before each retry: a server that comes back in 2 minutes is met
 TIMEOUT = 900.0  # seconds for one answer, with its retries
+LIST_TIMEOUT = 60.0  # seconds for the list of models
 MAX_BYTES = 4_000_000  # of one reply; the longest answer takes some 10,000
 QUOTED = 300  # characters of a server's text in a message
 LOST = (httpx2.NetworkError, httpx2.RemoteProtocolError)  # connections that may work the next time
@@ -65,6 +67,12 @@ def loop() -> asyncio.AbstractEventLoop:
     return made
 
 
+@cache
+def authorities() -> ssl.SSLContext:
+    """Whose certificates are trusted; reading them takes 20 ms."""
+    return httpx2.create_ssl_context()
+
+
 def result(future: Future[Value]) -> Value:
     """The future's result. Raises its exception without the frames and causes that saw the key."""
     if (error := future.exception()) is None:
@@ -85,6 +93,7 @@ class Client:
             base_url=url,
             headers={"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {key}"} if key else {}),
             timeout=httpx2.Timeout(None, connect=10),
+            verify=authorities(),
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         )
 
@@ -102,17 +111,22 @@ class Client:
         """Text of the server for a message: one line, without the key, cut after 300 characters."""
         return printable(self.strike(str(said))[: 10 * QUOTED])[:QUOTED]
 
-    async def send(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None, retries: int | None = None
-    ) -> str:
-        """The body of a reply. Raises Refused or ConnectionError, within TIMEOUT. retries: None for all."""
+    async def get(self, path: str) -> str:
+        """The body of a reply. Raises ConnectionError, within LIST_TIMEOUT."""
+        return await self.within(LIST_TIMEOUT, self.ask_again("GET", path, None, PAUSES[:2]))
+
+    async def post(self, path: str, body: Mapping[str, Any]) -> str:
+        """The body of a reply. Raises Refused or ConnectionError, within TIMEOUT."""
+        return await self.within(TIMEOUT, self.ask_again("POST", path, body, PAUSES))
+
+    async def within(self, seconds: float, work: Coroutine[Any, Any, str]) -> str:
         try:
-            async with asyncio.timeout(TIMEOUT):
-                return await self.ask_again(method, path, body, PAUSES[:retries])
+            async with asyncio.timeout(seconds):
+                return await work
         except TimeoutError:
             pass
         raise ConnectionError(
-            f"{self.name} timed out: it gave no whole answer in {TIMEOUT:g} seconds. Look into its log."
+            f"{self.name} timed out: it gave no whole answer in {seconds:g} seconds. Look into its log."
         )
 
     async def ask_again(

@@ -93,7 +93,7 @@ class Server(Client):
 
     def models(self) -> dict[str, str]:
         """Id -> owner of each model that it has. Raises ConnectionError if it does not tell."""
-        said = result(self.start(self.send("GET", "models", retries=2)))
+        said = result(self.start(self.get("models")))
         return {card.id: card.owned_by or "" for card in self.decode(said, Cards).data}
 
     def ask(self, model: str, prompt: str, constraint: Constraint, dialect: str) -> Future[str]:
@@ -105,7 +105,7 @@ class Server(Client):
             "max_tokens": constraint.max_new_tokens,
             **DIALECTS[dialect](constraint.regex),
         }
-        return self.start(self.send("POST", "completions", body))
+        return self.start(self.post("completions", body))
 
     def read(self, answer: Future[str], model: str, prompt: str, constraint: Constraint) -> Completion:
         """Wait for an answer and check it. Raises Refused, ConnectionError, ValueError."""

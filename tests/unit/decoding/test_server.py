@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 from bench.decoding import ENGINES, client
 from bench.decoding.server import DIALECTS, Server, ServerEngine, find
 from bench.task.prompts import gold_statement
+from fixtures.hostile import everything_told
 from fixtures.servers import ModelServer, stream
 
 Serve = Callable[..., ModelServer]
@@ -349,14 +349,6 @@ def test_an_error_with_the_key_is_told_without_it(
         list(engine.complete(prompts[:1]))
     assert KEY not in everything_told(error.value) and escaped(KEY) not in str(error.value)
     assert KEY not in caplog.text + engine.name + engine.reason
-
-
-def everything_told(error: BaseException) -> str:
-    """What pytest, junit.xml or a log can show of it: causes, contexts, and the locals of our frames."""
-    frames = error.__traceback__ and error.__traceback__.tb_next  # without the test's own
-    told = traceback.TracebackException(type(error), error, frames, capture_locals=True)
-    chain = [error.__cause__, error.__context__]
-    return "".join(told.format()) + "".join(everything_told(cause) for cause in chain if cause)
 
 
 def test_ids_of_models_are_shown_without_the_key_and_in_part(serve: Serve, monkeypatch):
