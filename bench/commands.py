@@ -7,8 +7,10 @@ import sys
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import NoReturn
 
 from bench import check_checkout
+from bench.inputs import MISTAKE, explain
 from bench.text import printable
 
 COMMANDS = {  # command: (module with add_arguments and run, help)
@@ -32,14 +34,16 @@ COMMANDS = {  # command: (module with add_arguments and run, help)
 
 
 def main(arguments: list[str] | None = None, prog: str = "python -m bench") -> int:
-    """Run one command; a user's mistake is one line and exit status 2."""
+    """Run one command. An exception is one line and the exit status that pytest has for it."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(prog=prog, description="Entity tracking with the boxes task.")
+    parser = Parser(prog=prog, description="Entity tracking with the boxes task.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (module, text) in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         if name in arguments[:1]:  # the others' modules need not be imported
             import_module(module).add_arguments(command)
+            if name != "run":  # pytest has it itself
+                command.add_argument("--boxes-debug", action="store_true", help="show an error's traceback")
     chosen, rest = parser.parse_known_args(arguments)
     if rest and chosen.command != "run":
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
@@ -47,9 +51,19 @@ def main(arguments: list[str] | None = None, prog: str = "python -m bench") -> i
     try:
         check_checkout(Path.cwd())
         return import_module(COMMANDS[chosen.command][0]).run(chosen)
-    except (ValueError, OSError) as error:
-        print(printable(f"{parser.prog} {chosen.command}: {error}"), file=sys.stderr)
-        return 2
+    except Exception as error:
+        if getattr(chosen, "boxes_debug", False):
+            raise
+        line, status = explain(error)
+        print(f"{parser.prog} {chosen.command}: {line}", file=sys.stderr)
+        return status
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """A wrong option is a mistake like any other."""
+        self.print_usage(sys.stderr)
+        self.exit(MISTAKE, printable(f"{self.prog}: {message}") + "\n")
 
 
 boxes = partial(main, prog="boxes")  # the console command

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
 import tomllib
+import traceback
 import typing
 from collections.abc import Collection
 from difflib import get_close_matches
@@ -17,6 +19,8 @@ import msgspec
 from bench.text import printable
 
 MEGABYTE = 10**6
+MISTAKE, BUG = 4, 3  # exit statuses, as pytest has them
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 LONGEST_NAME = 100  # of a model, a suite, a saved run: it stands in the names of files
 Value = TypeVar("Value")
 WORDS = {  # of msgspec's messages
@@ -32,6 +36,22 @@ class InputError(ValueError):
 
     def __init__(self, text: str) -> None:
         super().__init__(printable(text))
+
+
+def explain(error: BaseException) -> tuple[str, int]:
+    """What a user reads of an exception, in one line, and the exit status: of a mistake, or of a bug."""
+    if isinstance(error, InputError):
+        return str(error), MISTAKE
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename is not None else ""
+        full = " What was there is whole: free some space, and start again." if error.errno in FULL else ""
+        return printable(f"{where}{error.strerror or error}.{full}"), MISTAKE
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    at = "".join(f" ({Path(frame.filename).name}, line {frame.lineno})" for frame in last)
+    return printable(
+        f"a bug of entity-tracking-bench: {type(error).__name__}: {error}{at}. "
+        "The store keeps what was answered. Report it as CONTRIBUTING.md says, with what --boxes-debug shows."
+    ), BUG
 
 
 def place(text: str | Path) -> Path:

@@ -7,6 +7,7 @@ from typing import Any, TypedDict, Unpack
 
 from bench.api.memory import InMemory
 from bench.api.results import Compared, Result
+from bench.inputs import InputError
 from bench.models.named import entry_of
 from bench.records import Pair, Suite
 from bench.run.evaluate import Plan, unavailable
@@ -58,14 +59,14 @@ def evaluate(
     plan = plan_of(**asked)
     if not isinstance(model, str | Path):
         if tokenizer is None or store is not None:
-            raise ValueError(
+            raise InputError(
                 "a model in memory needs its tokenizer, and has no store: evaluate(model, tokenizer). "
                 "Save it and give its folder to keep its answers."
             )
         return Result(*InMemory(model, tokenizer, plan, chat=chat, name=name).evaluate())
     entry = entry_of(model, chat=chat, name=name)
     if reason := unavailable(entry, plan):
-        raise ValueError(f"model {entry.name}: {reason}")
+        raise InputError(f"model {entry.name}: {reason}")
     with Store(":memory:" if store is None else store) as kept:
         return Result(evaluate_entry(entry, plan, kept, wait=0.0), plan)
 
@@ -79,12 +80,12 @@ def compare(base: Any, variant: Any, *, hypothesis: str = "code", **asked: Unpac
     results = [as_result(model, **asked) for model in (base, variant)]
     names = [result.evaluation.model for result in results]
     if names[0] == names[1]:
-        raise ValueError(
+        raise InputError(
             f"both models are called {names[0]}. Evaluate them first, each with a name of its own."
         )
     plan = results[0].plan
     if results[1].plan.examples != plan.examples or results[1].plan.protocol != plan.protocol:
-        raise ValueError("base and variant were asked different examples or under different protocols.")
+        raise InputError("base and variant were asked different examples or under different protocols.")
     pair = Pair(hypothesis, *names)  # type: ignore[arg-type]  # any word may be a hypothesis
     with Store(":memory:") as unused:
         session = Session(Suite("python", {}, (pair,)), plan, unused, wait=0.0)

@@ -16,6 +16,7 @@ from bench.decoding import engine_for
 from bench.decoding.audit import audit
 from bench.decoding.tree.costs import Costs
 from bench.decoding.tree.engine import SpeculativeEngine
+from bench.inputs import InputError
 from bench.models.named import name_of
 from bench.records import Completion, Evaluation, ModelEntry, Prompt
 from bench.run.evaluate import Plan, scored
@@ -44,7 +45,7 @@ class InMemory:
         config = self.model.config.get_text_config().to_dict()
         found = audit(self.entry, tokenizer, self.prompts, golds, plan.constraint, config)
         if found.problem:
-            raise ValueError(f"model {self.entry.name}: {found.problem}")
+            raise InputError(f"model {self.entry.name}: {found.problem}")
         with untouched(self.model):
             self.engine = engine_for(
                 plan.engine,

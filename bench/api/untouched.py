@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
+from bench.inputs import InputError
+
 
 def bare(model: Any) -> PreTrainedModel:
     """The transformers model inside what torch.compile, DistributedDataParallel or PEFT wrapped around it.
@@ -21,7 +23,7 @@ def bare(model: Any) -> PreTrainedModel:
         elif (inner := getattr(model, "_orig_mod", None) or getattr(model, "module", None)) is not None:
             model = inner
         else:
-            raise ValueError(
+            raise InputError(
                 f"expected a model of transformers, but got {type(model).__name__}. Give an id, a folder, "
                 "or what from_pretrained returned."
             )

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from bench.cluster.slurm import write_job
 from bench.cluster.tasks import score_here, score_over_ray
+from bench.inputs import InputError
 from bench.models.suites import load_suite
 from bench.records import Suite
 from bench.run import options
@@ -60,14 +61,14 @@ def run(args: argparse.Namespace) -> int:
     try:
         return score_all(args)
     except ValueError as error:
-        raise ValueError(as_typed(str(error))) from None
+        raise InputError(as_typed(str(error))) from None
 
 
 def score_all(args: argparse.Namespace) -> int:
     get = vars(args).__getitem__
     options.check(get)
     if get("boxes_store") in options.IN_MEMORY:
-        raise ValueError(f"--store {get('boxes_store')}: answers are kept for later. Name a file.")
+        raise InputError(f"--store {get('boxes_store')}: answers are kept for later. Name a file.")
     suites = [load_suite(name) for name in get("boxes_suite").split(",")]
     suite = options.override(options.merge(suites), get("boxes_model_args"))
     names = chosen(suite, get("boxes_models"))

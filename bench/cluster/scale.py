@@ -8,6 +8,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from bench import ROOT
+from bench.inputs import InputError
 from bench.models.suites import load_suite
 from bench.records import ModelEntry, Suite
 
@@ -51,7 +52,7 @@ def updated(page: str) -> str:
     before, opened, rest = page.partition(OPENING)
     _, closed, after = rest.partition(CLOSING)
     if not (opened and closed):
-        raise ValueError(f"no {OPENING.strip()} and {CLOSING} in the page. Put them back.")
+        raise InputError(f"no {OPENING.strip()} and {CLOSING} in the page. Put them back.")
     return f"{before}{OPENING}\n{needs_table(load_suite('paper'))}\n\n{CLOSING}{after}"
 
 

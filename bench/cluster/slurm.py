@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.inputs import InputError
 from bench.text import shell
 
 SCRIPT = """\
@@ -51,7 +52,7 @@ def write_job(
         shards.mkdir(parents=True, exist_ok=True)  # SLURM does not make the folder of its logs
         script.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise ValueError(
+        raise InputError(
             f"cannot write {script}: {error.strerror}. Name another file after --slurm."
         ) from None
     return [

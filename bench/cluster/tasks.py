@@ -9,6 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from bench.inputs import InputError
 from bench.records import Completion, Suite
 from bench.run.evaluate import Plan
 from bench.run.progress import added_since, last_number
@@ -98,17 +99,17 @@ def connected(address: str) -> Iterator[Any]:
     try:
         import ray
     except ImportError:
-        raise ValueError(
+        raise InputError(
             "--ray needs ray, which is not installed. Run pip install -e '.[cluster]'."
         ) from None
     if address.startswith("ray://"):
-        raise ValueError(f"--ray {address}: rows come to this machine's store. Run this on one of the nodes.")
+        raise InputError(f"--ray {address}: rows come to this machine's store. Run this on one of the nodes.")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # of a cluster that is started here
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (OSError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise ValueError(
+        raise InputError(
             f"--ray {address}: no cluster: {reason} Run ray start first, or --ray local."
         ) from None
     try:

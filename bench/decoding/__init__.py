@@ -6,6 +6,7 @@ from typing import Any
 
 from bench.decoding.constraint import Constraint
 from bench.decoding.engine import Engine
+from bench.inputs import InputError
 
 # What a user may ask for -> the engines that may then run, as results name them, likeliest first. The number
 # after the slash changes when an engine's answers may.
@@ -37,7 +38,7 @@ def engine_for(
     this model.
     """
     if name not in ENGINES or name == "server":
-        raise ValueError(f"no engine {name!r} for a loaded model. Choose auto, reference or speculative.")
+        raise InputError(f"no engine {name!r} for a loaded model. Choose auto, reference or speculative.")
     from bench.decoding import select
 
     if name == "reference":

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 
+from bench.inputs import InputError
+
 PARTS = re.compile(
     r"(?P<operator>\((?!\?)|[)|*+?]|\{\d+(,\d*)?\})"  # written the same in both
     r"|(?P<characters>\[(?:[^\\\[\]]|\\[\\\[\]^-])+\])"  # a class, the same too
@@ -22,7 +24,7 @@ def gbnf(regex: str) -> str:
     while place < len(regex):
         part = PARTS.match(regex, place)
         if part is None:
-            raise ValueError(f"no grammar can be made from {regex!r}: {regex[place:]!r} is of another kind.")
+            raise InputError(f"no grammar can be made from {regex!r}: {regex[place:]!r} is of another kind.")
         character = part["escaped"] or part["plain"]
         said.append(json.dumps(character) if character else part[0])
         place = part.end()

@@ -7,6 +7,7 @@ from typing import Any
 
 from jinja2 import TemplateError
 
+from bench.inputs import InputError
 from bench.records import ModelEntry, Turn
 from bench.task.prompts import as_text
 
@@ -40,14 +41,14 @@ def roles_for(entry: ModelEntry, tokenizer: Any) -> str:
 def arrangement(entry: ModelEntry, tokenizer: Any) -> Callable[[Sequence[Turn]], Sequence[Turn]]:
     """Turns as they are where the template has a system role, else the instruction as a user's turn."""
     if tokenizer is None or not tokenizer.chat_template:
-        raise ValueError(
+        raise InputError(
             f"model {entry.name}: chat = true, but its tokenizer has no chat template. "
             "Add chat_template.jinja to its folder, or set chat = false."
         )
     for arrange in (list, instruct_as_user):
         if says_all(tokenizer, arrange(PROBE)):
             return arrange
-    raise ValueError(f"model {entry.name}: its chat template leaves out turns. Mend it, or set chat = false.")
+    raise InputError(f"model {entry.name}: its chat template leaves out turns. Mend it, or set chat = false.")
 
 
 def says_all(tokenizer: Any, turns: Sequence[Turn]) -> bool:

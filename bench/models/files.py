@@ -71,12 +71,12 @@ def folder_of(entry: ModelEntry) -> Path:
     """
     if entry.source == "local":
         if not Path(entry.path).is_dir():
-            raise ValueError(f"model {entry.name}: no folder {entry.path}. Check path in the suite file.")
+            raise InputError(f"model {entry.name}: no folder {entry.path}. Check path in the suite file.")
         return Path(entry.path)
     try:
         return Path(snapshot_download(entry.path, revision=entry.revision, local_files_only=True))
     except LocalEntryNotFoundError:
-        raise ValueError(f"model {entry.name}: is not downloaded. {how_to_download(entry)}") from None
+        raise InputError(f"model {entry.name}: is not downloaded. {how_to_download(entry)}") from None
 
 
 def how_to_download(entry: ModelEntry) -> str:
@@ -96,12 +96,12 @@ def weights_of(entry: ModelEntry) -> list[Path]:
     names = (*WEIGHTS, *PICKLES) if entry.allow_pickle else WEIGHTS
     first = next((folder / name for name in names if (folder / name).exists()), None)
     if first is None:
-        raise ValueError(no_weights(entry, folder))
+        raise InputError(no_weights(entry, folder))
     check_weights_named(entry, folder / "config.json")
     files = shards(entry, first) if first.suffix == ".json" else [first]
     for path in [folder / "config.json", *files]:
         if not path.exists():
-            raise ValueError(f"model {entry.name}: {path.name} is missing in {folder}. {how_to_mend(entry)}")
+            raise InputError(f"model {entry.name}: {path.name} is missing in {folder}. {how_to_mend(entry)}")
         if path.suffix == ".safetensors":
             check_whole(entry, path)
     return files
@@ -122,7 +122,7 @@ def adapter_of(entry: ModelEntry) -> list[Path]:
     files = [Path(entry.adapter) / name for name in ("adapter_config.json", "adapter_model.safetensors")]
     for path in files:
         if not path.exists():
-            raise ValueError(
+            raise InputError(
                 f"model {entry.name}: no {path.name} in {entry.adapter}. Check adapter in the suite."
             )
     check_whole(entry, files[1])
@@ -179,7 +179,7 @@ def check_whole(entry: ModelEntry, path: Path) -> None:
         with safe_open(path, framework="numpy"):
             pass
     except SafetensorError as error:
-        raise ValueError(f"model {entry.name}: {path} is damaged ({error}). {how_to_mend(entry)}") from None
+        raise InputError(f"model {entry.name}: {path} is damaged ({error}). {how_to_mend(entry)}") from None
 
 
 def fingerprint(entry: ModelEntry) -> dict[str, object]:

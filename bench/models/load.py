@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
+from bench.inputs import InputError
 from bench.models.files import dtype_of, folder_of, weights_of
 from bench.records import ModelEntry
 
@@ -75,7 +76,7 @@ def read(entry: ModelEntry, from_pretrained: Callable[..., Any], **settings: obj
         )
     except (OSError, ValueError, ImportError) as error:
         reason = " ".join(str(error).split())
-        raise ValueError(f"model {entry.name}: transformers cannot load {folder}: {reason}") from error
+        raise InputError(f"model {entry.name}: transformers cannot load {folder}: {reason}") from error
 
 
 def placement(entry: ModelEntry, devices: Sequence[str]) -> dict[str, object]:
@@ -111,7 +112,7 @@ def check_filled(entry: ModelEntry, missing: Collection[str], mismatched: Collec
     for words, names in wrong.items():
         if names:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            raise ValueError(
+            raise InputError(
                 f"model {entry.name}: the checkpoint {words} {', '.join(names[:3])}{more}. "
                 "Copy or download it again, or check that config.json belongs to it."
             )

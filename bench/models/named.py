@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from bench.inputs import InputError
 from bench.models.suites import HUB, load_suite
 from bench.records import ModelEntry
 
@@ -21,12 +22,12 @@ def entry_of(text: str | Path, *, chat: bool = False, name: str | None = None) -
     path = Path(text).expanduser()
     if is_local(text):
         if not path.exists():
-            raise ValueError(
+            raise InputError(
                 f"no model at {path}. Name a folder with a checkpoint, or a hub id (owner/name)."
             )
         return ModelEntry(name or name_of(path.resolve().name), str(path.resolve()), chat=chat)
     if not HUB.fullmatch(str(text)):
-        raise ValueError(f"{str(text)!r} is no model. Name a hub id (owner/name), a folder or a GGUF file.")
+        raise InputError(f"{str(text)!r} is no model. Name a hub id (owner/name), a folder or a GGUF file.")
     return ModelEntry(name or name_of(str(text).rpartition("/")[2]), str(text), "hub", chat=chat)
 
 

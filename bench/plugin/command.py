@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from bench import CASES, CHECKOUT, ROOT
+from bench.inputs import InputError
 from bench.models.named import entry_of, name_of
 from bench.outputs import write_text
 from bench.records import ModelEntry, Pair
@@ -69,7 +70,7 @@ def long_option(argument: str) -> str:
 def write_pair(chosen: argparse.Namespace) -> Path:
     """A suite file of one pair, kept beside the store: reports can be made again from it."""
     if not (chosen.base and chosen.variant):
-        raise ValueError("a pair is two models. Give --base and --variant, or --suite.")
+        raise InputError("a pair is two models. Give --base and --variant, or --suite.")
     entries = [
         entry_of(chosen.base, chat=chosen.chat_base),
         entry_of(chosen.variant, chat=chosen.chat_variant),

@@ -105,7 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
         session = Session(options.merge(suites), plan, store, wait=0.0)
         session.evaluations |= recall_runs(session.suite, plan, store, made.models if made else None)
         if not session.evaluations:
-            raise ValueError(
+            raise InputError(
                 f"{store_path} has no model's answers to all of these examples under this protocol."
             )
         results = remake(session, made)
@@ -210,7 +210,7 @@ def checked(now: Mapping[str, object], made: Mapping[str, object]) -> dict[str, 
     """The run's own metadata. Raises ValueError if its data or protocol cannot be made again."""
     for part in SAME:
         if now[part] != made[part]:
-            raise ValueError(
+            raise InputError(
                 f"the run had another {part}: {made[part]}, but this checkout makes {now[part]}."
             )
     return dict(made)

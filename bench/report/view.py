@@ -7,6 +7,7 @@ import webbrowser
 from pathlib import Path
 
 from bench import ROOT
+from bench.inputs import InputError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,4 +31,4 @@ def page_of(run: str, reports: Path) -> Path:
         if (folder / "report.html").is_file():
             return (folder / "report.html").resolve()
     known = sorted(path.parent.name for path in reports.glob("*/report.html"))
-    raise ValueError(f"no report.html of {run} in {reports}. There is {', '.join(known) or 'no run yet'}.")
+    raise InputError(f"no report.html of {run} in {reports}. There is {', '.join(known) or 'no run yet'}.")

@@ -33,6 +33,7 @@ from bench.decoding.scripted import (
 )
 from bench.decoding.tree.packing import common_prefix
 from bench.decoding.tree.tree import Tree
+from bench.inputs import InputError
 from bench.records import Completion, Counters, Example, Prompt
 from bench.run.environment import package_versions
 from bench.task.examples import NUM_EXAMPLES, NUM_SCENARIOS, evaluation_set, examples
@@ -126,7 +127,7 @@ def load(args: Namespace) -> tuple[Any, Any]:
     if args.model is None:
         return random_model(args.shape, args.device, dtype)
     if not (args.model / "config.json").is_file():
-        raise ValueError(f"no checkpoint in {args.model}: it has no config.json. Give the folder of a model.")
+        raise InputError(f"no checkpoint in {args.model}: it has no config.json. Give the folder of a model.")
     model = AutoModelForCausalLM.from_pretrained(args.model, dtype=dtype, local_files_only=True)
     return model.to(args.device).eval(), AutoTokenizer.from_pretrained(args.model, local_files_only=True)
 

@@ -26,6 +26,7 @@ from bench.decoding.audit import Audit
 from bench.decoding.audit import audit as audit_model
 from bench.decoding.constraint import Constraint, constraint
 from bench.decoding.engine import Engine
+from bench.inputs import InputError
 from bench.models.gpus import visible_gpus
 from bench.records import Completion, Evaluation, Example, ModelEntry, Prompt
 from bench.run.environment import package_versions
@@ -174,7 +175,7 @@ def decode(entry: ModelEntry, plan: Plan, store: Store, candidates: list[Setting
 def loaded(entry: ModelEntry, plan: Plan) -> Iterator[Running]:
     """The model on leased GPUs, or on the CPU."""
     if problem := audit(entry, plan).problem:
-        raise ValueError(f"model {entry.name}: {problem}")
+        raise InputError(f"model {entry.name}: {problem}")
     gpus = visible_gpus()
     wanted = min(plan.gpus_per_model, len(gpus))
     with gpu_leases(gpus, wanted, plan.wait, partial(say, entry.name)) as leased:
@@ -197,7 +198,7 @@ def served(entry: ModelEntry, plan: Plan) -> Iterator[Running]:
 
     names = models.served_names(entry)
     if (found := find(names, names, plan.servers)) is None:
-        raise ValueError(f"model {entry.name}: no server is given. Name one with --boxes-server=URL.")
+        raise InputError(f"model {entry.name}: no server is given. Name one with --boxes-server=URL.")
     tokenizer = models.served_tokenizer(entry)
     prompts = plan.prompts(entry, tokenizer)
     count = (lambda text: len(tokenizer(text).input_ids)) if tokenizer else None

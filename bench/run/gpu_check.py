@@ -28,6 +28,7 @@ from bench.decoding.engine import Engine
 from bench.decoding.reference import ReferenceEngine
 from bench.decoding.scripted import SHAPES
 from bench.decoding.tree.engine import SpeculativeEngine
+from bench.inputs import InputError
 from bench.models.files import lacks_package
 from bench.models.suites import load_suite
 from bench.records import Completion, ModelEntry, Prompt
@@ -169,7 +170,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Make every check and print the table. Exit status 1 if a check fails."""
     if args.device != "cpu" and not torch.cuda.is_available():
-        raise ValueError("no GPU is visible. Run gpu-check where there is one, or with --device=cpu.")
+        raise InputError("no GPU is visible. Run gpu-check where there is one, or with --device=cpu.")
     rows = [row_of(name, check, args) for name, check in CHECKS.items()]
     print(tabulate(rows, ["check", "result", "finding", "s"], tablefmt="github", floatfmt=".0f"))
     return int(any(row[1] == "failed" for row in rows))

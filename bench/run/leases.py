@@ -15,6 +15,7 @@ from pathlib import Path
 import platformdirs
 from filelock import FileLock, Timeout
 
+from bench.inputs import InputError
 from bench.outputs import write_text
 from bench.text import printable
 
@@ -57,7 +58,7 @@ def gpu_leases(
     Raises ValueError if there are not so many GPUs, TimeoutError if none was free in time.
     """
     if count > len(visible):
-        raise ValueError(f"{count} GPUs are asked for and {len(visible)} are visible: ask for fewer.")
+        raise InputError(f"{count} GPUs are asked for and {len(visible)} are visible: ask for fewer.")
     if not count:
         yield ()
         return

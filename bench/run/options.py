@@ -25,7 +25,7 @@ Get = Callable[[str], Any]  # pytest's config.getoption
 def choose(kind: str, name: str, known: Sequence[str] | Mapping[str, object]) -> str:
     """The name, if it is one of the known ones. Raises ValueError with all of them."""
     if name not in known:
-        raise ValueError(f"unknown {kind} {name!r}. Choose from {', '.join(known)}.")
+        raise InputError(f"unknown {kind} {name!r}. Choose from {', '.join(known)}.")
     return name
 
 
@@ -130,7 +130,7 @@ def check(get: Get) -> None:
 def check_servers(engine: str, urls: str) -> None:
     """URLs go with their engine, and hold no secret: they are recorded with the results."""
     if urls and engine != "server":
-        raise ValueError(f"--boxes-server is for --boxes-engine=server, not {engine}. Give both, or none.")
+        raise InputError(f"--boxes-server is for --boxes-engine=server, not {engine}. Give both, or none.")
     if engine == "server":
         from bench.decoding.client import server_key
 
@@ -138,15 +138,15 @@ def check_servers(engine: str, urls: str) -> None:
     for url in filter(None, urls.split(",")):
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"--boxes-server {url!r} is no URL. Write http://127.0.0.1:8000/v1.")
+            raise InputError(f"--boxes-server {url!r} is no URL. Write http://127.0.0.1:8000/v1.")
         if parts.username or parts.password or parts.query:
-            raise ValueError("--boxes-server holds a password or a query. Put a key into $BOXES_SERVER_KEY.")
+            raise InputError("--boxes-server holds a password or a query. Put a key into $BOXES_SERVER_KEY.")
 
 
 def check_places(suite: Suite, pairs: Sequence[Pair], get: Get) -> None:
     """Raises ValueError where the store, or a local model that is to be asked, cannot be read."""
     if get("boxes_wait") < 0:
-        raise ValueError(f"--boxes-wait {get('boxes_wait')} is below zero. Give the seconds to wait.")
+        raise InputError(f"--boxes-wait {get('boxes_wait')} is below zero. Give the seconds to wait.")
     if get("boxes_store") not in IN_MEMORY:
         check_store(get("boxes_store"))
     if get("boxes_engine") == "server":
@@ -181,7 +181,7 @@ def limited(found: Sequence[Example], limit: int | None) -> tuple[Example, ...]:
     if limit is None:
         return tuple(found)
     if limit < 1:
-        raise ValueError(f"a limit of {limit} leaves no example. Give a number from 1 to {len(found)}.")
+        raise InputError(f"a limit of {limit} leaves no example. Give a number from 1 to {len(found)}.")
     asked = min(limit, len(found))
     return tuple(found[index * len(found) // asked] for index in range(asked))
 
@@ -192,7 +192,7 @@ def merge(suites: Sequence[Suite]) -> Suite:
     for suite in suites:
         for name, entry in suite.models.items():
             if models.setdefault(name, entry) != entry:
-                raise ValueError(f"two suites have different models called {name!r}. Rename one of them.")
+                raise InputError(f"two suites have different models called {name!r}. Rename one of them.")
     return Suite(
         ",".join(suite.name for suite in suites),
         models,
@@ -225,5 +225,5 @@ def number_or_auto(option: str, text: str) -> int | None:
     if text == "auto":
         return None
     if not text.isdecimal() or int(text) < 1:
-        raise ValueError(f"{option} {text!r} is neither a positive number nor auto.")
+        raise InputError(f"{option} {text!r} is neither a positive number nor auto.")
     return int(text)

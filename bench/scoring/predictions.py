@@ -124,7 +124,7 @@ def text_of(row: Any, key: str) -> str:
         raise row
     value = row.get(key) if isinstance(row, dict) else None
     if not isinstance(value, str):
-        raise ValueError(f"it has no text under {key!r}")
+        raise InputError(f"it has no text under {key!r}")
     return value
 
 
@@ -135,7 +135,7 @@ def check_context(context: str, target: str, gold: Gold) -> None:
         context = context.replace(" Statement:", "").replace("\\nStatement:", "")
         context = context if context.endswith(" .") else context + " ."
     if context[:-1] + target.strip(".") != gold.sentence[:-1]:
-        raise ValueError("its input and target are not those of the gold row in its place")
+        raise InputError("its input and target are not those of the gold row in its place")
 
 
 def is_right(stated: str, target: str) -> bool:

@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     """Raises ValueError for a store that is not there or not readable."""
     for path in getattr(args, "others", [args.store]):  # a store that others are merged into may be new
         if not Path(path).is_file():
-            raise ValueError(f"no store at {path}. Name one with --store; pytest --boxes-store makes it.")
+            raise InputError(f"no store at {path}. Name one with --store; pytest --boxes-store makes it.")
     with Store(args.store) as store:
         lines = list(ACTIONS[args.action](store, args))
         say(*store.notices, *lines)
@@ -114,7 +114,7 @@ def write_parquet(rows: list[dict[str, object]], path: Path) -> None:
     try:
         arrow, parquet = (importlib.import_module(name) for name in ("pyarrow", "pyarrow.parquet"))
     except ImportError:
-        raise ValueError(
+        raise InputError(
             "Parquet needs pyarrow, which is not installed. pip install pyarrow, or choose --format jsonl."
         ) from None
     parquet.write_table(arrow.Table.from_pylist(rows), path)
@@ -136,7 +136,7 @@ RUN_ROWS = f"SELECT number, {RUN_FIELDS} FROM runs ORDER BY number"
 
 def prune(store: Store, args: argparse.Namespace) -> Iterator[str]:
     if not (args.model or args.before or args.problems):
-        raise ValueError("prune deletes completions: say which, with --model, --before or --problems.")
+        raise InputError("prune deletes completions: say which, with --model, --before or --problems.")
     with store.transaction():
         if args.problems:
             for table in ("quarantine", "disagreements"):
@@ -154,7 +154,7 @@ def why_miss(store: Store, args: argparse.Namespace) -> Iterator[str]:
     """The last run beside those of other settings: the fewest differences first is the likeliest reason."""
     runs = [entry for entry in store.runs() if args.model in (None, entry["model"])]
     if not runs:
-        raise ValueError(f"no run of {args.model or 'any model'} in {store.path}: see store ls.")
+        raise InputError(f"no run of {args.model or 'any model'} in {store.path}: see store ls.")
     last = runs[-1]
     yield f"the last run of {last['model']} ({last['started']}) made {last['rows']} completions"
     earlier = {entry["settings_digest"]: entry for entry in runs[:-1] if entry["model"] == last["model"]}

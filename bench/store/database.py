@@ -11,6 +11,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from bench.inputs import InputError
+
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x426F7865  # "Boxe", in the file's header: this is one of our stores
 BUSY_SECONDS = 60.0
@@ -60,11 +62,11 @@ def open_database(path: Path | str) -> tuple[sqlite3.Connection, list[str]]:
         with FileLock(f"{path}.lock", timeout=BUSY_SECONDS):
             return open_file(path)
     except Timeout:
-        raise ValueError(f"{path} is being opened by another process. Start again when it is done.") from None
+        raise InputError(f"{path} is being opened by another process. Start again when it is done.") from None
     except sqlite3.Error as error:
-        raise ValueError(explained(error, path)) from None
+        raise InputError(explained(error, path)) from None
     except OSError as error:
-        raise ValueError(f"cannot open the store {path}: {error.strerror}. Name another file.") from None
+        raise InputError(f"cannot open the store {path}: {error.strerror}. Name another file.") from None
 
 
 def check_store(path: Path | str) -> None:
@@ -73,7 +75,7 @@ def check_store(path: Path | str) -> None:
     if path.exists():
         open_database(path)[0].close()
     elif not nearest_folder(path).is_dir():
-        raise ValueError(f"cannot open the store {path}: {nearest_folder(path)} is no folder. Name another.")
+        raise InputError(f"cannot open the store {path}: {nearest_folder(path)} is no folder. Name another.")
 
 
 def nearest_folder(path: Path) -> Path:
@@ -83,9 +85,9 @@ def nearest_folder(path: Path) -> Path:
 def check_path(path: Path) -> None:
     """Refuse what is not ours before anything is written to it or beside it."""
     if path.is_dir():
-        raise ValueError(f"{path} is a folder, not a store. Name a file, such as {path / 'store.sqlite'}.")
+        raise InputError(f"{path} is a folder, not a store. Name a file, such as {path / 'store.sqlite'}.")
     if path.exists() and path.stat().st_size and not is_store(path):
-        raise ValueError(f"{path} is not a store of completions. Name another file: it would be overwritten.")
+        raise InputError(f"{path} is not a store of completions. Name another file: it would be overwritten.")
 
 
 def is_store(path: Path) -> bool:
@@ -129,7 +131,7 @@ def check_schema(connection: sqlite3.Connection, path: Path) -> None:
     except sqlite3.DatabaseError:
         return  # damaged: no version to be read, and none to refuse
     if version > SCHEMA_VERSION:
-        raise ValueError(
+        raise InputError(
             f"{path} has schema {version}, and this version reads up to {SCHEMA_VERSION}. "
             "Upgrade entity-tracking-bench, or name another store."
         )
@@ -186,7 +188,7 @@ def refuse_if_in_use(path: Path) -> None:
             connection.execute("PRAGMA journal_mode=DELETE")
         except DAMAGED as error:
             if "locked" in str(error):
-                raise ValueError(
+                raise InputError(
                     f"{path} is damaged, and another run is using it. End that run, then start again: "
                     "what can be read will be salvaged."
                 ) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from bench.inputs import InputError
 from bench.records import Example
 from bench.task.examples import DEFAULT_SEED, evaluation_set, full_split
 from bench.task.probes import NUM_PAIRS, PROBES, probe_set
@@ -21,7 +22,7 @@ def load(
     Raises ValueError for an unknown name or version, and for a ZIP that is not as released.
     """
     if version not in WORDINGS:
-        raise ValueError(f"unknown version of the task {version!r}. Choose from {', '.join(WORDINGS)}.")
+        raise InputError(f"unknown version of the task {version!r}. Choose from {', '.join(WORDINGS)}.")
     if version in PROBES and name in NUM_PAIRS:
         return probe_set(version, seed, NUM_PAIRS[name])
     if name == "evaluation":
@@ -31,4 +32,4 @@ def load(
     if name.startswith("release:"):
         password = password or os.environ.get(PASSWORD_VARIABLE)
         return read_release(name.removeprefix("release:"), password, version=version)
-    raise ValueError(f"unknown data set {name!r}. Choose from evaluation, full, release:PATH.zip.")
+    raise InputError(f"unknown data set {name!r}. Choose from evaluation, full, release:PATH.zip.")

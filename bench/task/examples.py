@@ -10,6 +10,7 @@ from itertools import pairwise
 from random import Random
 
 from bench import DATA
+from bench.inputs import InputError
 from bench.records import Arm, Contents, Example, Query, Scenario, State
 from bench.task.generator import SIZES, generate
 from bench.task.wording import WORDINGS
@@ -144,7 +145,7 @@ def choose(found: Iterable[Example], counts: Sequence[int], seed: int) -> list[E
         options={"mip_rel_gap": 0.05},
     )
     if solution.x is None:
-        raise ValueError(
+        raise InputError(
             f"no choice of {len(candidates)} states has {list(counts)} queries with 0, 1, ... operations. "
             "Take another seed or more scenarios."
         )

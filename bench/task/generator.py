@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from random import Random
 
 from bench import DATA
+from bench.inputs import InputError
 from bench.records import Operation, Scenario, State
 from bench.task.world import MAX_OBJECTS, apply
 
@@ -39,12 +40,12 @@ class Size:
     def check(self) -> None:
         """Raises ValueError if worlds of this size cannot be told of."""
         if not 2 <= self.num_boxes <= MAX_BOXES or self.num_operations < 0:
-            raise ValueError(
+            raise InputError(
                 f"a world of {self.num_boxes} boxes and {self.num_operations} operations cannot be told: "
                 f"ask for 2 to {MAX_BOXES} boxes and no fewer than 0 operations."
             )
         if self.num_boxes * MAX_OBJECTS > len(self.nouns):
-            raise ValueError(
+            raise InputError(
                 f"{self.num_boxes} boxes may hold {self.num_boxes * MAX_OBJECTS} objects, but there are "
                 f"{len(self.nouns)} names. Ask for fewer boxes or give more names."
             )

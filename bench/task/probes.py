@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
+from bench.inputs import InputError
 from bench.records import Arm, Contents, Example, Operation, Scenario, State
 from bench.task.examples import examples
 from bench.task.generator import ADJECTIVES, SIZES, draw_operation, draw_operations, draw_state
@@ -134,7 +135,7 @@ def minimal_pairs(
     Raises ValueError for max_operations below 1.
     """
     if max_operations < 1:
-        raise ValueError(f"minimal pairs need 1 operation or more, not {max_operations}.")
+        raise InputError(f"minimal pairs need 1 operation or more, not {max_operations}.")
     for number in range(num_pairs):
         rng = Random(f"{seed}/{version}/{number}")
         drawn = None

@@ -14,6 +14,7 @@ from typing import TextIO
 
 import pyzipper
 
+from bench.inputs import InputError
 from bench.records import Scenario, State
 from bench.task.examples import DEFAULT_SEED
 from bench.task.generator import SIZES, generate
@@ -63,7 +64,7 @@ def of_split(split: str, seed: int, num_boxes: int) -> Callable[[State], bool]:
     """Whether an initial state belongs to a split. Raises ValueError if none of so few boxes does."""
     signatures = product(range(MAX_OBJECTS + 1), repeat=num_boxes)
     if not any(split_of(sizes, seed) == split for sizes in signatures):
-        raise ValueError(
+        raise InputError(
             f"with seed {seed} no world of {num_boxes} boxes falls to {split}. Take another seed."
         )
     return lambda initial: split_of(signature(initial), seed) == split
@@ -77,9 +78,9 @@ def split_sizes(scenarios: list[int]) -> dict[str, int]:
         sizes = {split: int(scenarios[0] * share) for split, share in SHARES.items()}
         sizes["test"] = scenarios[0] - sizes["train"] - sizes["dev"]
     else:
-        raise ValueError(f"--scenarios takes one number or three (train, dev, test), not {len(scenarios)}.")
+        raise InputError(f"--scenarios takes one number or three (train, dev, test), not {len(scenarios)}.")
     if min(sizes.values()) < 0 or not any(sizes.values()):
-        raise ValueError(f"--scenarios {scenarios} asks for nothing. Give numbers above 0.")
+        raise InputError(f"--scenarios {scenarios} asks for nothing. Give numbers above 0.")
     return sizes
 
 

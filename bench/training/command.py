@@ -8,6 +8,7 @@ from pathlib import Path
 from transformers import AutoTokenizer
 
 from bench import FIXTURES
+from bench.inputs import InputError
 from bench.training.arms import ARMS, arm_of
 from bench.training.card import measure, record, write_card
 from bench.training.data import audit
@@ -39,7 +40,7 @@ def run(chosen: Namespace) -> int:
     out = chosen.out or MODELS / f"tiny-{chosen.arm}"
     base = chosen.base or (MODELS / f"tiny-{arm.parent}" if arm.parent else None)
     if base and not (base / "model.safetensors").is_file():
-        raise ValueError(
+        raise InputError(
             f"no weights in {base}. Train --arm {arm.parent} first, or name its folder with --base."
         )
     training = train(
@@ -47,7 +48,7 @@ def run(chosen: Namespace) -> int:
     )
     found = audit(arm, chosen.seed, AutoTokenizer.from_pretrained(out))
     if found.leaked:
-        raise ValueError(
+        raise InputError(
             f"{found.leaked} evaluation states are in the training text of {out}: do not use it."
         )
     measured = measure(out, arm.chat)

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
+from bench.inputs import InputError
 from bench.training.arms import ARMS, Arm, arm_of
 from bench.training.data import batches, held_out, vocabulary_of
 from bench.training.dialogues import TEMPLATE
@@ -53,7 +54,7 @@ class Training:
         """Restore a checkpoint. Raises ValueError if it belongs to another run."""
         state = torch.load(path, weights_only=True, map_location=self.model.device)
         if state["what"] != self.what:
-            raise ValueError(
+            raise InputError(
                 f"{path} is a checkpoint of another training: {state['what']}. "
                 "Delete it, or choose another --out."
             )

@@ -137,7 +137,7 @@ def test_a_cluster_that_cannot_be_used_is_one_line(
     here = [f"--store={tmp_path / 'store.sqlite'}", f"--ray={address}"]
     result = subprocess.run([*command, *here], capture_output=True, text=True)
     [line] = result.stderr.splitlines()
-    assert result.returncode == 2 and says in line
+    assert result.returncode == 4 and says in line
 
 
 def lease(seconds: float) -> tuple[tuple[str, ...], tuple[int, ...]]:

@@ -90,7 +90,7 @@ def test_a_model_that_fails_is_named_and_the_next_one_runs(
     (tmp_path / "suite.toml").write_text(suite)
     assert main([*ask, "--store=store.sqlite"]) == 1
     first, second, _ = capsys.readouterr().out.splitlines()
-    assert first.startswith("one: failed: ValueError: model one: ") and "is damaged" in first
+    assert first.startswith("one: failed: InputError: model one: ") and "is damaged" in first
     assert second == "two: scored"
 
 
@@ -112,7 +112,7 @@ def test_a_mistake_is_one_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    assert main([*ask, "--store=store.sqlite", *options]) == 2
+    assert main([*ask, "--store=store.sqlite", *options]) == 4
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith("python -m bench score: ") and says in line
 

@@ -30,7 +30,7 @@ def test_the_command_mends_a_page_and_refuses_another(
     assert main(["scale", f"--page={page}"]) == 0
     assert page.read_text(encoding="utf-8") == text
     page.write_text("other words", encoding="utf-8")
-    assert main(["scale", f"--page={page}"]) == 2
+    assert main(["scale", f"--page={page}"]) == 4
     assert "no <!-- needs -->" in capsys.readouterr().err
     assert page.read_text(encoding="utf-8") == "other words"
 

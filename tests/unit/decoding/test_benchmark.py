@@ -45,5 +45,5 @@ def test_a_scripted_answer_errs_only_on_boxes_that_changed():
 
 
 def test_a_folder_without_a_checkpoint_is_one_clear_line(tmp_path, capsys):
-    assert main(["benchmark", "--model", str(tmp_path)]) == 2
+    assert main(["benchmark", "--model", str(tmp_path)]) == 4
     assert "no checkpoint in" in capsys.readouterr().err

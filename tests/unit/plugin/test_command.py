@@ -82,7 +82,7 @@ def test_options_of_the_suite_may_leave_out_their_prefix(given: str, taken: str)
     ],
 )
 def test_a_mistake_is_one_line(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(arguments, prog="boxes") == 2
+    assert main(arguments, prog="boxes") == 4
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith(f"boxes {arguments[0]}: ") and says in line
 
@@ -113,5 +113,5 @@ def test_another_checkout_is_not_run_silently(tmp_path: Path, capsys: pytest.Cap
     for place in ("bench", "fixtures/suites"):
         (tmp_path / place).mkdir(parents=True)
     (tmp_path / "bench" / "records.py").touch()
-    assert main(["baseline"]) == 2
+    assert main(["baseline"]) == 4
     assert "is a checkout of its own" in capsys.readouterr().err

@@ -40,7 +40,7 @@ def test_a_check_that_fails_is_one_row_and_exit_status_1(monkeypatch, capsys):
 
 def test_without_a_gpu_it_says_so(monkeypatch, capsys):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert main(["gpu-check"]) == 2
+    assert main(["gpu-check"]) == 4
     assert "no GPU is visible" in capsys.readouterr().err
 
 

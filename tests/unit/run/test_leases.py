@@ -180,8 +180,8 @@ def test_the_holder_of_a_lock_is_told_in_one_line_without_control_characters(tmp
     for holder in ("", "[]", "null", '{"pid": "x"}', '{"pid": 1, "host": null, "since": 2}'):
         lock.with_suffix(".holder").write_text(holder)
         assert holder_of(lock) == "another process"
-    lock.with_suffix(".holder").write_text('{"pid": 1, "host": "\\u001b[31m\\n", "since": "today"}')
-    assert holder_of(lock) == "process 1 on \N{REPLACEMENT CHARACTER}[31m (since today)"
+    lock.with_suffix(".holder").write_text('{"pid": 1, "host": "a\\u001b[31m\\nb", "since": "today"}')
+    assert holder_of(lock) == "process 1 on a\N{REPLACEMENT CHARACTER}[31m b (since today)"
 
 
 def test_gpus_are_leased_in_a_folder_that_is_the_users_own(

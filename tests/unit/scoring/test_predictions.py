@@ -229,7 +229,7 @@ def test_the_command_prints_the_agreed_json(tmp_path, capsys):
 def test_a_file_that_is_not_there_is_one_line(tmp_path, capsys):
     assert (
         main(["score-predictions", "--gold", str(tmp_path / "no"), "--predictions", str(tmp_path / "no")])
-        == 2
+        == 4
     )
     error = capsys.readouterr().err
     assert "cannot be read" in error

@@ -95,7 +95,7 @@ def test_one_seed_writes_one_data_set(tmp_path):
     ],
 )
 def test_options_that_cannot_be_met_are_refused_before_anything_is_written(options, reason, tmp_path, capsys):
-    assert main(["generate", "--out", str(tmp_path / "out"), *options]) == 2
+    assert main(["generate", "--out", str(tmp_path / "out"), *options]) == 4
     assert reason in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
