@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bench.inputs import InputError
 
 if TYPE_CHECKING:
+    from bench.api.callback import BoxesCallback
     from bench.api.evaluate import compare, evaluate
     from bench.api.results import Compared, Result
     from bench.models.suites import load_suite
@@ -40,13 +41,14 @@ def check_checkout(folder: Path) -> None:
 
 
 EXPORTED = {  # name: its module, imported when the name is first used
+    "BoxesCallback": "bench.api.callback",
     "evaluate": "bench.api.evaluate",
     "compare": "bench.api.evaluate",
     "Result": "bench.api.results",
     "Compared": "bench.api.results",
     "load_suite": "bench.models.suites",
 }
-__all__ = ["Compared", "Result", "compare", "evaluate", "load_suite"]
+__all__ = ["BoxesCallback", "Compared", "Result", "compare", "evaluate", "load_suite"]
 
 
 def __getattr__(name: str) -> Any:

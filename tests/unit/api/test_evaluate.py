@@ -12,7 +12,8 @@ import pytest
 import torch
 
 import bench
-from bench.api.memory import evenly_spread
+from bench.api.evaluate import plan_of
+from bench.api.memory import AT_ONCE, InMemory, evenly_spread
 from bench.models import LoadedModel
 from bench.models.suites import load_suite
 from bench.run.evaluate import evaluate as evaluate_entry
@@ -162,6 +163,13 @@ def test_what_cannot_be_asked_is_said_in_one_line(asked: dict[str, object], word
     with pytest.raises(ValueError, match=words) as raised:
         bench.evaluate(**asked)
     assert "\n" not in str(raised.value)
+
+
+def test_no_batch_begins_after_the_time_is_up(model: torch.nn.Module, tiny_base: LoadedModel) -> None:
+    asker = InMemory(model, tiny_base.tokenizer, plan_of(limit=40, progress=False))
+    evaluation, plan = asker.evaluate(seconds=1e-9)
+    asked = [example.id for example in plan.examples]
+    assert len(asked) == AT_ONCE and asked == sorted(asked) and evaluation.completions.keys() == set(asked)
 
 
 def test_every_beginning_of_the_order_under_a_time_limit_is_spread_over_all() -> None:
