@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from bench.inputs import InputError
+
+PREFIX, DAY = ".writing-", 86400
 
 
 @contextmanager
@@ -22,7 +25,8 @@ def replacing(path: Path, follow: bool = True) -> Iterator[Path]:
     """
     path = path.resolve() if follow and path.is_dir() else path
     path.parent.mkdir(parents=True, exist_ok=True)
-    room = Path(tempfile.mkdtemp(prefix=".writing-", dir=path.parent))
+    remove_abandoned(path.parent)
+    room = Path(tempfile.mkdtemp(prefix=PREFIX, dir=path.parent))
     try:
         fresh = room / "new"
         yield fresh
@@ -31,6 +35,13 @@ def replacing(path: Path, follow: bool = True) -> Iterator[Path]:
         sync(path.parent)
     finally:
         shutil.rmtree(room, ignore_errors=True)
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove what a kill left in the middle of a write, a day later: until then its writer may be at work."""
+    for room in folder.glob(f"{PREFIX}*"):
+        if room.lstat().st_mtime < time.time() - DAY:
+            shutil.rmtree(room, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> Path:

@@ -8,8 +8,9 @@ from pathlib import Path
 from tabulate import tabulate
 
 from bench import ROOT
-from bench.inputs import InputError
+from bench.inputs import InputError, read_text
 from bench.models.suites import load_suite
+from bench.outputs import write_text
 from bench.records import ModelEntry, Suite
 
 CARD_GB = 80
@@ -64,6 +65,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Make the page's table anew."""
     page = arguments.page
-    page.write_text(updated(page.read_text(encoding="utf-8")), encoding="utf-8")
+    write_text(page, updated(read_text(page)))
     print(f"{page}: the table of models is up to date")
     return 0

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.inputs import InputError
+from bench.outputs import write_text
 from bench.text import shell
 
 SCRIPT = """\
@@ -50,7 +51,7 @@ def write_job(
     )
     try:
         shards.mkdir(parents=True, exist_ok=True)  # SLURM does not make the folder of its logs
-        script.write_text(text, encoding="utf-8")
+        write_text(script, text)
     except OSError as error:
         raise InputError(
             f"cannot write {script}: {error.strerror}. Name another file after --slurm."

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import tomlkit
 
+from bench.inputs import read_text
 from bench.models.files import folder_of, how_to_download
 from bench.models.suites import find_suite, load_suite
+from bench.outputs import write_text
 from bench.records import ModelEntry, Suite
 from bench.text import say
 
@@ -47,8 +49,8 @@ def commits_of(suite: Suite) -> tuple[dict[str, str], list[ModelEntry]]:
 
 def write_commits(path: Path, commits: dict[str, str]) -> None:
     """Set `revision` of these models; the rest of the file stays as it is, comments too."""
-    document = tomlkit.parse(path.read_text(encoding="utf-8"))
+    document = tomlkit.parse(read_text(path))
     for table in document["models"]:
         if table["name"] in commits:
             table["revision"] = commits[table["name"]]
-    path.write_text(tomlkit.dumps(document), encoding="utf-8")
+    write_text(path, tomlkit.dumps(document))

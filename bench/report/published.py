@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench import ROOT
 from bench.models.suites import load_suite
+from bench.outputs import replacing, write_text
 from bench.records import Results, Verdict
 from bench.report.figures import draw_all
 from bench.report.files import accuracy_csv, write_figures
@@ -72,10 +73,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write the report, its drawings, and all figures as CSV."""
     results, suite, folder = published(), load_suite("paper"), arguments.report_dir
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "report.md").write_text(markdown(results), encoding="utf-8")
-    (folder / "accuracy.csv").write_text(accuracy_csv(results), encoding="utf-8", newline="")
-    (folder / "report.html").write_text(html(results, suite), encoding="utf-8")
-    write_figures(draw_all(results.verdicts, (), suite), folder / "figures")
+    with replacing(folder) as fresh:
+        fresh.mkdir()
+        write_text(fresh / "report.md", markdown(results))
+        write_text(fresh / "accuracy.csv", accuracy_csv(results))
+        write_text(fresh / "report.html", html(results, suite))
+        write_figures(draw_all(results.verdicts, (), suite), fresh / "figures")
     print(f"published figures of {len(results.accuracies)} models: {folder / 'report.md'}")
     return 0

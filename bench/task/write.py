@@ -15,6 +15,7 @@ from typing import TextIO
 import pyzipper
 
 from bench.inputs import InputError
+from bench.outputs import replacing
 from bench.records import Scenario, State
 from bench.task.examples import DEFAULT_SEED
 from bench.task.generator import SIZES, generate
@@ -86,21 +87,25 @@ def split_sizes(scenarios: list[int]) -> dict[str, int]:
 
 def write(splits: Mapping[str, Iterator[Scenario]], directory: Path, password: str | None) -> list[Path]:
     """The files written: one a split, or one AES-encrypted ZIP of them. Rows are streamed."""
-    directory.mkdir(parents=True, exist_ok=True)
     files = {split: directory / f"{split}-t5.jsonl" for split in splits}
     if password is None:
         for split, scenarios in splits.items():
-            with files[split].open("w", encoding="utf-8") as file:
+            with replacing(files[split]) as fresh, fresh.open("w", encoding="utf-8") as file:
                 write_rows(file, scenarios)
         return list(files.values())
     path = directory / "boxes-dataset.zip"
-    with pyzipper.AESZipFile(path, "w", pyzipper.ZIP_DEFLATED, encryption=pyzipper.WZ_AES) as archive:
-        archive.setpassword(password.encode())
+    with replacing(path) as fresh, encrypted(fresh, password) as archive:
         for split, scenarios in splits.items():
             member = archive.open(files[split].name, "w", force_zip64=True)
             with io.TextIOWrapper(member, encoding="utf-8") as file:
                 write_rows(file, scenarios)
     return [path]
+
+
+def encrypted(path: Path, password: str) -> pyzipper.AESZipFile:
+    archive = pyzipper.AESZipFile(path, "w", pyzipper.ZIP_DEFLATED, encryption=pyzipper.WZ_AES)
+    archive.setpassword(password.encode())
+    return archive
 
 
 def write_rows(file: TextIO, scenarios: Iterator[Scenario]) -> None:

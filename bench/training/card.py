@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from bench import DATA
+from bench.outputs import replacing, write_text
 from bench.records import BUCKETS, Accuracy, ModelEntry
 from bench.run.evaluate import Plan, evaluate
 from bench.scoring.stats import accuracy_of
@@ -71,7 +72,8 @@ def write_card(
         for stage in arm.stages
     )
     rows = "\n".join(f"| {bucket} | {100 * cell.value:.1f} | {cell.n} |" for bucket, cell in measured.items())
-    (folder / "README.md").write_text(
+    write_text(
+        folder / "README.md",
         CARD.format(
             name=folder.name,
             arm=arm_name,
@@ -92,7 +94,6 @@ def write_card(
             audit=found,
             rows=rows,
         ),
-        encoding="utf-8",
     )
 
 
@@ -115,7 +116,7 @@ def record(model: str, measured: Mapping[str, Accuracy], path: Path = RECORDED) 
         if bucket != "ops1plus"  # pooled from the others where it is read
     ]
     rows.sort(key=lambda row: (row["model"], row["bucket"]))
-    with path.open("w", encoding="utf-8", newline="") as lines:
+    with replacing(path) as fresh, fresh.open("w", encoding="utf-8", newline="") as lines:
         writer = csv.DictWriter(lines, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

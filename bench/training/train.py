@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from tqdm import tqdm
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
 from bench.inputs import InputError
+from bench.outputs import replacing
 from bench.training.arms import ARMS, Arm, arm_of
 from bench.training.data import batches, held_out, vocabulary_of
 from bench.training.dialogues import TEMPLATE
@@ -25,6 +25,9 @@ NUM_LAYERS = 5
 WARM_UP_STEPS = 50
 FINAL_LR = 0.05  # of the highest
 CHECKPOINT_SECONDS = 60
+
+
+COUNTS = ("step", "tokens", "seconds", "losses")
 
 
 @dataclass
@@ -44,24 +47,27 @@ class Training:
             "what": self.what,
             "model": self.model.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-            "counts": {name: getattr(self, name) for name in ("step", "tokens", "seconds", "losses")},
+            "counts": {name: getattr(self, name) for name in COUNTS},
         }
-        partial = path.with_suffix(".partial")
-        torch.save(state, partial)
-        os.replace(partial, path)
+        with replacing(path) as fresh:
+            torch.save(state, fresh)
 
     def load(self, path: Path) -> None:
-        """Restore a checkpoint. Raises ValueError if it belongs to another run."""
-        state = torch.load(path, weights_only=True, map_location=self.model.device)
-        if state["what"] != self.what:
+        """Restore a checkpoint. Raises InputError if it is damaged or belongs to another run."""
+        try:
+            state = torch.load(path, weights_only=True, map_location=self.model.device)
+            what = state["what"]
+            if what == self.what:
+                self.model.load_state_dict(state["model"])
+                for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+                    optimizer.load_state_dict(saved)
+                vars(self).update({name: state["counts"][name] for name in COUNTS})
+        except Exception as error:  # torch raises many kinds for a damaged file
+            raise InputError(f"{path} is damaged ({error}). Delete it, and train from the start.") from error
+        if what != self.what:
             raise InputError(
-                f"{path} is a checkpoint of another training: {state['what']}. "
-                "Delete it, or choose another --out."
+                f"{path} is a checkpoint of another training: {what}. Delete it, or choose another --out."
             )
-        self.model.load_state_dict(state["model"])
-        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
-        vars(self).update(state["counts"])
 
 
 def new_model(tokenizer: PreTrainedTokenizerBase, seed: int) -> LlamaForCausalLM:
@@ -171,8 +177,9 @@ def train(
     if checkpoint.exists():
         training.load(checkpoint)
     run(training, arm, seed, Encoder(tokenizer), checkpoint)
-    model.half().save_pretrained(out)
-    tokenizer.save_pretrained(out)
+    with replacing(out) as fresh:
+        model.half().save_pretrained(fresh)
+        tokenizer.save_pretrained(fresh)
     return training
 
 
