@@ -181,7 +181,7 @@ def recall_runs(
         parts = {
             key.removeprefix("model."): value for key, value in recorded.items() if key.startswith("model.")
         }
-        settings = Settings(parts, plan.constraint, recorded["engine"])
+        settings = Settings(parts, plan.constraint, str(recorded.get("engine")))
         keys = plan.keys(settings)
         rows = store.get(list(keys.values())) if settings.digest == made["settings_digest"] else {}
         if len(rows) == len(keys):

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
 
-from bench.inputs import InputError
+from bench.inputs import InputError, place
 from bench.outputs import check_replaceable, replacing
+from bench.records import Completion
 from bench.store.completions import FIELDS, RUN_FIELDS, Row, Store, completion, is_intact
 from bench.store.database import BESIDE, is_store
 from bench.text import say
@@ -38,11 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Raises ValueError for a store that is not there or not readable."""
+    """Raises InputError for a store that is not there or not readable."""
     for path in getattr(args, "others", [args.store]):  # a store that others are merged into may be new
-        if not Path(path).is_file():
+        if not place(path).exists():
             raise InputError(f"no store at {path}. Name one with --store; pytest --boxes-store makes it.")
-    with Store(args.store) as store:
+    with Store(args.store, readonly=args.action in ("ls", "export", "why-miss")) as store:
         lines = list(ACTIONS[args.action](store, args))
         say(*store.notices, *lines)
         return 1 if args.action == "verify" and store.notices else 0
@@ -53,7 +54,7 @@ def ls(store: Store, args: argparse.Namespace) -> Iterator[str]:
     for entry in store.runs():
         yield (
             f"{entry['rows']:>7}  {entry['started']:<25}  {entry['settings_digest'][:12]:<12}  "
-            f"{entry['id'][:12]:<12}  {entry['model']}, {entry['settings']['engine']}"
+            f"{entry['id'][:12]:<12}  {entry['model']}, {entry['settings'].get('engine', 'unreadable')}"
         )
     yield from store.problems()
 
@@ -69,7 +70,7 @@ def verify(store: Store, args: argparse.Namespace) -> Iterator[str]:
 
 def export(store: Store, args: argparse.Namespace) -> Iterator[str]:
     check_output(Path(args.output), Path(args.store))
-    rows = [record(row) for row in store.read(EXPORTED) if is_intact(row[:6])]
+    rows = [record(row, answer) for row in store.read(EXPORTED) if (answer := completion(row[:6]))]
     output = Path(args.output)
     try:
         with replacing(output) as fresh:
@@ -97,8 +98,7 @@ ORDER BY runs.model, runs.settings_digest, completions.key
 """
 
 
-def record(row: Row) -> dict[str, object]:
-    answer = completion(row[:6])
+def record(row: Row, answer: Completion) -> dict[str, object]:
     return {
         "model": row[6], "run": row[7], "settings_digest": row[8], "settings": row[9],
         "key": row[0], "text": answer.text, "finish_reason": answer.finish_reason,
@@ -122,12 +122,13 @@ def write_parquet(rows: list[dict[str, object]], path: Path) -> None:
 
 def merge(store: Store, args: argparse.Namespace) -> Iterator[str]:
     for path in args.others:
-        with Store(path) as other, store.transaction():
+        with Store(path, readonly=True) as other, store.transaction():
             runs = {row[0]: store.keep_run(row[1:]) for row in other.read(RUN_ROWS)}
             rows = other.read(f"SELECT {FIELDS}, run FROM completions ORDER BY number")
-            intact = [row for row in rows if is_intact(row[:6])]
-            added = sum(store.insert(row[0], completion(row[:6]), runs.get(row[6], 0)) for row in intact)
-        yield f"{path}: {added} of {len(rows)} completions were new, {len(rows) - len(intact)} were damaged"
+            whole = [(row, answer) for row in rows if (answer := completion(row[:6]))]
+            added = sum(store.insert(row[0], answer, runs.get(row[6], 0)) for row, answer in whole)
+        yield from other.notices
+        yield f"{path}: {added} of {len(rows)} completions were new, {len(rows) - len(whole)} were damaged"
     yield from store.problems()
 
 
@@ -147,7 +148,7 @@ def prune(store: Store, args: argparse.Namespace) -> Iterator[str]:
             deleted = store.database.execute(f"DELETE FROM completions WHERE run IN ({chosen})", bounds)
             store.database.execute(f"DELETE FROM runs WHERE number IN ({chosen})", bounds)
             yield f"{deleted.rowcount} completions were deleted"
-    store.database.execute("VACUUM")
+    store.compact()
 
 
 def why_miss(store: Store, args: argparse.Namespace) -> Iterator[str]:

@@ -6,18 +6,22 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
+
+from bench.inputs import InputError, convert, parse_json
 from bench.records import Completion
-from bench.store.database import explained, open_database, to_json
+from bench.store.database import explained, open_database, open_to_read, to_json
 from bench.store.settings import Settings, digest
 
 FIELDS = "key, text, finish_reason, prompt_tokens, token_ids, digest"
 Row = tuple[Any, ...]
+Tokens = tuple[Annotated[int, msgspec.Meta(ge=0, lt=2**31)], ...]
 RUN_FIELDS = "id, settings_digest, model, started, settings, metadata, counters"
 OF_KEYS = f"SELECT {FIELDS} FROM completions WHERE key IN (SELECT value FROM json_each(?))"
 
@@ -40,12 +44,13 @@ class Run:
 class Store:
     """Completions in a SQLite file, or in memory for the path ":memory:".
 
+    readonly: nothing is written, not even beside it: for a store in a place that is read-only.
     notices: sentences for the user about this store: a network file system, a salvage, rows set aside.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, readonly: bool = False) -> None:
         self.path = path
-        self.database, self.notices = open_database(path)
+        self.database, self.notices = open_to_read(path) if readonly else open_database(path)
 
     def __enter__(self) -> Store:
         return self
@@ -61,10 +66,10 @@ class Store:
     def get(self, keys: Sequence[str]) -> dict[str, Completion]:
         """The completions that are there. A row that does not match its digest is set aside, not served."""
         rows = self.read(OF_KEYS, to_json(keys))
-        intact = [row for row in rows if is_intact(row)]
-        if len(intact) < len(rows):
+        found = {row[0]: answer for row in rows if (answer := completion(row))}
+        if len(found) < len(rows):
             self.set_aside([row[0] for row in rows])
-        return {row[0]: completion(row) for row in intact}
+        return found
 
     def add(self, rows: Sequence[tuple[str, Completion]], run: Run) -> int:
         """Keep completions in one transaction; they are on disk when this returns. Returns how many were new.
@@ -120,7 +125,10 @@ class Store:
             settings.digest if settings else None,
         )
         names = ("rows", *RUN_FIELDS.split(", "))
-        return [dict(zip(names, (*row[:5], *map(json.loads, row[5:])), strict=True)) for row in rows]
+        return [
+            dict(zip(names, (row[0], *map(str, row[1:5]), *map(readable, row[5:])), strict=True))
+            for row in rows
+        ]
 
     def problems(self) -> list[str]:
         """Sentences on what is wrong with the answers kept here, whichever process found it."""
@@ -151,6 +159,13 @@ class Store:
             (str(row[0]), json.dumps(row, default=repr), now()),
         )
 
+    def compact(self) -> None:
+        """Give the space of deleted rows back to the disk. Raises OSError."""
+        try:
+            self.database.execute("VACUUM")
+        except sqlite3.Error as error:
+            raise OSError(explained(error, self.path)) from error
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing. IMMEDIATE: a reader that turns writer would be refused, not made to wait."""
@@ -173,12 +188,29 @@ class Store:
 
 
 def is_intact(row: Row) -> bool:
-    return bool(digest(row[:-1]) == row[-1])
+    return completion(row) is not None
 
 
-def completion(row: Row) -> Completion:
-    _, text, finish_reason, prompt_tokens, token_ids, _ = row
-    return Completion(text, finish_reason, prompt_tokens, tuple(json.loads(token_ids)))
+def completion(row: Row) -> Completion | None:
+    """What a row holds; None where it does not match its digest, or a forger made a digest for nonsense."""
+    _, text, finish_reason, prompt_tokens, token_ids, made = row
+    if digest(row[:-1]) != made:
+        return None
+    try:
+        tokens = parse_json(token_ids, Tokens, "token_ids")
+        fields = {"text": text, "finish_reason": finish_reason, "prompt_tokens": prompt_tokens}
+        found = convert(fields, Completion, "completion")
+    except (InputError, TypeError):
+        return None
+    return replace(found, token_ids=tokens) if found.prompt_tokens >= 0 else None
+
+
+def readable(text: object) -> dict[str, Any]:
+    """A table that a run recorded; empty where it is damaged: its rows have digests of their own."""
+    try:
+        return parse_json(str(text), dict[str, Any], "run")
+    except InputError:
+        return {}
 
 
 def now() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
@@ -11,7 +12,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from bench.inputs import InputError
+from bench.inputs import InputError, place
+from bench.outputs import check_space
 
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x426F7865  # "Boxe", in the file's header: this is one of our stores
@@ -43,6 +45,7 @@ DAMAGED = (sqlite3.DatabaseError, UnicodeDecodeError)  # the latter from SQLite'
 NOT_THE_FILE = tuple(f"SQLITE_{why}" for why in ("BUSY", "CANTOPEN", "FULL", "IOERR", "PERM", "READONLY"))
 TABLES = ("runs", "completions", "quarantine", "disagreements")
 BESIDE = ("-wal", "-shm", "-journal", ".lock", ".locks")  # what lies beside a store, by its ending
+LEAST_FREE_BYTES = 20_000_000  # more than a few models write
 LEAST_ROW_BYTES = 64  # no row is smaller
 LAST_NUMBER = 2**63 - 1  # of a row of SQLite
 
@@ -54,7 +57,7 @@ def open_database(path: Path | str) -> tuple[sqlite3.Connection, list[str]]:
     """
     if str(path) == ":memory:":
         return create(connect(path)), []
-    path = Path(path)
+    path = real(path)
     try:
         check_path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,13 +72,44 @@ def open_database(path: Path | str) -> tuple[sqlite3.Connection, list[str]]:
         raise InputError(f"cannot open the store {path}: {error.strerror}. Name another file.") from None
 
 
+def open_to_read(path: Path | str) -> tuple[sqlite3.Connection, list[str]]:
+    """A connection that writes nothing, beside the file or into it. Raises InputError."""
+    path = real(path)
+    notices = []
+    try:
+        check_path(path)
+        uri = f"{path.absolute().as_uri()}?mode=ro"
+        if not os.access(path.parent, os.W_OK):  # nobody writes here, and SQLite needs no files beside it
+            uri += "&immutable=1"
+            if (log := path.with_name(f"{path.name}-wal")).exists() and log.stat().st_size:
+                notices.append(f"{log} cannot be read where nothing can be written: its rows are left out")
+        connection = connect(uri)
+        check_schema(connection, path)
+        if is_damaged(connection):
+            connection.close()
+            raise InputError(f"{path} is damaged. Run python -m bench store verify --store {path} first.")
+        return connection, notices
+    except sqlite3.Error as error:
+        raise InputError(explained(error, path)) from None
+    except OSError as error:
+        raise InputError(f"cannot open the store {path}: {error.strerror}. Name another file.") from None
+
+
+def real(path: Path | str) -> Path:
+    """The file itself: beside a link to it, SQLite's files and our locks would have other names."""
+    path = place(path)
+    return path.resolve() if path.is_symlink() else path
+
+
 def check_store(path: Path | str) -> None:
-    """Raises ValueError where opening the store would; makes none where there is none."""
-    path = Path(path)
+    """Raises InputError where opening the store would; makes none where there is none."""
+    path = place(path)
     if path.exists():
         open_database(path)[0].close()
-    elif not nearest_folder(path).is_dir():
-        raise InputError(f"cannot open the store {path}: {nearest_folder(path)} is no folder. Name another.")
+    elif not (folder := nearest_folder(path)).is_dir():
+        raise InputError(f"cannot open the store {path}: {folder} is no folder. Name another.")
+    else:
+        check_space(folder, LEAST_FREE_BYTES)
 
 
 def nearest_folder(path: Path) -> Path:
@@ -86,6 +120,8 @@ def check_path(path: Path) -> None:
     """Refuse what is not ours before anything is written to it or beside it."""
     if path.is_dir():
         raise InputError(f"{path} is a folder, not a store. Name a file, such as {path / 'store.sqlite'}.")
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is not a file, so no store. Name a file, such as store.sqlite.")
     if path.exists() and path.stat().st_size and not is_store(path):
         raise InputError(f"{path} is not a store of completions. Name another file: it would be overwritten.")
 
@@ -120,7 +156,9 @@ def open_file(path: Path) -> tuple[sqlite3.Connection, list[str]]:
 
 
 def connect(path: Path | str) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+    """path: a file, or a URI of one."""
+    is_uri = str(path).startswith("file:")
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, uri=is_uri)
     connection.text_factory = lambda raw: raw.decode("utf-8", "replace")  # a flipped bit must not raise
     return connection
 

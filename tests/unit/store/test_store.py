@@ -7,11 +7,14 @@ import json
 import multiprocessing
 import os
 import re
+import shutil
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -20,9 +23,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.decoding.constraint import Constraint
+from bench.inputs import InputError
 from bench.records import Completion
 from bench.store import Run, Settings, Store, check_store, command
 from bench.store.database import APPLICATION_ID, SCHEMA_VERSION, filesystem
+from bench.store.settings import digest
 
 MODEL = {"weights": "1f" * 32, "adapter": None, "dtype": "float32", "attention": "sdpa", "chat": False}
 REGEX = "Box 0 contains( [a-z]+)*"
@@ -445,6 +450,109 @@ def test_export_replaces_nothing_but_a_file(make: Callable, why: str, filled: Pa
     assert place.lstat() == before
     with Store(filled) as store:
         assert store.get(KEYS) == dict(ROWS)
+
+
+def forge(path: Path, token_ids: str, finish_reason: str = "stop", prompt_tokens: int = 1) -> None:
+    """A row that is none of ours, under a digest that fits it."""
+    contents = ("forged", "text", finish_reason, prompt_tokens, token_ids)
+    row = (*contents, digest(contents))
+    edit(path, "INSERT INTO completions (key, text, finish_reason, prompt_tokens, token_ids, digest, run) "
+         "VALUES (?, ?, ?, ?, ?, ?, 1)", row)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        ("[1.5]",), ("[-1]",), ('["a"]',), ("{}",), ("null",), ("[" * 100_000,), ("[99999999999999999999]",),
+        ("[]", "cut"), ("[]", "stop", -5),
+    ],
+    ids=["float", "below zero", "text", "table", "null", "deep", "huge", "finish reason", "prompt tokens"],
+)  # fmt: skip
+def test_a_forged_row_is_damaged_however_good_its_digest(row: tuple, filled: Path, tmp_path: Path) -> None:
+    forge(filled, *row)
+    command_line("export", "--store", str(filled), "--output", str(tmp_path / "rows.jsonl"))
+    assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == len(ROWS)
+    command_line("merge", "--store", str(tmp_path / "target"), str(filled))
+    with Store(tmp_path / "target") as store:
+        assert store.get([*KEYS, "forged"]) == dict(ROWS)
+    with Store(filled) as store:
+        assert store.get([*KEYS, "forged"]) == dict(ROWS) and len(store.problems()) == 1
+
+
+@pytest.mark.parametrize("value", ["", "{", "[]", "[" * 100_000, '{"engine": 1}', b"\xff"])
+def test_what_a_run_recorded_may_be_damaged(
+    value: object, filled: Path, capsys: pytest.CaptureFixture
+) -> None:
+    edit(filled, "UPDATE runs SET settings = ?, model = ?", (value, value))
+    for action in ("ls", "why-miss", "verify"):
+        assert command_line(action, "--store", str(filled)) == 0
+    assert "the last run of" in capsys.readouterr().out
+
+
+def read_only_mount(folder: Path, command: list[str]) -> list[str]:
+    """The command, in a mount namespace of its own in which the folder is read-only."""
+    namespace = ["unshare", "--map-root-user", "--mount"]
+    if not shutil.which("unshare") or subprocess.run([*namespace, "true"], capture_output=True).returncode:
+        pytest.skip("this system lets no user mount a file system")
+    mount = f'mount --bind {folder} {folder} && mount -o remount,ro,bind {folder} && exec "$@"'
+    return [*namespace, "sh", "-c", mount, "sh", *command]
+
+
+ON_A_READ_ONLY_MOUNT = """
+import sys
+from bench.commands import main
+store, out = sys.argv[1:]
+for words in (["ls"], ["why-miss"], ["export", "--output", out + "/rows.jsonl"]):
+    assert main(["store", *words, "--store", store]) == 0
+assert main(["store", "merge", "--store", out + "/merged.sqlite", store]) == 0
+assert main(["store", "verify", "--store", store]) == 4
+"""
+
+
+def test_a_store_on_a_read_only_mount_is_listed_exported_and_merged_from(
+    filled: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", ON_A_READ_ONLY_MOUNT, str(filled), str(tmp_path)]
+    told = subprocess.run(read_only_mount(filled.parent, command), capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
+    assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == len(ROWS)
+    with Store(tmp_path / "merged.sqlite") as store:
+        assert store.get(KEYS) == dict(ROWS)
+    assert told.stderr.count("\n") == 1 and "Name another file" in told.stderr
+
+
+def test_reading_a_store_changes_no_byte_of_it(filled: Path, tmp_path: Path) -> None:
+    before = filled.read_bytes()
+    command_line("ls", "--store", str(filled))
+    command_line("export", "--store", str(filled), "--output", str(tmp_path / "rows.jsonl"))
+    assert filled.read_bytes() == before
+
+
+def test_a_damaged_store_is_not_merged_from_before_it_is_verified(filled: Path, tmp_path: Path) -> None:
+    flip(filled, filled.stat().st_size - PAGE)
+    with pytest.raises(InputError, match="is damaged. Run python -m bench store verify"):
+        command_line("merge", "--store", str(tmp_path / "target"), str(filled))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [os.mkfifo, lambda path: path.symlink_to(path), lambda path: path.symlink_to("/dev/zero")],
+    ids=["a pipe", "a loop of links", "a device"],
+)
+def test_what_is_no_file_is_no_store(make: Callable[[Path], object], tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    make(path)
+    for use in (check_store, Store, partial(Store, readonly=True)):
+        with pytest.raises(InputError, match="is not a file, so no store|is no path: "):
+            use(path)
+
+
+def test_a_link_to_a_store_is_that_store(filled: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link.sqlite"
+    link.symlink_to(filled)
+    with Store(link) as one, Store(filled) as other:
+        assert one.get(KEYS) == other.get(KEYS) == dict(ROWS)
+    assert [path.name for path in tmp_path.iterdir() if "link" in path.name] == ["link.sqlite"]
 
 
 def test_merging_shards_gives_all_rows_whatever_the_order(tmp_path: Path) -> None:
