@@ -31,11 +31,13 @@ def engine_for(
     *,
     batch_size: int | None = None,
     pack_tokens: int | None = None,
+    identity: object = None,
 ) -> Engine:
     """The engine asked for, for a loaded model (so not "server"); "auto" finds out which is right for it.
 
-    batch_size, pack_tokens: None for what suits the device. Raises ValueError if the engine cannot run
-    this model.
+    batch_size, pack_tokens: None for what suits the device. identity: the model's files and the packages'
+    versions, as JSON; "auto" probes a model once for each identity, and every time where it is None.
+    Raises ValueError if the engine cannot run this model.
     """
     if name not in ENGINES or name == "server":
         raise InputError(f"no engine {name!r} for a loaded model. Choose auto, reference or speculative.")
@@ -45,5 +47,9 @@ def engine_for(
         return select.ReferenceEngine(model, tokenizer, constraint, batch_size=batch_size)
     if name == "speculative":
         select.check_supported(model)
-        return select.SpeculativeEngine(model, tokenizer, constraint, pack_tokens=pack_tokens)
-    return select.automatic(model, tokenizer, constraint, batch_size=batch_size, pack_tokens=pack_tokens)
+        return select.SpeculativeEngine(
+            model, tokenizer, constraint, pack_tokens=pack_tokens, batch_size=batch_size
+        )
+    return select.automatic(
+        model, tokenizer, constraint, batch_size=batch_size, pack_tokens=pack_tokens, identity=identity
+    )

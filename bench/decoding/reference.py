@@ -15,7 +15,7 @@ from transformers import GenerationConfig
 from bench.decoding.constraint import Constraint
 from bench.decoding.device import device_of, peak_bytes
 from bench.decoding.measure import check_finite, clock
-from bench.decoding.spelling import SpelledTokenizer, spell
+from bench.decoding.spelling import SpelledTokenizer, spell, tokens_for
 from bench.records import Completion, Counters, Prompt
 
 
@@ -28,14 +28,14 @@ class ReferenceEngine:
         self, model: Any, tokenizer: Any, constraint: Constraint, *, batch_size: int | None = None
     ) -> None:
         self.model = model
-        self.tokenizer = copy.deepcopy(tokenizer)  # outlines sets its padding
+        self.tokenizer = copy.copy(tokenizer)  # outlines sets its padding
         self.constraint = constraint
         self.batch_size = batch_size or device_of(model).batch_size
         self.reason = "asked for"
         self.counters = Counters()
-        self.spelling = spell(self.tokenizer)
+        self.spelling = spell(tokenizer)
         outlined = outlines.from_transformers(model, self.tokenizer)
-        outlined.tokenizer = SpelledTokenizer(self.tokenizer, self.spelling)
+        outlined.tokenizer = SpelledTokenizer(self.tokenizer, tokens_for(constraint.regex, self.spelling))
         self.generator = outlines.Generator(outlined, Regex(constraint.regex), backend="outlines_core")
         self.config = GenerationConfig(
             max_new_tokens=constraint.max_new_tokens,

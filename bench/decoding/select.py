@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from bench.cache import kept
 from bench.decoding.constraint import Constraint
 from bench.decoding.engine import Engine
 from bench.decoding.reference import ReferenceEngine
@@ -23,20 +24,55 @@ ATTENTION = ("eager", "sdpa")  # those that take an additive mask over any colum
 LAYERS = {"full_attention", "sliding_attention"}
 
 
+class Obstacle(Exception):
+    """Why a model cannot be given to the speculative engine."""
+
+
 def automatic(
-    model: Any, tokenizer: Any, constraint: Constraint, *, batch_size: int | None, pack_tokens: int | None
+    model: Any,
+    tokenizer: Any,
+    constraint: Constraint,
+    *,
+    batch_size: int | None,
+    pack_tokens: int | None,
+    identity: object = None,
 ) -> Engine:
-    """The speculative engine where it gives the reference engine's answers, else the reference engine."""
-    reference = ReferenceEngine(model, tokenizer, constraint, batch_size=batch_size)
-    if (obstacle := unsupported(model)) is None:
+    """The speculative engine where it gives the reference engine's answers, else the reference engine.
+
+    identity: see engine_for.
+    """
+    try:
+        if obstacle := unsupported(model):
+            raise Obstacle(obstacle)
         speculative = SpeculativeEngine(
-            model, tokenizer, constraint, pack_tokens=pack_tokens, reference=reference
+            model, tokenizer, constraint, pack_tokens=pack_tokens, batch_size=batch_size
         )
-        if (obstacle := difference(speculative, reference)) is None:
-            speculative.reason = "the model takes trees of tokens, and a probe equalled the reference engine"
-            return speculative
-    reference.reason = f"not speculative: {obstacle}"
-    return reference
+        check_once(speculative, identity)
+    except Obstacle as found:
+        reference = ReferenceEngine(model, tokenizer, constraint, batch_size=batch_size)
+        reference.reason = f"not speculative: {found}"
+        return reference
+    speculative.reason = "the model takes trees of tokens, and a probe equalled the reference engine"
+    return speculative
+
+
+def check_once(speculative: SpeculativeEngine, identity: object) -> None:
+    """Probe a model, unless one of this identity has passed the probe before on such a device.
+
+    Only a pass is remembered: a failure may have been the machine's. Raises Obstacle for a difference.
+    """
+
+    def probe() -> bytes:
+        if obstacle := difference(speculative, speculative.reference):
+            raise Obstacle(obstacle)
+        return b"the same answers"
+
+    model = speculative.model
+    device = torch.cuda.get_device_name(model.device) if model.device.type == "cuda" else model.device.type
+    if identity is None:
+        probe()
+    else:
+        kept("probe", [identity, str(model.dtype), model.config._attn_implementation, device], probe)
 
 
 def check_supported(model: Any) -> None:

@@ -22,9 +22,10 @@ class LoadedModel:
     dtype: str
 
 
-def load(entry: ModelEntry, devices: Sequence[str]) -> LoadedModel:
+def load(entry: ModelEntry, devices: Sequence[str], tokenizer: Any | None = None) -> LoadedModel:
     """Load a model onto ["cpu"], one GPU, or spread over several. Never uses the network.
 
+    tokenizer: the model's, where it is loaded already: a large one takes seconds.
     Raises ValueError for files that are missing, damaged or do not fill the model.
     """
     import torch
@@ -49,7 +50,7 @@ def load(entry: ModelEntry, devices: Sequence[str]) -> LoadedModel:
     if entry.adapter:
         adapted = model.load_adapter(entry.adapter)
         check_filled(entry, adapted.missing_keys, adapted.mismatched_keys)
-    return LoadedModel(model.eval(), load_tokenizer(entry), ", ".join(devices), dtype)
+    return LoadedModel(model.eval(), tokenizer or load_tokenizer(entry), ", ".join(devices), dtype)
 
 
 def load_tokenizer(entry: ModelEntry) -> Any:

@@ -197,7 +197,7 @@ class State:
         if self.plan.engine == "server" and not models.has_tokenizer(entry):
             return "is served, and would be given plain text: its tokenizer is not here"
         pinned = "" if entry.pinned else "\n  not pinned: run python -m bench pin SUITE"
-        return f"{pinned}\n{audit(entry, self.plan)}"
+        return f"{pinned}\n{audit(entry, self.plan, models.load_tokenizer(entry))}"
 
     def describe(self) -> dict[str, object]:
         return describe_run(self.suite, self.plan)

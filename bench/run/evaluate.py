@@ -174,12 +174,13 @@ def decode(entry: ModelEntry, plan: Plan, store: Store, candidates: list[Setting
 @contextmanager
 def loaded(entry: ModelEntry, plan: Plan) -> Iterator[Running]:
     """The model on leased GPUs, or on the CPU."""
-    if problem := audit(entry, plan).problem:
+    tokenizer = models.load_tokenizer(entry)
+    if problem := audit(entry, plan, tokenizer).problem:
         raise InputError(f"model {entry.name}: {problem}")
     gpus = visible_gpus()
     wanted = min(plan.gpus_per_model, len(gpus))
     with gpu_leases(gpus, wanted, plan.wait, partial(say, entry.name)) as leased:
-        here = models.load(entry, [f"cuda:{index}" for index in leased] or ["cpu"])
+        here = models.load(entry, [f"cuda:{index}" for index in leased] or ["cpu"], tokenizer)
         engine = engine_for(
             plan.engine,
             here.model,
@@ -187,6 +188,7 @@ def loaded(entry: ModelEntry, plan: Plan) -> Iterator[Running]:
             plan.constraint,
             batch_size=plan.batch_size,
             pack_tokens=plan.pack_tokens,
+            identity=[models.fingerprint(entry), package_versions()],
         )
         yield engine, plan.prompts(entry, here.tokenizer), {"device": here.device, "dtype": here.dtype}
 
@@ -210,9 +212,8 @@ def served(entry: ModelEntry, plan: Plan) -> Iterator[Running]:
         yield engine, prompts, {"device": url}
 
 
-def audit(entry: ModelEntry, plan: Plan) -> Audit:
-    """How the model is asked, and whether it can write the right answers; its weights are not loaded."""
-    tokenizer = models.load_tokenizer(entry)
+def audit(entry: ModelEntry, plan: Plan, tokenizer: Any) -> Audit:
+    """How the model is asked, and whether it can write the right answers; its weights are not needed."""
     golds = [gold_statement(example) for example in plan.examples]
     return audit_model(entry, tokenizer, plan.prompts(entry, tokenizer), golds, plan.constraint)
 

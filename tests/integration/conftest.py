@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,14 @@ from bench.store import Store
 from bench.task.prompts import PROTOCOLS
 
 PAIR = Pair("code", "one", "two")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What the suite keeps for its user is not there for its tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BOXES_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -246,10 +246,10 @@ def count_loads(session: Session, log: Path) -> None:
 
     load = models.load
 
-    def load_and_tell(entry: ModelEntry, devices: Sequence[str]) -> models.LoadedModel:
+    def load_and_tell(entry: ModelEntry, *rest: Any) -> models.LoadedModel:
         with log.open("a") as file:
             file.write(f"{entry.name}\n")
-        return load(entry, devices)
+        return load(entry, *rest)
 
     models.load = load_and_tell
     session.shared = list(session.suite.models)

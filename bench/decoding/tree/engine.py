@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from operator import itemgetter
 from typing import Any, Literal
 
@@ -70,13 +71,13 @@ class SpeculativeEngine:
         constraint: Constraint,
         *,
         pack_tokens: int | None = None,
-        reference: ReferenceEngine | None = None,
+        batch_size: int | None = None,
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer
         self.constraint = constraint
         self.pack_tokens = pack_tokens or device_of(model).pack_tokens
-        self.reference = reference  # None: made when it is needed, which takes seconds
+        self.batch_size = batch_size
         vocabulary = model.config.get_text_config().vocab_size
         self.positions = device_of(model).logit_bytes // (vocabulary * model.dtype.itemsize)
         self.reason = "asked for"
@@ -124,12 +125,16 @@ class SpeculativeEngine:
             part = prompts[first : first + ENCODED_AT_ONCE]
             yield from zip(self.tokenizer([prompt.text for prompt in part]).input_ids, part, strict=True)
 
+    @cached_property
+    def reference(self) -> ReferenceEngine:
+        """Made when it is needed, since that takes seconds; batch_size is its own."""
+        return ReferenceEngine(self.model, self.tokenizer, self.constraint, batch_size=self.batch_size)
+
     def hand_over(self, left: Sequence[Prompt], total: int) -> Iterator[list[tuple[Prompt, Completion]]]:
         """Let the reference engine complete the rest."""
-        reference = self.reference or ReferenceEngine(self.model, self.tokenizer, self.constraint)
-        reference.counters = self.counters
+        self.reference.counters = self.counters
         self.reason += f"; drafts did not pay: {len(left)} of {total} prompts went to the reference engine"
-        yield from reference.complete(left)
+        yield from self.reference.complete(left)
 
     def root(self, sequences: Sequence[list[int]]) -> tuple[Tree, list[int]]:
         """A tree of the tokens that all sequences begin with, and their columns."""
@@ -187,7 +192,7 @@ class SpeculativeEngine:
         with clock(self.counters, "mask_seconds"):
             chosen = logits.argmax(-1).tolist()
             refused = [
-                row for row, state in enumerate(states) if chosen[row] not in self.tables.follow[state]
+                row for row, state in enumerate(states) if self.tables.after(state, chosen[row]) is None
             ]
             if refused:
                 among = logits[refused][:, self.tables.tokens]
@@ -210,7 +215,7 @@ class SpeculativeEngine:
                 return
             branch.written.append(token)
             branch.text += self.tables.spelling[token]
-            branch.state = self.tables.follow[branch.state][token]
+            [branch.state] = self.tables.walk(branch.state, [token])
         if len(branch.written) == self.constraint.max_new_tokens:
             branch.finish_reason = "length"
         elif self.tables.is_over(branch.state):

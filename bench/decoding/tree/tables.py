@@ -1,21 +1,26 @@
 """Regex, tokenizer -> Tables: which token may come next in each state of the automaton, and what follows.
 
-The automaton is outlines_core's, over the text of each token as outlines spells it, so that it allows what
-the reference engine allows. Source of the construction: Willard & Louf (2023), arXiv:2307.09702.
+The automaton is outlines_core's, over the same spelling of the tokens as the reference engine's, so that it
+allows what that one allows. Source of the construction: Willard & Louf (2023), arXiv:2307.09702.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+import io
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
+import numpy as np
 import torch
-from outlines_core import Index, Vocabulary
 
-from bench.decoding.spelling import spell
+from bench.cache import kept
+from bench.decoding.spelling import index_of, spell, tokens_for
 
 FEW = 256
+NEVER = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,23 +29,32 @@ class Tables:
 
     tokens: (U,) the ids that are allowed in some state, ascending, so that argmax breaks ties as it does
     over the whole vocabulary. allowed: (S, U) bool. narrow: (S,) bool, the states that allow at most FEW
-    tokens; few: the ids that any of these allows. follow: state -> {token id: next state}.
-    spelling: token id -> its text in an answer. eos: ends an answer where it is allowed.
+    tokens; few: the ids that any of these allows. column: (V,) the place of an id in tokens. following:
+    (S, U) the next state. NEVER stands for none in both. over: (S,) bool, the states after which only the
+    end may follow. spelling: token id -> its text in an answer. eos: ends an answer where it is allowed.
     """
 
     tokens: torch.Tensor
     allowed: torch.Tensor
     narrow: torch.Tensor
     few: torch.Tensor
-    follow: tuple[dict[int, int], ...]
-    spelling: dict[int, str]
+    column: np.ndarray
+    following: np.ndarray
+    over: np.ndarray
+    spelling: Sequence[str]
     eos: int
+
+    def after(self, state: int, token: int) -> int | None:
+        """The state after a token; None if the state does not allow it."""
+        column = self.column.item(token) if token < len(self.column) else NEVER
+        following = self.following.item(state, column) if column != NEVER else NEVER
+        return None if following == NEVER else following
 
     def walk(self, state: int, ids: Iterable[int]) -> list[int]:
         """The states after each of the tokens, as far as they are allowed."""
         states: list[int] = []
         for token in ids:
-            following = self.follow[state].get(token)
+            following = self.after(state, token)
             if following is None or token == self.eos:
                 break
             states.append(state := following)
@@ -48,61 +62,61 @@ class Tables:
 
     def is_over(self, state: int) -> bool:
         """Whether nothing but the end of the sequence may follow."""
-        return self.follow[state].keys() == {self.eos}
+        return self.over.item(state)
 
 
 def build_tables(regex: str, tokenizer: Any, device: torch.device) -> Tables:
-    """The automaton of a regex over the tokenizer's vocabulary."""
-    texts = spell(tokenizer)
-    eos = tokenizer.eos_token_id
-    fitting = fitting_texts(regex, set(texts) - {""})
-    spelling = {token: text for token, text in enumerate(texts) if text in fitting}
-    transitions = index_of(regex, spelling, eos)
-    number = {state: position for position, state in enumerate(transitions)}
-    follow = tuple(
-        {token: number[following] for token, following in row.items()} for row in transitions.values()
-    )
-    tokens = sorted(set().union(*follow))
-    column = {token: position for position, token in enumerate(tokens)}
-    allowed = torch.zeros(len(follow), len(tokens), dtype=torch.bool)
-    for state, row in enumerate(follow):
-        allowed[state, [column[token] for token in row]] = True
-    ids, allowed = torch.tensor(tokens, device=device), allowed.to(device)
-    narrow = allowed.sum(1) <= FEW
-    return Tables(ids, allowed, narrow, ids[allowed[narrow].any(0)], follow, spelling, eos)
+    """The automaton of a regex over the tokenizer's vocabulary, from the cache where it was built before."""
+    spelling, eos = spell(tokenizer), tokenizer.eos_token_id
+    key = [regex, eos, digest(spelling), version("outlines_core")]
+    data = kept("tables", key, lambda: save(edges_of(regex, spelling, eos)))
+    with np.load(io.BytesIO(data), allow_pickle=False) as edges:
+        return tables_of(edges, spelling, eos, device)
 
 
-def fitting_texts(regex: str, texts: set[str]) -> set[str]:
-    """The texts that can stand somewhere in a match: all others are never allowed, whatever the state.
+def digest(spelling: Sequence[str]) -> str:
+    lengths = np.fromiter(map(len, spelling), np.int32)
+    return hashlib.sha256("".join(spelling).encode() + lengths.tobytes()).hexdigest()
 
-    Found with an automaton over single characters, since one over a whole vocabulary takes seconds.
+
+def edges_of(regex: str, spelling: Sequence[str], eos: int) -> dict[str, np.ndarray]:
+    """The automaton as (E,) arrays: from a state by a token to a state.
+
+    The states are numbered from 0, the first; outlines_core numbers them otherwise.
     """
-    characters = {character: number for number, character in enumerate(sorted(set().union(*texts)))}
-    transitions = index_of(regex, {number: text for text, number in characters.items()}, len(characters))
-    steps = {
-        character: {state: row[number] for state, row in transitions.items() if number in row}
-        for character, number in characters.items()
-    }
-
-    def fits(text: str) -> bool:
-        states = set(transitions)
-        for character in text:
-            step = steps[character]
-            states = {step[state] for state in states if state in step}
-            if not states:
-                return False
-        return True
-
-    return {text for text in texts if fits(text)}
-
-
-def index_of(regex: str, spelling: dict[int, str], eos: int) -> dict[int, dict[int, int]]:
-    """State -> {token: next state} for every state that can be reached, the first one first."""
-    tokens: dict[str, list[int]] = {}
-    for token, text in spelling.items():
-        tokens.setdefault(text, []).append(token)
-    index = Index(regex, Vocabulary(eos, tokens))
-    transitions = index.get_transitions()
+    index = index_of(regex, tokens_for(regex, spelling), eos)
+    rows = index.get_transitions()
     first = index.get_initial_state()
-    others = set(transitions).union(*(row.values() for row in transitions.values())) - {first}
-    return {state: transitions.get(state, {}) for state in (first, *sorted(others))}
+    others = set().union(rows, *(row.values() for row in rows.values())) - {first}
+    number = np.zeros(1 + max(first, *others), np.min_scalar_type(-1 - len(others)))
+    number[sorted(others)] = np.arange(1, 1 + len(others))
+    source = np.repeat(list(rows), [len(row) for row in rows.values()])
+    tokens, targets = (
+        np.concatenate([np.fromiter(part, np.int32, len(part)) for part in parts])
+        for parts in (rows.values(), [row.values() for row in rows.values()])
+    )
+    return {"source": number[source], "token": tokens, "target": number[targets]}
+
+
+def save(arrays: Mapping[str, np.ndarray]) -> bytes:
+    data = io.BytesIO()
+    np.savez(data, allow_pickle=False, **arrays)
+    return data.getvalue()
+
+
+def tables_of(
+    edges: Mapping[str, np.ndarray], spelling: Sequence[str], eos: int, device: torch.device
+) -> Tables:
+    source, token, target = edges["source"], edges["token"], edges["target"]
+    column = np.full(1 + max(len(spelling), eos), NEVER, np.int32)
+    column[token] = 0
+    tokens = np.flatnonzero(column + 1)
+    column[tokens] = np.arange(len(tokens))
+    following = np.full((1 + int(max(source.max(), target.max())), len(tokens)), NEVER, target.dtype)
+    following[source, column[token]] = target
+    ids, allowed = torch.from_numpy(tokens).to(device), torch.from_numpy(following != NEVER).to(device)
+    narrow = allowed.sum(1) <= FEW
+    few = ids[allowed[narrow].any(0)]
+    going_on = source[token != eos]
+    over = np.bincount(going_on, minlength=len(following)) == 0
+    return Tables(ids, allowed, narrow, few, column, following, over, spelling, eos)

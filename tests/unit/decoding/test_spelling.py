@@ -42,7 +42,8 @@ def test_a_token_is_spelled(style: Style, token: str, text: str) -> None:
     index = tokenizer.convert_tokens_to_ids(token)
     assert tokenizer.convert_ids_to_tokens(index) == token
     assert spell(tokenizer)[index] == text
-    assert SpelledTokenizer(tokenizer, spell(tokenizer)).convert_token_to_string(token) == text
+    texts = dict(enumerate(spell(tokenizer)))
+    assert SpelledTokenizer(tokenizer, texts).convert_token_to_string(token) == text
 
 
 def test_tidied_decoding_does_not_change_an_answer() -> None:

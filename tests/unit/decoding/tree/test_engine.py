@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bench.decoding import engine_for
+from bench.decoding import engine_for, select
 from bench.decoding.constraint import Constraint
 from bench.decoding.reference import ReferenceEngine
 from bench.decoding.tree.engine import SpeculativeEngine
@@ -145,6 +146,47 @@ def test_a_model_that_answers_otherwise_in_a_tree_falls_back(random_model, token
     engine = engine_for("auto", odd, tokenizer, SHORT)
     assert engine.name == ReferenceEngine.name
     assert "a probe" in engine.reason
+
+
+@pytest.fixture
+def probes(monkeypatch, tmp_path):
+    """How often a model was probed, with an empty cache; what the next probe finds may be added."""
+    monkeypatch.setenv("BOXES_CACHE", str(tmp_path))
+    found = {"times": 0, "difference": None}
+
+    def difference(*engines):
+        found["times"] += 1
+        return found["difference"]
+
+    monkeypatch.setattr(select, "difference", difference)
+    return found
+
+
+def test_a_probe_is_made_once_for_each_identity_and_kind_of_number(probes, model, tokenizer):
+    def name(identity, model=model):
+        return engine_for("auto", model, tokenizer, SHORT, identity=identity).name
+
+    assert [name(["weights", "1.0"]), name(["weights", "1.0"])] == [SpeculativeEngine.name] * 2
+    assert probes["times"] == 1
+    name(["weights", "1.1"])
+    name(["weights", "1.0"], copy.deepcopy(model).to(torch.bfloat16))
+    assert probes["times"] == 3
+    name(None)
+    name(None)
+    assert probes["times"] == 5
+
+
+def test_a_probe_that_failed_is_made_again(probes, model, tokenizer):
+    probes["difference"] = "a probe gave 1 of 2 other answers"
+    for _ in range(2):
+        engine = engine_for("auto", model, tokenizer, SHORT, identity="weights")
+        assert (engine.name, engine.reason) == (
+            ReferenceEngine.name,
+            f"not speculative: {probes['difference']}",
+        )
+    assert probes["times"] == 2
+    probes["difference"] = None
+    assert engine_for("auto", model, tokenizer, SHORT, identity="weights").name == SpeculativeEngine.name
 
 
 def test_an_unknown_engine_is_named_with_those_that_exist(model, tokenizer):

@@ -1,44 +1,66 @@
-"""The automaton's tables allow what outlines allows, and the prefilter drops nothing that fits."""
+"""The automaton's tables allow what outlines allows, and what another regex engine allows."""
 
 from __future__ import annotations
 
 import re
 
 import pytest
+import regex as partial
 import torch
 
-from bench.decoding.spelling import spell
-from bench.decoding.tree.tables import build_tables, fitting_texts, index_of
+from bench.decoding.spelling import encode_inside, index_of, spell, tokens_for
+from bench.decoding.tree.tables import build_tables
+from bench.task.prompts import gold_statement
 
 CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize("protocol", ["paper", "strict"])
-def test_prefiltered_tables_equal_the_automaton_over_the_whole_vocabulary(protocol, request, tokenizer):
+def test_tables_equal_the_automaton_over_the_whole_vocabulary(protocol, request, tokenizer):
     regex = request.getfixturevalue(protocol).regex
-    spelling = {token: text for token, text in enumerate(spell(tokenizer)) if text}
-    index = index_of(regex, spelling, tokenizer.eos_token_id)
-    whole = list(index.values())
+    whole = {token: text for token, text in enumerate(spell(tokenizer)) if text}
+    index = index_of(regex, whole, tokenizer.eos_token_id)
+    rows = index.get_transitions()
     tables = build_tables(regex, tokenizer, CPU)
-    pairs, seen = [(0, 0)], {}
-    numbers = {state: row for row, state in enumerate(index)}
+    pairs, seen = [(0, index.get_initial_state())], {}
     while pairs:  # walk both from their first states
         ours, theirs = pairs.pop()
         assert seen.setdefault(ours, theirs) == theirs
-        assert tables.follow[ours].keys() == whole[theirs].keys()
-        allowed = set(tables.tokens[tables.allowed[ours]].tolist())
-        assert allowed == whole[theirs].keys()
-        following = {(tables.follow[ours][token], numbers[whole[theirs][token]]) for token in allowed}
+        allowed = tables.tokens[tables.allowed[ours]].tolist()
+        assert set(allowed) == rows[theirs].keys()
+        assert tables.is_over(ours) is (allowed == [tables.eos])
+        following = {(tables.after(ours, token), rows[theirs][token]) for token in allowed}
         pairs += [pair for pair in following if pair[0] not in seen]
-    assert len(seen) == len(tables.follow) == len(whole)
+    assert len(seen) == len(tables.following) == len(rows)
 
 
-def test_a_text_fits_if_it_can_stand_somewhere_in_a_match():
-    texts = {"a", "ab", "ba", "aab", "bb", "c", "abc", " ", "é", ""}
-    matches = ["ab" * n + "c" for n in range(4)]
-    assert fitting_texts("(ab)*c", texts) == {
-        text for text in texts if any(text in match for match in matches)
-    }
+@pytest.mark.parametrize("protocol", ["paper", "strict"])
+def test_a_state_allows_the_tokens_that_lead_to_a_match(protocol, request, tokenizer, states):
+    """Compared with another regex engine, which tells whether a text can be continued to a match."""
+    pattern = partial.compile(request.getfixturevalue(protocol).regex)
+    spelling, eos = spell(tokenizer), tokenizer.eos_token_id
+    tables = build_tables(pattern.pattern, tokenizer, CPU)
+    text, state = "", 0
+    for token in encode_inside(tokenizer, [gold_statement(states[-1])])[0]:
+        allowed = {
+            at for at, more in enumerate(spelling) if more and pattern.fullmatch(text + more, partial=True)
+        }
+        allowed |= {eos} if pattern.fullmatch(text) else set()
+        assert set(tables.tokens[tables.allowed[state]].tolist()) == allowed
+        text, [state] = text + spelling[token], tables.walk(state, [token])
+    assert tables.is_over(state)
+
+
+def test_only_tokens_of_characters_that_a_match_has_are_indexed():
+    spelling = ("a", "ab", "ba", "", "bb", "c", "abc", " ", "é", "abd", "ca")
+    texts = tokens_for("(ab)*c", spelling)
+    assert texts == {at: text for at, text in enumerate(spelling) if text and set(text) <= set("abc")}
+
+
+def test_a_token_beyond_the_tokenizer_s_is_never_allowed(tokenizer):
+    """A model's embedding may have more rows than its tokenizer has tokens."""
+    tables = build_tables("ab?c", tokenizer, CPU)
+    assert tables.after(0, len(tokenizer) + 7) is None
 
 
 def test_a_walk_ends_at_the_first_token_that_is_refused(tokenizer):

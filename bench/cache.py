@@ -1,0 +1,56 @@
+"""Key -> bytes that take seconds to make, kept in a folder that every process of a user shares.
+
+Each file begins with the digest of the rest, and a damaged file is made again. Several processes may use the
+folder at once. It may be deleted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+from bench import PACKAGE
+from bench.outputs import replacing
+
+
+def caches() -> Path:
+    """The folder: BOXES_CACHE, or one of the user's caches."""
+    home = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
+    return Path(os.environ.get("BOXES_CACHE") or home / "entity-tracking-bench")
+
+
+def kept(kind: str, key: object, make: Callable[[], bytes]) -> bytes:
+    """What was made under this key, here or in another process; made now where nothing whole is kept.
+
+    kind: begins the file's name. key: anything that JSON can write; it names all that the bytes depend on,
+    but for our own code, which is added. A folder that cannot be written costs time and nothing else.
+    """
+    name = hashlib.sha256(json.dumps([code_digest(), key], sort_keys=True).encode()).hexdigest()
+    path = caches() / f"{kind}-{name[:32]}"
+    with suppress(OSError, ValueError):
+        return read(path)
+    data = make()
+    with suppress(OSError), replacing(path) as fresh:
+        fresh.write_bytes(hashlib.sha256(data).digest() + data)
+    return data
+
+
+def read(path: Path) -> bytes:
+    """Raises ValueError for a file that is not as it was written."""
+    data = path.read_bytes()
+    size = hashlib.sha256().digest_size
+    if hashlib.sha256(data[size:]).digest() != data[:size]:
+        raise ValueError(f"{path} is damaged")
+    return data[size:]
+
+
+@cache
+def code_digest() -> str:
+    """sha256 over the code that makes what is kept: models/ and decoding/."""
+    files = sorted(path for room in ("models", "decoding") for path in (PACKAGE / room).rglob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()

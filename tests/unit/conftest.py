@@ -1,0 +1,15 @@
+"""Fixtures for all unit tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What the suite keeps for its user is not there for its tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BOXES_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
