@@ -336,12 +336,38 @@ class Verdict:
     """What a comparison found, in a few words and in one sentence.
 
     fails: whether it fails a case, which asks for more than the finding: see verdicts.fails.
+    if_clustered: of counts, what would be found under an assumed design effect.
     """
 
     outcome: Outcome
     sentence: str
     comparison: Comparison
     fails: bool = False
+    if_clustered: tuple[tuple[float, Outcome], ...] = ()
+
+
+Conclusion = Literal["supported", "contradicted", "open"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pooled:
+    """The gain of a hypothesis over its pairs at ops1plus, with its 95% interval.
+
+    groups: independent ones; pairs that share a model count as one. tau: standard deviation of the gain
+    between groups. i_squared: the share of the variance that is between them. Both are None for one group.
+    """
+
+    hypothesis: str
+    outcome: Conclusion
+    sentence: str
+    value: float
+    low: float
+    high: float
+    p: float
+    pairs: int
+    groups: int
+    tau: float | None = None
+    i_squared: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -279,7 +279,9 @@ def add_title(axes: Axes, panel: Panel, right: float = 1.0) -> None:
     for text, colour, above in names:
         write_above(axes, text, 0, above, color=colour, fontsize=9, fontweight="bold")
     if not panel.live:
-        write_above(axes, "recorded", right, 18, color=MUTED, fontsize=7, fontstyle="italic", ha="right")
+        write_above(
+            axes, "recorded counts", right, 18, color=MUTED, fontsize=7, fontstyle="italic", ha="right"
+        )
 
 
 def write_above(axes: Axes, text: str, place: float, up: float, **style: Any) -> None:

@@ -16,11 +16,12 @@ from bench.inputs import InputError
 from bench.nights.regression import Regression
 from bench.outputs import check_space, replacing
 from bench.records import Example, Results, Suite, Verdict
-from bench.report import series
+from bench.report import forest, series
 from bench.report.figures import draw_all, png, svg
 from bench.report.history import regression_markdown
 from bench.report.page import html
 from bench.report.tables import markdown
+from bench.scoring.pooling import pool_all
 from bench.text import csv_cell
 
 REPORT_BYTES = 20_000_000  # more than a report of many models has
@@ -59,6 +60,7 @@ def write_formats(
         html(results, suite, examples, recorded, regression), encoding="utf-8"
     )
     figures = draw_all(results.verdicts, recorded, suite) | series.draw_all(results.verdicts, suite.models)
+    figures |= forest.draw_all(results.verdicts)
     write_figures(figures, folder / "figures")
     (folder / "accuracy.csv").write_text(accuracy_csv(results), encoding="utf-8", newline="")
     (folder / "results.json").write_text(json.dumps(as_json(results), indent=1) + "\n", encoding="utf-8")
@@ -122,6 +124,7 @@ def as_json(results: Results) -> dict[str, object]:
             for name, evaluation in results.evaluations.items()
         },
         "verdicts": [asdict(verdict) for verdict in results.verdicts],
+        "hypotheses": [asdict(pooled) for pooled in pool_all(results.verdicts)],
         "skipped": dict(results.skipped),
     }
 

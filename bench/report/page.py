@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from bench.nights.regression import Regression
 from bench.records import BUCKETS, Example, Results, Suite, Verdict
-from bench.report import figures
+from bench.report import figures, forest
 from bench.report.examples import shown_examples
 from bench.report.figures import (
     Panel,
@@ -22,7 +22,16 @@ from bench.report.figures import (
     sections,
     svg,
 )
-from bench.report.tables import ANSWER_COLUMNS, HEADINGS, answers_rows, name_pair, short_bucket, skip_lines
+from bench.report.tables import (
+    ANSWER_COLUMNS,
+    COUNTS_NOTE,
+    HEADINGS,
+    answers_rows,
+    name_pair,
+    short_bucket,
+    skip_lines,
+)
+from bench.scoring.pooling import pool_all
 from bench.scoring.verdicts import show_p
 from bench.text import printable
 
@@ -64,6 +73,7 @@ def html(
         sections=[section(*found) for found in sections(results.verdicts, recorded, suite).items()],
         buckets=[bucket for bucket in BUCKETS if bucket in results.baseline],
         answer_columns=ANSWER_COLUMNS,
+        counts_note=COUNTS_NOTE,
         answers=answers_rows(results),
         skipped=skip_lines(results.skipped),
         shown=shown,
@@ -80,8 +90,27 @@ def section(name: str, rows: Rows) -> dict[str, Any]:
         "id": name,
         "heading": HEADINGS.get(name, "Controls"),
         "sentence": summarize(chosen),
+        "pooled": pooled_of(chosen),
         "rows": [[drawn(panel, span) for panel in row] for row in rows],
     }
+
+
+def pooled_of(chosen: Sequence[Panel]) -> list[tuple[str, Markup]]:
+    """What the pairs show together, and its forest plot: those measured here, or else those recorded."""
+    for live in (True, False):
+        verdicts = [
+            panel.shown["ops1plus"] for panel in chosen if panel.live is live and "ops1plus" in panel.shown
+        ]
+        if found := pool_all(verdicts):
+            drawings = forest.draw_all(verdicts)
+            return [
+                (
+                    entry.sentence,
+                    themed(svg(drawings[f"{entry.hypothesis}-forest"], f"{entry.hypothesis}-forest")),
+                )
+                for entry in found
+            ]
+    return []
 
 
 def drawn(panel: Panel, span: float) -> dict[str, Any]:

@@ -10,10 +10,20 @@ from bench import ROOT
 from bench.models.suites import load_suite
 from bench.outputs import replacing, write_text
 from bench.records import Results, Verdict
+from bench.report import forest
 from bench.report.figures import draw_all
 from bench.report.files import accuracy_csv, write_figures
 from bench.report.page import html
-from bench.report.tables import HEADINGS, PAIR_NOTE, accuracy_table, pair_sections, verdict_lines
+from bench.report.tables import (
+    COUNTS_NOTE,
+    HEADINGS,
+    PAIR_NOTE,
+    accuracy_table,
+    pair_sections,
+    pooled_lines,
+    verdict_lines,
+)
+from bench.scoring.pooling import pool_all
 from bench.scoring.stats import gates
 from bench.scoring.verdicts import judge_recorded
 
@@ -47,14 +57,16 @@ def markdown(results: Results) -> str:
         accuracies = {name: results.accuracies[name] for name in models_of(verdicts)}
         table = accuracy_table(accuracies, results.baseline, results.over_random)
         figures = [
-            f"![{heading}: {kind}](figures/{hypothesis}-{kind}.png)" for kind in ("accuracy", "effects")
+            f"![{heading}: {kind}](figures/{hypothesis}-{kind}.png)"
+            for kind in ("forest", "accuracy", "effects")
         ]
         parts += [
             f"## {heading}",
+            *pooled_lines(pool_all(verdicts)),
             *verdict_lines(verdicts),
             table,
             *figures,
-            PAIR_NOTE,
+            f"{PAIR_NOTE} {COUNTS_NOTE}",
             *pair_sections(verdicts),
         ]
     return "\n\n".join(parts) + "\n"
@@ -78,6 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
         write_text(fresh / "report.md", markdown(results))
         write_text(fresh / "accuracy.csv", accuracy_csv(results))
         write_text(fresh / "report.html", html(results, suite))
-        write_figures(draw_all(results.verdicts, (), suite), fresh / "figures")
+        figures = draw_all(results.verdicts, (), suite) | forest.draw_all(results.verdicts)
+        write_figures(figures, fresh / "figures")
     print(f"published figures of {len(results.accuracies)} models: {folder / 'report.md'}")
     return 0

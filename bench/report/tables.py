@@ -8,11 +8,28 @@ from collections.abc import Iterable, Mapping, Sequence
 import pandas as pd
 
 from bench.proportions import ALPHA
-from bench.records import BUCKETS, Accuracy, Comparison, Difference, ErrorKind, Gate, Results, Verdict
+from bench.records import (
+    BUCKETS,
+    Accuracy,
+    Comparison,
+    Difference,
+    ErrorKind,
+    Gate,
+    Outcome,
+    Pooled,
+    Results,
+    Verdict,
+)
+from bench.scoring.pooling import pool_all
 from bench.scoring.stats import agreement_p
 from bench.scoring.verdicts import show_p
 from bench.text import inert, printable
 
+COUNTS_NOTE = (
+    "From counts: which answers came from one scenario is unknown, so the intervals are too narrow if "
+    "answers cluster. The last columns say whether a finding holds under a design effect of 1.4, as the "
+    "embedded models have, and of 2."
+)
 HEADINGS = {"code": "Code", "math": "Math", "alignment": "Alignment"}
 PAIR_NOTE = (
     "Brackets after an accuracy are its 95% interval. Brackets after a difference are the interval of its "
@@ -35,6 +52,7 @@ def markdown(results: Results) -> str:
     controls = [verdict for verdict in results.verdicts if verdict.comparison.pair.control is not None]
     parts = [
         "# Entity tracking: does further training help?",
+        *pooled_lines(pool_all(findings)),
         *verdict_lines(findings),
         "## Accuracy by number of operations on the box (percent)",
         accuracy_table(results.accuracies, results.baseline, results.over_random),
@@ -71,6 +89,15 @@ def verdict_lines(verdicts: Sequence[Verdict]) -> list[str]:
         if tested
         else []
     )
+
+
+def pooled_lines(found: Iterable[Pooled]) -> list[str]:
+    """The verdict of each hypothesis over its pairs, in one sentence."""
+    lines = [
+        f"**{HEADINGS.get(entry.hypothesis, entry.hypothesis)}, all pairs**: {entry.sentence}"
+        for entry in found
+    ]
+    return [bullet_list(lines)] if lines else []
 
 
 def skip_lines(skipped: Mapping[str, str]) -> list[str]:
@@ -177,13 +204,20 @@ def pair_table(verdicts: Sequence[Verdict]) -> str:
             Ours(show_p(found.p_adjusted)),
             str(found.tests),
             verdict.outcome,
+            *(held(verdict, outcome) for _, outcome in verdict.if_clustered),
         ]
         for verdict in verdicts
         for found in [verdict.comparison]
     ]
     clustering = ["scenarios", "design effect"] if verdicts[0].comparison.paired else []
+    assumed = [f"at design effect {effect:g}" for effect, _ in verdicts[0].if_clustered]
     columns = ["ops", "n", *clustering, "random", base, variant, "variant - base", "p", "tests", "finding"]
-    return table(rows, columns)
+    return table(rows, [*columns, *assumed])
+
+
+def held(verdict: Verdict, outcome: Outcome) -> str:
+    """Whether a finding stands under another assumption, and what is found if not."""
+    return "holds" if outcome == verdict.outcome else outcome
 
 
 def design_effects(found: Comparison) -> str:

@@ -108,14 +108,16 @@ def leveled(found: Difference, alpha: float = ALPHA, power_alpha: float | None =
 def detectable(found: Difference, alpha: float) -> float:
     """The smallest gain that such a sample shows with 80% power in a test at alpha; 1 for too few scenarios.
 
-    A gain makes more queries differ: with share d gained, the variance is (1 - d)(se^2 + growth * d).
+    A gain makes more queries differ: with share d gained, the variance is (1 - d)(se^2 + growth * d). The two
+    scenarios that smooth the estimate take a part of every gain.
     """
     if found.df + 1 < FEWEST_SCENARIOS:
         return 1.0
     squared = float(t_quantile(found.df, alpha) + stdtrit(found.df, POWER)) ** 2
     slope = squared * (found.se**2 - found.growth)
     curve = 1 + squared * found.growth
-    return min((-slope + sqrt(slope**2 + 4 * curve * squared * found.se**2)) / (2 * curve), 1.0)
+    seen = (-slope + sqrt(slope**2 + 4 * curve * squared * found.se**2)) / (2 * curve)
+    return min(seen * (1 + 2 / (found.df + 1)), 1.0)
 
 
 def compare_scores(base: Sequence[Score], variant: Sequence[Score], bucket: str) -> Difference:

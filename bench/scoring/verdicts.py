@@ -34,6 +34,7 @@ from bench.scoring.stats import (
 )
 
 MARGIN = 0.03  # two models whose interval lies within three points are taken for equivalent
+ASSUMED_DESIGN_EFFECTS = (1.4, 2.0)  # of published counts: as the embedded models have, and more
 SMALLEST_P = 0.0002  # shown as "< 0.0002": beyond that, a p value says nothing more
 
 
@@ -148,16 +149,42 @@ def judge_recorded(suite: Suite, baseline: Mapping[str, float]) -> list[Verdict]
 
 
 def judge_family(suite: Suite, family: Sequence[Pair], baseline: Mapping[str, float]) -> list[Verdict]:
-    compared = [
-        compare_recorded(
-            pair,
-            suite.recorded[pair.base],
-            suite.recorded[pair.variant],
-            suite.recorded_baseline or baseline,
+    """With what would be found if the queries were clustered, which counts do not tell."""
+    plain, *assumed = (
+        [
+            judge(entry)
+            for entries in adjust_over_pairs(
+                [
+                    compare_recorded(
+                        pair,
+                        suite.recorded[pair.base],
+                        suite.recorded[pair.variant],
+                        suite.recorded_baseline or baseline,
+                        design_effect,
+                    )
+                    for pair in family
+                ]
+            )
+            for entry in entries
+        ]
+        for design_effect in (1.0, *ASSUMED_DESIGN_EFFECTS)
+    )
+    return [
+        with_sensitivity(
+            verdict, tuple(zip(ASSUMED_DESIGN_EFFECTS, (v.outcome for v in others), strict=True))
         )
-        for pair in family
+        for verdict, *others in zip(plain, *assumed, strict=True)
     ]
-    return [judge(entry) for entries in adjust_over_pairs(compared) for entry in entries]
+
+
+def with_sensitivity(verdict: Verdict, found: tuple[tuple[float, Outcome], ...]) -> Verdict:
+    """The verdict with what would be found under assumed design effects, as a clause of its sentence."""
+    said = ", ".join(
+        f"{'it holds' if outcome == verdict.outcome else outcome} under a design effect of {effect:g}"
+        for effect, outcome in found
+    )
+    sentence = f"{verdict.sentence.removesuffix('.')}; {said}."
+    return replace(verdict, sentence=sentence, if_clustered=found)
 
 
 def families(pairs: Iterable[Pair]) -> list[list[Pair]]:
@@ -220,19 +247,19 @@ def gain_clause(found: Comparison) -> str:
     return (
         f"{pair.variant} is {points(abs(difference.value))} {side} {pair.base} "
         f"on {name_bucket(found.bucket)} ({found.variant.value:.1%} against {found.base.value:.1%}, "
-        f"random {found.baseline:.1%}, {sample}; {interval_clause(difference)}, {p_clause(found)}"
+        f"random {found.baseline:.1%}, {sample}; "
+        f"{interval_clause(difference.low, difference.high, difference.confidence)}, "
+        f"{p_clause(found.p_adjusted, found.tests)}"
         f"{'' if found.paired else ', from counts: pairing and clustering unknown'})"
     )
 
 
-def interval_clause(difference: Difference) -> str:
-    level = f"{100 * difference.confidence:.4g}%"
-    return f"{level} interval {100 * difference.low:+.1f} to {100 * difference.high:+.1f}"
+def interval_clause(low: float, high: float, confidence: float = 1 - ALPHA) -> str:
+    return f"{100 * confidence:.4g}% interval {100 * low:+.1f} to {100 * high:+.1f}"
 
 
-def p_clause(found: Comparison) -> str:
-    name = f"p adjusted over {found.tests} tests" if found.tests > 1 else "p"
-    shown = show_p(found.p_adjusted)
+def p_clause(p: float, tests: int = 1) -> str:
+    name, shown = f"p adjusted over {tests} tests" if tests > 1 else "p", show_p(p)
     return f"{name} {shown}" if shown.startswith("<") else f"{name} = {shown}"
 
 

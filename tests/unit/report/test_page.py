@@ -73,7 +73,9 @@ def test_a_run_is_written_in_every_format(results, asked, tmp_path):
     night = night_of(results)
     folder = write(results, tmp_path / "run", SUITE, asked, (), compare_nights(results, night))
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    figures = {f"figures/code-{kind}.{form}" for kind in ("accuracy", "effects") for form in ("svg", "png")}
+    figures = {
+        f"figures/code-{kind}.{form}" for kind in ("accuracy", "effects", "forest") for form in ("svg", "png")
+    }
     assert names == {"report.md", "report.html", "accuracy.csv", "results.json"} | figures
     assert "No model is worse" in (folder / "report.md").read_text()
     assert "Since the baseline" in (folder / "report.html").read_text()

@@ -18,5 +18,6 @@ def test_committed_file_is_what_the_command_makes(name: str, make) -> None:
 def test_report_says_how_sure_it_can_be() -> None:
     text = markdown(published())
     assert "unpaired and unclustered" in text
-    assert text.count("from counts") == 20  # a verdict a pair
+    assert text.count("from counts") == 20 + 3  # a verdict a pair, and one a hypothesis
+    assert text.count(" under a design effect of 2.") == 20
     assert all(f"## {hypothesis}" in text for hypothesis in ("Code", "Math", "Alignment"))

@@ -1,0 +1,79 @@
+"""Verdicts of a hypothesis -> a forest plot: the gain of each pair at 1+, and the gain over all pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bench.records import Pooled, Verdict
+from bench.report.figures import INK, OUTCOMES, STYLE, effect_handles
+from bench.scoring.pooling import pool_all
+
+MAIN = "ops1plus"
+WIDTH, ROW, AROUND = 8.4, 0.27, 0.95  # inches
+
+
+def draw_all(verdicts: Sequence[Verdict]) -> dict[str, Figure]:
+    """A figure a hypothesis, by name; controls are no pairs of a hypothesis."""
+    return {
+        f"{pooled.hypothesis}-forest": draw(pooled, pairs_of(verdicts, pooled.hypothesis))
+        for pooled in pool_all(verdicts)
+    }
+
+
+def pairs_of(verdicts: Sequence[Verdict], hypothesis: str) -> list[Verdict]:
+    return [
+        verdict
+        for verdict in verdicts
+        for found in [verdict.comparison]
+        if found.bucket == MAIN and found.pair.hypothesis == hypothesis and not found.pair.control
+    ]
+
+
+def draw(pooled: Pooled, verdicts: Sequence[Verdict]) -> Figure:
+    """A row a pair with the interval of its test; below, a diamond as wide as the pooled interval."""
+    with matplotlib.rc_context(STYLE):
+        height = ROW * (len(verdicts) + 1) + AROUND
+        figure = Figure(figsize=(WIDTH, height))
+        axes = figure.add_axes((0.38, 0.5 / height, 0.45, 1 - (AROUND - 0.1) / height))
+        for place, verdict in enumerate(verdicts):
+            draw_pair(axes, place, verdict)
+        last = len(verdicts) + 0.3
+        draw_pooled(axes, last, pooled)
+        axes.axvline(0, color=INK, linewidth=0.8)
+        names = [f"{v.comparison.pair.base} → {v.comparison.pair.variant}" for v in verdicts]
+        axes.set_yticks([*range(len(verdicts)), last], [*names, f"all {len(verdicts)}, random effects"])
+        counts = "" if all(v.comparison.paired for v in verdicts) else ", from counts: clustering unknown"
+        axes.set(ylim=(last + 0.7, -0.7), xlabel=f"variant − base at 1+ (points{counts})")
+        axes.grid(axis="x")
+        found = {verdict.outcome for verdict in verdicts}
+        handles = [handle for handle in effect_handles() if handle.get_label() in found]
+        figure.legend(handles=handles, loc="upper left", ncols=len(handles), borderaxespad=0.3)
+        return figure
+
+
+def draw_pair(axes: Axes, place: int, verdict: Verdict) -> None:
+    marker, colour = OUTCOMES[verdict.outcome]
+    found = verdict.comparison.difference
+    axes.plot([100 * found.low, 100 * found.high], [place, place], color=colour, linewidth=1.5)
+    axes.plot([100 * found.value], [place], marker=marker, color=colour, markersize=5,
+              gid=f"{verdict.comparison.pair.id}/forest")  # fmt: skip
+    write_figures(axes, place, found.value, found.low, found.high)
+
+
+def draw_pooled(axes: Axes, place: float, pooled: Pooled) -> None:
+    corners = [100 * pooled.low, 100 * pooled.value, 100 * pooled.high, 100 * pooled.value]
+    axes.fill(
+        corners, [place, place - 0.28, place, place + 0.28], color=INK, gid=f"{pooled.hypothesis}/pooled"
+    )
+    write_figures(axes, place, pooled.value, pooled.low, pooled.high)
+
+
+def write_figures(axes: Axes, place: float, *shares: float) -> None:
+    """Beside the row: gain, and its interval."""
+    value, low, high = (f"{100 * share:+.1f}" for share in shares)
+    axes.text(1.02, place, f"{value} [{low}, {high}]", transform=axes.get_yaxis_transform(), va="center",
+              fontsize=7)  # fmt: skip

@@ -1,0 +1,123 @@
+"""Simulated answers whose accuracies and clustering are known, on the examples of a real data set.
+
+An answer is right where a normal variable lies below the quantile of its bucket's accuracy. The variable is a
+sum of parts that a scenario, a scenario and model, an example and model, or a query share. So accuracies are
+exact, and answers are clustered and correlated between models (a Gaussian copula).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.special import ndtri
+
+from bench.records import BUCKETS, Accuracy, Comparison, Difference, Example, Pair, in_bucket
+from bench.scoring.baselines import expected_accuracy
+from bench.scoring.stats import clustered_accuracy, clustered_difference
+from bench.scoring.verdicts import compared
+
+Answers = np.ndarray  # (queries,) bool: which are right
+
+
+@dataclass(frozen=True, slots=True)
+class Clustering:
+    """Shares of an answer's variance, of 1 in all; what they leave is noise of a model's own query."""
+
+    scenario: float  # common to all models
+    model_scenario: float
+    model_example: float
+    query: float  # common to all models
+
+
+CLUSTERINGS = {  # design effects at 1+: 1.2 to 1.8 as the embedded models have, and 3 to 4
+    "weak": Clustering(0.04, 0.04, 0.02, 0.3),
+    "strong": Clustering(0.25, 0.2, 0.05, 0.2),
+}
+
+
+@dataclass(frozen=True)
+class World:
+    """The queries of some examples, as arrays of one length: (queries,)."""
+
+    examples: Sequence[Example]
+
+    @cached_property
+    def num_ops(self) -> np.ndarray:
+        return np.array([query.num_ops for example in self.examples for query in example.queries])
+
+    @cached_property
+    def example(self) -> np.ndarray:
+        sizes = [len(example.queries) for example in self.examples]
+        return np.repeat(np.arange(len(sizes)), sizes)
+
+    @cached_property
+    def scenario(self) -> np.ndarray:
+        _, codes = np.unique([example.scenario_id for example in self.examples], return_inverse=True)
+        return codes[self.example]
+
+    @cached_property
+    def chances(self) -> np.ndarray:
+        """Of a random guess to be right."""
+        return np.array([expected_accuracy(query) for example in self.examples for query in example.queries])
+
+    @cached_property
+    def places(self) -> dict[str, np.ndarray]:
+        """The queries of each bucket that has any."""
+        found = {
+            bucket: np.flatnonzero([in_bucket(num_ops, bucket) for num_ops in self.num_ops])
+            for bucket in BUCKETS
+        }
+        return {bucket: places for bucket, places in found.items() if len(places)}
+
+    @cached_property
+    def baseline(self) -> dict[str, float]:
+        return {bucket: float(self.chances[places].mean()) for bucket, places in self.places.items()}
+
+    def shares(self, by_num_ops: Sequence[float]) -> dict[str, float]:
+        """The true accuracy in each bucket, from those with 0 to 7 operations."""
+        true = np.asarray(by_num_ops)[self.num_ops]
+        return {bucket: float(true[places].mean()) for bucket, places in self.places.items()}
+
+    def answers(
+        self, rng: np.random.Generator, clustering: Clustering, models: Sequence[Sequence[float]]
+    ) -> list[Answers]:
+        """Of each model. models: true accuracies with 0 to 7 operations."""
+        scenarios, examples, queries = self.scenario.max() + 1, len(self.examples), len(self.num_ops)
+        common = (
+            np.sqrt(clustering.scenario) * rng.standard_normal(scenarios)[self.scenario]
+            + np.sqrt(clustering.query) * rng.standard_normal(queries)
+        )  # fmt: skip
+        rest = 1 - sum(
+            getattr(clustering, part) for part in ("scenario", "model_scenario", "model_example", "query")
+        )
+        found = []
+        for accuracies in models:
+            own = (
+                np.sqrt(clustering.model_scenario) * rng.standard_normal(scenarios)[self.scenario]
+                + np.sqrt(clustering.model_example) * rng.standard_normal(examples)[self.example]
+                + np.sqrt(rest) * rng.standard_normal(queries)
+            )
+            found.append(common + own < ndtri(np.asarray(accuracies))[self.num_ops])
+        return found
+
+    def guesses(self, rng: np.random.Generator) -> Answers:
+        """Of a model that guesses."""
+        return rng.random(len(self.chances)) < self.chances
+
+    def measure(self, answers: Answers) -> dict[str, Accuracy]:
+        """By bucket, as a run measures them."""
+        return {
+            bucket: clustered_accuracy(answers[places], self.scenario[places])
+            for bucket, places in self.places.items()
+        }
+
+    def compare(self, pair: Pair, base: Answers, variant: Answers) -> list[Comparison]:
+        """As a run compares two models."""
+        differences: Mapping[str, Difference] = {
+            bucket: clustered_difference(variant[places].astype(float) - base[places], self.scenario[places])
+            for bucket, places in self.places.items()
+        }
+        return compared(pair, (self.measure(base), self.measure(variant)), self.baseline, differences)

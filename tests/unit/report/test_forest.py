@@ -1,0 +1,25 @@
+"""The forest plot of a hypothesis: a row a pair, and a diamond over the interval of all."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.report.forest import draw_all
+from bench.report.published import published
+from bench.scoring.pooling import pool_all
+
+
+def test_every_hypothesis_has_a_plot_with_its_pairs_and_their_pooled_gain() -> None:
+    verdicts = published().verdicts
+    figures = draw_all(verdicts)
+    assert sorted(figures) == ["alignment-forest", "code-forest", "math-forest"]
+    pooled = {entry.hypothesis: entry for entry in pool_all(verdicts)}
+    for hypothesis, pairs in (("code", 5), ("math", 5), ("alignment", 10)):
+        axes = figures[f"{hypothesis}-forest"].axes[0]
+        assert len([line for line in axes.lines if line.get_gid()]) == pairs
+        [diamond] = axes.patches
+        reach = sorted(diamond.get_xy()[:, 0])
+        assert (reach[0], reach[-1]) == pytest.approx(
+            (100 * pooled[hypothesis].low, 100 * pooled[hypothesis].high)
+        )
+        assert "from counts" in axes.get_xlabel()
