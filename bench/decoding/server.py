@@ -20,6 +20,7 @@ import regex
 from bench.decoding.client import Client, Refused, result
 from bench.decoding.constraint import Constraint
 from bench.decoding.grammar import gbnf
+from bench.inputs import InputError, parse_json
 from bench.records import Completion, Counters, Prompt
 from bench.text import printable
 
@@ -117,10 +118,10 @@ class Server(Client):
 
     def decode(self, said: str, kind: type[Kind]) -> Kind:
         try:
-            return msgspec.json.decode(said, type=kind)
-        except (msgspec.DecodeError, RecursionError) as error:
+            return parse_json(said, kind, "its reply")
+        except InputError as error:
             raise ConnectionError(
-                f"{self.name} does not speak OpenAI's protocol ({self.quote(error)}). "
+                f"{self.name} does not speak OpenAI's protocol: {self.quote(error)} "
                 "Check --boxes-server: a URL mostly ends in /v1."
             ) from None
 

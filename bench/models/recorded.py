@@ -33,8 +33,9 @@ def read_accuracies(path: Path) -> dict[str, dict[str, Accuracy]]:
         )
     for buckets in found.values():
         counted = [buckets[bucket] for bucket in OPS1PLUS if bucket in buckets]
-        pooled = accuracy(sum(entry.correct for entry in counted), sum(entry.n for entry in counted))
-        buckets.setdefault("ops1plus", pooled)
+        if counted:
+            pooled = accuracy(sum(entry.correct for entry in counted), sum(entry.n for entry in counted))
+            buckets.setdefault("ops1plus", pooled)
     return found
 
 
@@ -50,12 +51,18 @@ def read_baseline(path: Path, asked: Mapping[str, Accuracy]) -> dict[str, float]
 def read_rows(path: Path, read: Callable[[Row], Read]) -> list[Read]:
     lines = csv.DictReader(io.StringIO(read_text(path), newline=""))
     try:
-        return [read(row) for row in lines]
+        return [read(row) for row in map(as_many_as_columns, lines)]
     except (LookupError, TypeError, ValueError, csv.Error) as error:
         why = {KeyError: f"no column {error}", TypeError: "a value is missing"}.get(type(error), error)
         raise InputError(
             f"{path}, line {lines.line_num}: cannot be read as recorded figures: {why}."
         ) from None
+
+
+def as_many_as_columns(row: Row) -> Row:
+    if None in row:  # csv's place for values beyond the last column
+        raise ValueError("there are more values than columns")
+    return row
 
 
 def model_row(row: Row) -> tuple[str, str, Accuracy]:

@@ -99,8 +99,9 @@ ORDER BY runs.model, runs.settings_digest, completions.key
 
 
 def record(row: Row, answer: Completion) -> dict[str, object]:
+    model, run, settings_digest, settings = (value if isinstance(value, str) else None for value in row[6:])
     return {
-        "model": row[6], "run": row[7], "settings_digest": row[8], "settings": row[9],
+        "model": model, "run": run, "settings_digest": settings_digest, "settings": settings,
         "key": row[0], "text": answer.text, "finish_reason": answer.finish_reason,
         "prompt_tokens": answer.prompt_tokens, "token_ids": list(answer.token_ids),
     }  # fmt: skip

@@ -1,0 +1,304 @@
+"""Readers of what others wrote: whatever it is, a checked value or one line of the one documented error."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bench import DATA
+from bench.decoding.constraint import constraint
+from bench.decoding.server import Server
+from bench.inputs import InputError
+from bench.models.suites import NAME, load_suite
+from bench.nights.files import load
+from bench.records import Completion, Operation, Scenario
+from bench.report.command import read_run
+from bench.scoring.predictions import score_predictions
+from bench.store import Run, Settings, Store, command
+from bench.store.completions import FIELDS, RUN_FIELDS
+from bench.store.settings import digest
+from bench.task.prompts import PROTOCOLS
+from bench.task.release import PASSWORD, read_release
+from bench.task.write import rows
+from fixtures.fuzz import as_json, damaged, edited
+
+EXAMPLES = pytest.mark.parametrize(
+    "examples", [pytest.param(20, id="short"), pytest.param(100_000, id="long", marks=pytest.mark.nightly)]
+)
+PAPER = constraint(PROTOCOLS["paper"])
+
+
+def fuzz(
+    examples: int,
+    inputs: st.SearchStrategy[Any],
+    read: Callable[[Any], object],
+    documented: tuple[type[Exception], ...] = (InputError,),
+) -> None:
+    """Read so many inputs. Only the documented errors may come, each one printable line."""
+
+    @settings(
+        max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck),
+        derandomize=examples < 100,
+    )  # fmt: skip
+    @given(inputs)
+    def check(value: Any) -> None:
+        try:
+            read(value)
+        except documented as error:
+            assert str(error) and str(error).isprintable() and len(str(error)) < 5000
+
+    check()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Callable[[str, bytes], Path]:
+    def write(name: str, data: bytes) -> Path:
+        path = tmp_path / name
+        path.write_bytes(data)
+        return path
+
+    return write
+
+
+SUITE = """
+name = "fuzzed"
+recorded = "recorded.csv"
+[[models]]
+name = "one"
+path = "folder/one"
+parameters = 1.5
+chat = true
+dtype = "bfloat16"
+[[models]]
+name = "two"
+hub = "org/two"
+revision = "0123456789012345678901234567890123456789"
+family = "a"
+[[pairs]]
+hypothesis = "code"
+base = "one"
+variant = "two"
+control = "positive"
+series = "a"
+"""
+
+
+@EXAMPLES
+def test_a_suite(examples: int, place) -> None:
+    place("recorded.csv", b"model,num_ops,n,accuracy_percent\none,0,10,50.0\n")
+
+    def read(data: bytes) -> None:
+        suite = load_suite(str(place("suite.toml", data)))
+        assert all(NAME.fullmatch(name) for name in (suite.name, *suite.models))
+        assert all({pair.base, pair.variant} <= suite.models.keys() for pair in suite.pairs)
+
+    fuzz(examples, damaged(SUITE.encode()), read)
+
+
+@EXAMPLES
+def test_recorded_figures(examples: int, place) -> None:
+    place("suite.toml", SUITE.encode())
+    lines = b"model,num_ops,n,accuracy_percent\none,0,10,50.0\none,1,8,12.5\ntwo,0,10,0.0\ntwo,1,8,100\n"
+
+    def read(data: bytes) -> None:
+        place("recorded.csv", data)
+        suite = load_suite(str(place("suite.toml", SUITE.encode())))
+        assert all(0 <= entry.value <= 1 for model in suite.recorded.values() for entry in model.values())
+
+    fuzz(examples, damaged(lines), read)
+
+
+RESULTS = {
+    "metadata": {
+        "run": "r", "data set": "evaluation 0123", "version of the task": "base", "protocol": "paper 0123",
+        "seed": 0, "examples": 4,
+    },
+    "models": {"one": {"fingerprint": {"model.weights": "1f", "engine": "x", "max_new_tokens": 100}}},
+    "verdicts": [{"comparison": {"pair": {"base": "one", "variant": "two"}}}],
+    "skipped": {"two": "no server has it"},
+}  # fmt: skip
+
+
+@EXAMPLES
+def test_results_of_a_run(examples: int, place, tmp_path: Path) -> None:
+    def read(data: bytes) -> None:
+        place("results.json", data)
+        made = read_run(tmp_path)
+        assert 0 <= made.metadata["seed"] < 2**63
+
+    fuzz(examples, edited(RESULTS).map(as_json) | damaged(as_json(RESULTS)), read)
+
+
+@EXAMPLES
+def test_a_saved_night(examples: int, place) -> None:
+    night = json.loads((DATA / "baseline.json").read_text())
+    name, model = next(iter(night["models"].items()))
+    kept = model["answers"][:0]
+    counts = {
+        bucket: {**found, "n": 0, "correct": 0, "scenarios": 0}
+        for bucket, found in model["accuracies"].items()
+    }
+    small = night | {"models": {name: model | {"answers": kept, "accuracies": counts}}}
+    load(place("night.json", as_json(small)))  # is read
+
+    def read(data: bytes) -> None:
+        found = load(place("night.json", data))
+        assert all(
+            entry.correct <= entry.n for model in found.models.values() for entry in model.accuracies.values()
+        )
+
+    fuzz(examples, edited(small).map(as_json) | damaged(as_json(small)), read)
+
+
+REPLY = {
+    "model": "one",
+    "choices": [{"text": "Statement: Box 0 contains nothing", "finish_reason": "stop", "index": 0}],
+    "usage": {"prompt_tokens": 30, "completion_tokens": 9, "total_tokens": 39},
+}
+
+
+@EXAMPLES
+def test_a_server_s_reply(examples: int) -> None:
+    server = Server("http://127.0.0.1:9/v1")
+    prompt = "Description: Box 0 contains nothing. " * 4
+
+    def read(data: bytes) -> None:
+        answer: Future[str] = Future()
+        answer.set_result(data.decode(errors="replace"))
+        found = server.read(answer, "one", prompt, PAPER)
+        assert found.finish_reason in ("stop", "length") and 0 < found.prompt_tokens <= len(prompt) + 8
+        assert len(found.text) <= 128 * PAPER.max_new_tokens
+
+    try:
+        fuzz(
+            examples,
+            edited(REPLY).map(as_json) | damaged(as_json(REPLY)),
+            read,
+            (ConnectionError, ValueError),
+        )
+    finally:
+        server.close()
+
+
+SCENARIO = Scenario(
+    "s0-0",
+    (frozenset({"car", "key"}), frozenset(), frozenset({"pen"})),
+    (Operation(frozenset({"car"}), source=0, target=2),),
+)
+GOLD = "".join(f"{row}\n" for row in rows(SCENARIO)).encode()
+PREDICTIONS = b"".join(
+    json.dumps({"input": "...", "prediction": text}).encode() + b"\n"
+    for text in (
+        "Statement: Box 0 contains the car and the key, Box 1 contains nothing, Box 2 contains the pen.",
+        "Statement: Box 0 contains the key, Box 1 contains nothing, Box 2 contains the car and the pen.",
+    )
+)
+
+
+@EXAMPLES
+def test_predictions_and_gold(examples: int, place) -> None:
+    def read(files: tuple[bytes, bytes]) -> None:
+        gold, predictions = (place(name, data) for name, data in zip(("gold", "said"), files, strict=True))
+        found, _ = score_predictions(gold, predictions)
+        json.dumps(found, allow_nan=False)
+
+    fuzz(
+        examples,
+        st.tuples(st.just(GOLD), damaged(PREDICTIONS)) | st.tuples(damaged(GOLD), st.just(PREDICTIONS)),
+        read,
+    )
+
+
+def zipped() -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("folder/test.jsonl", GOLD)
+        archive.writestr("other.jsonl", b"{}")
+    return out.getvalue()
+
+
+@EXAMPLES
+def test_a_zip_and_its_rows(examples: int, place) -> None:
+    def read(data: bytes) -> None:
+        read_release(place("set.zip", data), PASSWORD, "test.jsonl")
+
+    def pack(rows: bytes) -> bytes:
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w") as archive:
+            archive.writestr("folder/test.jsonl", rows)
+        return out.getvalue()
+
+    fuzz(examples, damaged(zipped()) | damaged(GOLD).map(pack), read)
+
+
+SETTINGS = Settings({"weights": "1f", "chat": False}, PAPER, "speculative/1")
+VALUES = st.sampled_from(
+    (None, 0, -1, 2**62, 0.5, "", "x", "\x1b[31m\n", b"", b"\xff\x00", "[]", "{}", "null", "[1, 2]",
+     '{"engine": 1}', "[" * 3_000, '{"a": NaN}', "9" * 5_000, "[1e999]", '"x"', '[null]', "stop", "1" * 64)
+) | st.text(max_size=8) | st.integers(-(2**63), 2**63 - 1)  # fmt: skip
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Iterator[Path]:
+    path = tmp_path / "store.sqlite"
+    with Store(path) as store:
+        for text, run in (("a", "one"), ("b", "two")):
+            store.add([(SETTINGS.key(text), Completion(text, "stop", 3, (1, 2)))], Run(run, "tiny", SETTINGS))
+    yield path
+
+
+@EXAMPLES
+def test_rows_of_a_store(examples: int, stored: Path, tmp_path: Path, monkeypatch) -> None:
+    """Values of any type in any field; the digests of rows are made right again, as an attacker would."""
+    columns = [("runs", name) for name in RUN_FIELDS.split(", ")]
+    columns += [("completions", name) for name in (*FIELDS.split(", "), "run")]
+    edits = st.lists(st.tuples(st.sampled_from(columns), VALUES), min_size=1, max_size=3)
+    actions = st.sampled_from(("ls", "verify", "why-miss", "export", "merge"))
+
+    def read(drawn: tuple[list[tuple[tuple[str, str], Any]], bool, str]) -> None:
+        edits, honest, action = drawn
+        with Store(":memory:") as store:
+            with Store(stored) as original:
+                original.database.backup(store.database)
+            for (table, column), value in edits:
+                store.database.execute(
+                    f"UPDATE OR IGNORE {table} SET {column} = ? WHERE number = 1", (value,)
+                )
+            if not honest:
+                for number, *row in store.database.execute(
+                    f"SELECT number, {FIELDS} FROM completions"
+                ).fetchall():
+                    store.database.execute(
+                        "UPDATE completions SET digest = ? WHERE number = ?", (digest(row[:-1]), number)
+                    )
+            act(store, action)
+
+    def act(store: Store, action: str) -> None:
+        target = Store(":memory:")
+        store.path = tmp_path / "crafted.sqlite"
+        arguments = Namespace(
+            model=None, others=["crafted"], output=str(tmp_path / "out.jsonl"), store="s", format="jsonl"
+        )
+        for found in store.get([SETTINGS.key("a"), SETTINGS.key("b")]).values():
+            assert isinstance(found.text, str) and found.finish_reason in ("stop", "length")
+            assert type(found.prompt_tokens) is int and all(type(token) is int for token in found.token_ids)
+        if action == "merge":
+            monkeypatch.setattr(command, "Store", lambda path, readonly: store)
+            list(command.merge(target, arguments))
+        else:
+            list(command.ACTIONS[action](store, arguments))
+            store.problems()
+
+    with redirect_stdout(io.StringIO()):
+        fuzz(examples, st.tuples(edits, st.booleans(), actions), read, (InputError, OSError))
