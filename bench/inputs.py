@@ -5,11 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import re
+import signal
 import stat
+import threading
 import tomllib
 import traceback
 import typing
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -17,6 +20,11 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from bench.text import printable
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 MEGABYTE = 10**6
 MISTAKE, BUG = 4, 3  # exit statuses, as pytest has them
@@ -103,6 +111,48 @@ def read_toml(path: Path, kind: type[Value]) -> Value:
             raise
         raise InputError(f"{path}: cannot be read as TOML: {error}.") from None
     return convert(table, kind, str(path))
+
+
+@contextmanager
+def bounded(what: str, seconds: float = 5.0, num_bytes: int = 1000 * MEGABYTE) -> Iterator[None]:
+    """Let code of others use so much processor time and memory. Raises InputError where it wants more.
+
+    Only in the main thread, and where the system has such limits.
+    """
+    if resource is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    before = signal.signal(signal.SIGVTALRM, out_of_time)
+    try:
+        resource.setrlimit(resource.RLIMIT_AS, (min_limit(memory_in_use() + num_bytes, limits[0]), limits[1]))
+        signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+        yield
+    except OutOfTime:
+        raise InputError(f"{what} takes more than {seconds:.0f} s of processor time. Mend it.") from None
+    except MemoryError:
+        raise InputError(f"{what} takes more than {num_bytes // MEGABYTE} MB of memory. Mend it.") from None
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+class OutOfTime(BaseException):
+    """Not an Exception: the code that is stopped must not catch it."""
+
+
+def out_of_time(number: int, frame: object) -> None:
+    raise OutOfTime
+
+
+def min_limit(wanted: int, had: int) -> int:
+    return wanted if had == resource.RLIM_INFINITY else min(wanted, had)
+
+
+def memory_in_use() -> int:
+    """Bytes of address space that this process has."""
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 
 
 def parse_json(data: bytes | str, kind: type[Value], where: str) -> Value:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from jinja2 import TemplateError
-
-from bench.inputs import InputError
+from bench.inputs import MEGABYTE, InputError, bounded
 from bench.records import ModelEntry, Turn
 from bench.task.prompts import as_text
 
@@ -55,15 +53,29 @@ def says_all(tokenizer: Any, turns: Sequence[Turn]) -> bool:
     """Whether the template takes these roles, and says every turn in its place."""
     try:
         text = render(tokenizer, turns)
-    except TemplateError:
+    except TemplateFault:
         return False
     places = [text.find(turn.content) for turn in turns]
     return -1 not in places and places == sorted(places)
 
 
 def render(tokenizer: Any, turns: Sequence[Turn]) -> str:
+    """Raises InputError for a template that fails on these turns, or takes too much time, memory or text."""
     messages = [{"role": turn.role, "content": turn.content} for turn in turns]
-    return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    try:
+        with bounded("its chat template"):
+            text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    except InputError:
+        raise
+    except Exception as error:  # a template can raise anything
+        raise TemplateFault(f"its chat template fails: {type(error).__name__}: {error}. Mend it.") from None
+    if len(text) > MEGABYTE:
+        raise InputError(f"its chat template makes {len(text):,} characters of a prompt. Mend it.")
+    return text
+
+
+class TemplateFault(InputError):
+    """A template that does not take the turns it is given."""
 
 
 def instruct_as_user(turns: Sequence[Turn]) -> list[Turn]:

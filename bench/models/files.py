@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Annotated, Any
 
+import msgspec
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors import SafetensorError, safe_open
 
-from bench.inputs import InputError
+from bench.inputs import MEGABYTE, InputError, read_json
 from bench.models.gpus import gpu_memory_gb, visible_gpus
 from bench.records import ModelEntry
 
@@ -97,13 +99,15 @@ def weights_of(entry: ModelEntry) -> list[Path]:
     first = next((folder / name for name in names if (folder / name).exists()), None)
     if first is None:
         raise InputError(no_weights(entry, folder))
-    check_weights_named(entry, folder / "config.json")
     files = shards(entry, first) if first.suffix == ".json" else [first]
     for path in [folder / "config.json", *files]:
-        if not path.exists():
+        if not path.is_file():
             raise InputError(f"model {entry.name}: {path.name} is missing in {folder}. {how_to_mend(entry)}")
-        if path.suffix == ".safetensors":
-            check_whole(entry, path)
+    config = read_json(folder / "config.json", dict[str, Any])
+    shapes = [shape for path in files if path.suffix == ".safetensors" for shape in shapes_in(entry, path)]
+    check_weights_named(entry, config)
+    if shapes:
+        check_size(entry, config, shapes)
     return files
 
 
@@ -121,11 +125,11 @@ def adapter_of(entry: ModelEntry) -> list[Path]:
         return []
     files = [Path(entry.adapter) / name for name in ("adapter_config.json", "adapter_model.safetensors")]
     for path in files:
-        if not path.exists():
+        if not path.is_file():
             raise InputError(
                 f"model {entry.name}: no {path.name} in {entry.adapter}. Check adapter in the suite."
             )
-    check_whole(entry, files[1])
+    shapes_in(entry, files[1])
     return files
 
 
@@ -144,13 +148,9 @@ def how_to_mend(entry: ModelEntry) -> str:
 
 def shards(entry: ModelEntry, index: Path) -> list[Path]:
     """The files that an index of a sharded checkpoint names: safetensors, unless pickles are allowed."""
-    try:
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-        beside = [Path(name).name == name for name in names]
-    except (ValueError, LookupError, AttributeError, TypeError):
-        raise InputError(f"{index} is not an index of weights. Copy or download it again.") from None
-    for name, is_beside in zip(names, beside, strict=True):
-        if not is_beside:
+    names = sorted(set(read_json(index, Index, limit=256 * MEGABYTE).weight_map.values()))
+    for name in names:
+        if Path(name).name != name:
             raise InputError(f"model {entry.name}: {index} names {name!r}, which is no file beside it.")
         if not name.endswith(".safetensors") and not entry.allow_pickle:
             raise InputError(
@@ -160,26 +160,43 @@ def shards(entry: ModelEntry, index: Path) -> list[Path]:
     return [index.parent / name for name in names]
 
 
-def check_weights_named(entry: ModelEntry, config: Path) -> None:
+class Index(msgspec.Struct):
+    """model.safetensors.index.json: tensor -> the file that has it."""
+
+    weight_map: Annotated[dict[str, str], msgspec.Meta(min_length=1)]
+
+
+def check_weights_named(entry: ModelEntry, config: Mapping[str, object]) -> None:
     """Refuse a config.json that names weights: transformers would load those, not the files checked here."""
-    try:
-        named = json.loads(config.read_text(encoding="utf-8")).get("transformers_weights")
-    except (OSError, ValueError, AttributeError):
-        return  # loading it says what is wrong
-    if named is not None:
+    if (named := config.get("transformers_weights")) is not None:
         raise InputError(
-            f"model {entry.name}: {config} names its weights itself (transformers_weights: {named!r}). "
+            f"model {entry.name}: config.json names its weights itself (transformers_weights: {named!r}). "
             f"Take that out, and call them {WEIGHTS[0]}."
         )
 
 
-def check_whole(entry: ModelEntry, path: Path) -> None:
-    """Opening reads the header alone, and compares its sizes with the file's."""
+def shapes_in(entry: ModelEntry, path: Path) -> list[list[int]]:
+    """The shapes of a file's tensors. Opening it compares them with the file's size: a cut one is refused."""
     try:
-        with safe_open(path, framework="numpy"):
-            pass
+        with safe_open(path, framework="numpy") as weights:
+            return [weights.get_slice(name).get_shape() for name in weights.keys()]  # noqa: SIM118
     except SafetensorError as error:
         raise InputError(f"model {entry.name}: {path} is damaged ({error}). {how_to_mend(entry)}") from None
+
+
+def check_size(entry: ModelEntry, config: Mapping[str, Any], shapes: Sequence[Sequence[int]]) -> None:
+    """Refuse a config.json that is far too large for its weights: making that model would never end."""
+    largest = max((max(shape, default=1) for shape in shapes), default=1)
+    bounds = {"num_hidden_layers": len(shapes), "n_layer": len(shapes)}
+    bounds |= dict.fromkeys(("vocab_size", "hidden_size", "intermediate_size", "n_embd"), 16 * largest)
+    nested = config.get("text_config")
+    for table in (config, nested if isinstance(nested, dict) else {}):
+        for name, most in bounds.items():
+            if isinstance(table.get(name), int) and table[name] > most:
+                raise InputError(
+                    f"model {entry.name}: config.json says {name} is above {most}, but the weights have "
+                    f"{len(shapes)} tensors of at most {largest} rows. {how_to_mend(entry)}"
+                )
 
 
 def fingerprint(entry: ModelEntry) -> dict[str, object]:
@@ -208,7 +225,10 @@ def tokenizer_digest(entry: ModelEntry) -> str:
 
 
 def tokenizer_files(folder: Path) -> list[Path]:
-    return sorted({path for pattern in TOKENIZER for path in folder.glob(pattern)})
+    files = sorted({path for pattern in TOKENIZER for path in folder.glob(pattern)})
+    if strange := [path for path in files if not path.is_file()]:
+        raise InputError(f"{strange[0]} is not a file. Take it out.")
+    return files
 
 
 def dtype_of(entry: ModelEntry, on_gpu: bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -45,10 +46,14 @@ def load(entry: ModelEntry, devices: Sequence[str], tokenizer: Any | None = None
         **placement(entry, devices),
     )
     check_filled(entry, info["missing_keys"], info["mismatched_keys"])
+    check_read(entry, info["unexpected_keys"])
     if len(devices) == 1 and not entry.quantization:
         model.to(devices[0])
     if entry.adapter:
-        adapted = model.load_adapter(entry.adapter)
+        try:
+            adapted = model.load_adapter(entry.adapter)
+        except Exception as error:  # as above
+            raise InputError(f"model {entry.name}: peft cannot load {entry.adapter}: {error}") from error
         check_filled(entry, adapted.missing_keys, adapted.mismatched_keys)
     return LoadedModel(model.eval(), tokenizer or load_tokenizer(entry), ", ".join(devices), dtype)
 
@@ -57,7 +62,13 @@ def load_tokenizer(entry: ModelEntry) -> Any:
     """The tokenizer alone, padding on the left. Raises ValueError if it is not there."""
     from transformers import AutoTokenizer
 
-    return padded_left(read(entry, AutoTokenizer.from_pretrained))
+    tokenizer = read(entry, AutoTokenizer.from_pretrained)
+    if tokenizer.eos_token_id is None:
+        raise InputError(
+            f"model {entry.name}: its tokenizer has no EOS, so an answer cannot end. Set eos_token in "
+            "tokenizer_config.json."
+        )
+    return padded_left(tokenizer)
 
 
 def padded_left(tokenizer: Any) -> Any:
@@ -75,9 +86,9 @@ def read(entry: ModelEntry, from_pretrained: Callable[..., Any], **settings: obj
         return from_pretrained(
             folder, trust_remote_code=entry.trust_remote_code, local_files_only=True, **settings
         )
-    except (OSError, ValueError, ImportError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"model {entry.name}: transformers cannot load {folder}: {reason}") from error
+    except Exception as error:  # of a config or tokenizer that is damaged, transformers raises anything
+        kind = "" if isinstance(error, OSError | ValueError | ImportError) else f"{type(error).__name__}: "
+        raise InputError(f"model {entry.name}: transformers cannot load {folder}: {kind}{error}") from error
 
 
 def placement(entry: ModelEntry, devices: Sequence[str]) -> dict[str, object]:
@@ -105,6 +116,15 @@ def quantization_of(entry: ModelEntry, dtype: str) -> object | None:
     if entry.quantization == "8bit":
         return BitsAndBytesConfig(load_in_8bit=True)
     return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)
+
+
+def check_read(entry: ModelEntry, unexpected: Collection[str]) -> None:
+    """A layer that config.json leaves out would be skipped, and the model would still answer."""
+    if skipped := sorted(name for name in unexpected if re.search(r"\b(layers|h|blocks)\.\d+\.", name)):
+        raise InputError(
+            f"model {entry.name}: config.json has no place for {skipped[0]} and {len(skipped) - 1} more "
+            "tensors of the checkpoint. Copy or download it again, or check that config.json belongs to it."
+        )
 
 
 def check_filled(entry: ModelEntry, missing: Collection[str], mismatched: Collection[tuple]) -> None:

@@ -24,6 +24,8 @@ def boundary(config: pytest.Config) -> Iterator[None]:
     """Ends the run with one line where our code raises: pytest's usage error, or an exit with status 3."""
     try:
         yield
+    except (pytest.UsageError, pytest.exit.Exception, pytest.Session.Failed):
+        raise  # pytest tells these in one line itself
     except Exception as error:
         if config.getoption("boxes_debug") or not passes_through_bench(error):
             raise

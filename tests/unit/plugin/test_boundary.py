@@ -88,6 +88,19 @@ def test_a_bug_in_a_hook_ends_the_run_in_one_line(hook: str, pytester: pytest.Py
     assert "Traceback" not in said and "INTERNALERROR" not in said
 
 
+def test_what_pytest_tells_itself_is_left_to_it(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        "import bench.plugin.hooks as hooks, pytest\npytest_plugins = ['bench.plugin.boundary']\n"
+        "def refuse(text): raise pytest.UsageError(text)\n"
+        "hooks.refuse = type(refuse)(refuse.__code__.replace(co_filename=hooks.__file__), globals())\n"
+        "def pytest_collection_finish(): hooks.refuse('a mistake')\n"
+    )
+    pytester.makepyfile("def test_one(): pass")
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider")
+    assert result.ret == MISTAKE
+    result.stderr.fnmatch_lines(["ERROR: a mistake"])
+
+
 def test_a_mistake_found_while_collecting_is_a_usage_error(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(
         "from bench.inputs import place\npytest_plugins = ['bench.plugin.boundary']\n"
