@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: bench test lint clean
+.PHONY: bench test lint docs clean
 
 bench: .venv/installed  ## test the code hypothesis; the report is reports/latest/report.md
 	$(BIN)/python -m pytest -m code_hypothesis
@@ -16,6 +16,10 @@ lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy bench fixtures
 	$(BIN)/lint-imports --no-cache
+
+docs: .venv/installed  ## the pages of docs/ as a site in build/site; a warning is an error
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
