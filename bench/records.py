@@ -53,12 +53,16 @@ class Scenario:
     version: str = "base"
 
 
+LastChange = Literal["put", "move in", "move out", "remove"]
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """One box of an example.
 
     num_ops: operations so far that changed this box. by_kind: the same for put, move, remove.
     earlier: what the box held before, newest first. mentioned: every object named with the box so far.
+    changed_by: the numbers of the operations that changed the box, from 1. last: the last of them.
     """
 
     box: int
@@ -67,6 +71,8 @@ class Query:
     earlier: tuple[Contents, ...]
     mentioned: Contents
     by_kind: tuple[int, int, int] = (0, 0, 0)
+    changed_by: tuple[int, ...] = ()
+    last: LastChange | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,6 +381,7 @@ class Results:
     """All that a run found, for every kind of report.
 
     accuracies, over_random, published (others' figures of the same models): by model and bucket.
+    factors: accuracy at 1+ by model, factor (as "last operation") and level (as "put").
     """
 
     metadata: Mapping[str, object]
@@ -385,3 +392,4 @@ class Results:
     skipped: Mapping[str, str] = field(default_factory=dict)
     over_random: Mapping[str, Mapping[str, Gate]] = field(default_factory=dict)
     published: Mapping[str, Mapping[str, Accuracy]] = field(default_factory=dict)
+    factors: Mapping[str, Mapping[str, Mapping[str, Accuracy]]] = field(default_factory=dict)

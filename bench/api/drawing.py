@@ -9,7 +9,9 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from bench.records import Accuracy, Pair, Verdict
-from bench.report.figures import BASE, BY_NUM_OPS, MUTED, STYLE, Panel, draw_hypothesis, png
+from bench.report.figures import ALONE, BY_NUM_OPS, draw_hypothesis
+from bench.report.panels import Panel
+from bench.report.style import BASE, MUTED, STYLE, png
 
 
 def draw_model(name: str, found: Mapping[str, Accuracy], random: Mapping[str, float]) -> Figure:
@@ -37,11 +39,7 @@ def draw_model(name: str, found: Mapping[str, Accuracy], random: Mapping[str, fl
 def draw_pair(pair: Pair, verdicts: Sequence[Verdict]) -> Figure:
     """Both models of a pair, as the report draws them."""
     by_bucket = {verdict.comparison.bucket: verdict for verdict in verdicts}
-    figure = draw_hypothesis([[Panel(pair, by_bucket, {})]], legend=False)
-    with matplotlib.rc_context(STYLE):
-        [axes] = figure.axes
-        axes.legend(axes.lines[:1], ["random guessing"])
-    return shown(figure)
+    return shown(draw_hypothesis([[Panel(pair, by_bucket, {})]], ALONE))
 
 
 def shown(figure: Figure) -> Figure:

@@ -12,7 +12,7 @@ import msgspec
 
 from bench import DATA
 from bench.inputs import LONGEST_NAME, InputError, place, read_json, shortened
-from bench.nights.regression import LETTERS, Night, SavedModel
+from bench.nights.regression import LETTERS, Night, SavedGain, SavedModel
 from bench.outputs import check_replaceable, write_text
 from bench.proportions import accuracy
 from bench.records import BUCKETS
@@ -36,9 +36,20 @@ class ModelTable(msgspec.Struct):
     fingerprint: dict[str, Fact]
 
 
+Share = Annotated[float, msgspec.Meta(ge=-1, le=1)]
+
+
+class GainTable(msgspec.Struct):
+    value: Share
+    low: Share
+    high: Share
+    outcome: str
+
+
 class NightTable(msgspec.Struct):
     metadata: dict[str, str]
     models: dict[str, ModelTable]
+    gains: dict[str, GainTable] = {}
 
 
 class Schema(msgspec.Struct):
@@ -47,7 +58,8 @@ class Schema(msgspec.Struct):
 
 def save(night: Night, path: Path) -> Path:
     """Write a night in one step. A night of that name is replaced."""
-    return write_text(path, json.dumps({"schema": SCHEMA, **asdict(night)}, indent=1, default=str) + "\n")
+    table = {key: value for key, value in asdict(night).items() if key != "name"}  # the file's name is
+    return write_text(path, json.dumps({"schema": SCHEMA, **table}, indent=1, default=str) + "\n")
 
 
 def load(path: Path) -> Night:
@@ -63,7 +75,10 @@ def load(path: Path) -> Night:
     if "run" not in table.metadata:
         raise InputError(f"{path}: metadata: run is missing. Save a run and update the baseline.")
     return Night(
-        table.metadata, {name: model_of(entry, f"{path}: {name}") for name, entry in table.models.items()}
+        table.metadata,
+        {name: model_of(entry, f"{path}: {name}") for name, entry in table.models.items()},
+        {pair: SavedGain(**msgspec.structs.asdict(entry)) for pair, entry in table.gains.items()},
+        "the pinned baseline" if path == BASELINE else path.stem,
     )
 
 

@@ -7,10 +7,10 @@ interval of tonight minus the baseline lies below minus the margin; an improveme
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bench.inputs import InputError
-from bench.records import Accuracy, Difference, ErrorKind, Evaluation, Results, Score, in_bucket
+from bench.records import Accuracy, Difference, ErrorKind, Evaluation, Results, Score, Verdict, in_bucket
 from bench.run.environment import PACKAGES
 from bench.scoring.stats import clustered_accuracy, clustered_difference
 
@@ -37,11 +37,26 @@ class SavedModel:
 
 
 @dataclass(frozen=True, slots=True)
+class SavedGain:
+    """Variant minus base at 1+ with the interval of its test, and what was found."""
+
+    value: float
+    low: float
+    high: float
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
 class Night:
-    """A run as it is saved: enough to compare with, a line of letters a model."""
+    """A run as it is saved: enough to compare with, a line of letters a model. gains: by the pair's id.
+
+    name: what the user calls it.
+    """
 
     metadata: Mapping[str, object]
     models: Mapping[str, SavedModel]
+    gains: Mapping[str, SavedGain] = field(default_factory=dict)
+    name: str = ""
 
     @property
     def run(self) -> str:
@@ -75,12 +90,16 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Regression:
-    """Tonight beside the baseline. unmeasured: models of the baseline that could not be, and why.
+    """Tonight beside the baseline, under the name that the user gave it.
 
-    environment: what differs from when the baseline was made, as (then, now).
+    answers, different: how many answers were compared, and in how many a box came out differently.
+    unmeasured: models of the baseline that could not be measured, and why. environment: what differs from
+    when the baseline was made, as (then, now).
     """
 
     baseline: str
+    answers: int
+    different: int
     changes: tuple[Change, ...]
     flips: tuple[Flip, ...]
     unmeasured: Mapping[str, str]
@@ -104,10 +123,13 @@ def compare_nights(results: Results, baseline: Night, asked: Iterable[str] = ())
     check_compatible(baseline, results.metadata)
     common = [name for name in results.evaluations if name in baseline.models]
     missing = [name for name in asked if name in baseline.models and name not in results.evaluations]
+    changed = [f for name in common for f in flips(results.evaluations[name], baseline.models[name])]
     return Regression(
-        baseline.run,
+        baseline.name or baseline.run,
+        sum(len({score.example_id for score in results.evaluations[name].scores}) for name in common),
+        len({(flip.model, flip.score.example_id) for flip in changed}),
         tuple(found for name in common for found in changes(results, baseline, name)),
-        tuple(found for name in common for found in flips(results.evaluations[name], baseline.models[name])),
+        tuple(changed),
         {name: results.skipped.get(name, "no reason was reported") for name in missing},
         environment_changes(results, baseline, common),
     )
@@ -115,10 +137,11 @@ def compare_nights(results: Results, baseline: Night, asked: Iterable[str] = ())
 
 def check_compatible(baseline: Night, metadata: Mapping[str, object]) -> None:
     """Raises InputError that says which part of the baseline is another than tonight's."""
+    name = baseline.name or baseline.run
     for part in SAME:
         if str(baseline.metadata.get(part)) != str(metadata.get(part)):
             raise InputError(
-                f"the baseline {baseline.run} has another {part}: {baseline.metadata.get(part)}, "
+                f"the baseline {name} has another {part}: {baseline.metadata.get(part)}, "
                 f"but this run has {metadata.get(part)}. Run with the same, or save a run and make it the "
                 "baseline: python -m bench baseline-update."
             )
@@ -127,9 +150,10 @@ def check_compatible(baseline: Night, metadata: Mapping[str, object]) -> None:
 
 
 def check_length(baseline: Night, model: str, queries: object) -> None:
-    if str(len(baseline.models[model].answers)) != str(queries):
+    name, answers = baseline.name or baseline.run, len(baseline.models[model].answers)
+    if str(answers) != str(queries):
         raise InputError(
-            f"the baseline {baseline.run} has {len(baseline.models[model].answers)} answers of {model}, but "
+            f"the baseline {name} has {answers} answers of {model}, but "
             f"this run asks {queries} queries. Save a run and update the baseline."
         )
 
@@ -193,7 +217,17 @@ def night_of(results: Results) -> Night:
             )
             for name, evaluation in results.evaluations.items()
         },
+        {
+            verdict.comparison.pair.id: gain_of(verdict)
+            for verdict in results.verdicts
+            if verdict.comparison.bucket == "ops1plus"
+        },
     )
+
+
+def gain_of(verdict: Verdict) -> SavedGain:
+    found = verdict.comparison.difference
+    return SavedGain(found.value, found.low, found.high, verdict.outcome)
 
 
 def by_query(scores: Iterable[Score]) -> list[Score]:

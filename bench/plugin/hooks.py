@@ -22,6 +22,7 @@ from bench.plugin.completeness import Completeness
 from bench.records import BUCKETS, Accuracy, ModelEntry, Pair, Results, Verdict
 from bench.report.files import check_place, write
 from bench.report.tables import accuracy_table, skip_lines, verdict_lines
+from bench.report.tabular import markdown
 from bench.run import options
 from bench.run.evaluate import Plan, audit, unavailable
 from bench.run.metadata import describe_run, new_run_id
@@ -360,7 +361,7 @@ def pytest_terminal_summary(
     if state is None or state.results is None:
         return
     terminalreporter.section("entity tracking")
-    terminalreporter.write_line(accuracy_table(state.results.accuracies, state.results.baseline))
+    terminalreporter.write_line(markdown(accuracy_table(state.results.accuracies, state.results.baseline)))
     for line in verdict_lines(state.results.verdicts):
         terminalreporter.write_line(line)
     for line in skip_lines(state.results.skipped):

@@ -1,81 +1,62 @@
-"""Results, examples -> the questions behind a case: where just one model of a pair is right."""
+"""Results, examples -> every question of a run with its answers, packed for the page."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+import base64
+import gzip
+import json
+from collections.abc import Mapping, Sequence
 
-from bench.records import BUCKETS, Completion, Example, Pair, Query, Results, Score, in_bucket
-from bench.scoring.answers import clauses
+from bench.records import Completion, Example, Results, Score
+from bench.report.panels import section_of
+from bench.scoring.answers import statements
 from bench.task.prompts import gold_statement
-from bench.task.wording import WORDINGS
+from bench.task.wording import WORDINGS, name_objects
+from bench.text import printable
 
-MOST = 560  # examples on a page, over all cases: about 1.2 MB
-MOST_OF_A_CASE = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """An example of a case, and the first box of its bucket on which just one of the two models is right."""
-
-    pair: Pair
-    bucket: str
-    example: Example
-    query: Query
-    gold: str
-    base: Completion
-    variant: Completion
-    right: str  # "base" or "variant"
-
-    def said(self, completion: Completion) -> str:
-        """What a model says of the box."""
-        opening = WORDINGS[self.example.version].describe_box(0, ()).removesuffix(" nothing")
-        said = clauses(completion.text, len(self.example.queries), opening)[self.query.box]
-        return said or "(not readable)"
+Scores = Mapping[tuple[str, int], Score]
 
 
-def shown_examples(results: Results, examples: Sequence[Example]) -> tuple[list[Shown], int]:
-    """Examples evenly spread over each case, and how many there are in all."""
-    pairs = list(dict.fromkeys(verdict.comparison.pair for verdict in results.verdicts)) if examples else []
-    cases = [(pair, bucket) for pair in pairs for bucket in BUCKETS[:-1]]
-    most = max(1, min(MOST_OF_A_CASE, MOST // max(1, len(cases))))
-    right = {name: right_queries(evaluation.scores) for name, evaluation in results.evaluations.items()}
-    found, total = [], 0
-    for pair, bucket in cases:
-        differing = right[pair.base] ^ right[pair.variant]
-        behind = list(behind_case(examples, bucket, differing))
-        total += len(behind)
-        if len(behind) > most:
-            behind = [behind[index * len(behind) // most] for index in range(most)]
-        found += [show(results, pair, bucket, *asked, right[pair.base]) for asked in behind]
-    return found, total
+def pack(results: Results, examples: Sequence[Example]) -> str:
+    """Every example as gzip in base64; "" without examples. The same answers give the same text.
+
+    examples is a list of [id, description, right answer, boxes, answers]. A box is [num_ops, last change,
+    numbers of the operations that changed it, contents]. An answer is [text, kind of error a box, clause a
+    box]; a box that is right has "" for both.
+    """
+    if not (examples and results.evaluations):
+        return ""
+    scored = {
+        name: {(score.example_id, score.box): score for score in found.scores}
+        for name, found in results.evaluations.items()
+    }
+    pairs = dict.fromkeys(verdict.comparison.pair for verdict in results.verdicts)
+    wording = WORDINGS[examples[0].version]
+    table = {
+        "models": list(scored),
+        "pairs": [[f"{section_of(pair)}-{pair.id}", pair.base, pair.variant] for pair in pairs],
+        "names": [wording.name_box(query.box) for query in examples[0].queries],
+        "examples": [pack_example(example, results, scored) for example in examples],
+    }
+    text = json.dumps(table, separators=(",", ":"), ensure_ascii=False)
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 
 
-def right_queries(scores: Sequence[Score]) -> set[tuple[str, int]]:
-    """(example id, box) of every query that is answered right."""
-    return {(score.example_id, score.box) for score in scores if score.correct}
+def pack_example(example: Example, results: Results, scored: Mapping[str, Scores]) -> list[object]:
+    boxes = [
+        [query.num_ops, query.last or "", query.changed_by, name_objects(query.target)]
+        for query in example.queries
+    ]
+    answers = [
+        pack_answer(example, results.evaluations[name].completions[example.id], scores)
+        for name, scores in scored.items()
+    ]
+    return [example.id, example.description, gold_statement(example), boxes, answers]
 
 
-def behind_case(
-    examples: Sequence[Example], bucket: str, differing: Collection[tuple[str, int]]
-) -> Iterator[tuple[Example, Query]]:
-    """Each example's first query of the bucket on which just one model is right, in the order of the data."""
-    for example in examples:
-        for query in example.queries:
-            if (example.id, query.box) in differing and in_bucket(query.num_ops, bucket):
-                yield example, query
-                break
-
-
-def show(
-    results: Results,
-    pair: Pair,
-    bucket: str,
-    example: Example,
-    query: Query,
-    right: Collection[tuple[str, int]],
-) -> Shown:
-    """right: the queries that the base has right."""
-    base, variant = (results.evaluations[name].completions[example.id] for name in (pair.base, pair.variant))
-    which = "base" if (example.id, query.box) in right else "variant"
-    return Shown(pair, bucket, example, query, gold_statement(example), base, variant, which)
+def pack_answer(example: Example, completion: Completion, scores: Scores) -> list[object]:
+    """What one model wrote, and what it says of each box that it has wrong."""
+    errors = [scores[example.id, query.box].error or "" for query in example.queries]
+    said = statements(completion.text, example.version, len(errors))
+    wrong = [printable(clause or "") if error else "" for clause, error in zip(said, errors, strict=True)]
+    return [printable(completion.text), errors, wrong]

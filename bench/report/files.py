@@ -17,12 +17,13 @@ from bench.nights.regression import Regression
 from bench.outputs import check_space, replacing
 from bench.records import Example, Results, Suite, Verdict
 from bench.report import forest, series
-from bench.report.figures import draw_all, png, svg
-from bench.report.history import regression_markdown
+from bench.report.figures import draw_all
+from bench.report.history import changes_table, headline, regression_markdown
 from bench.report.page import html
+from bench.report.style import render
 from bench.report.tables import markdown
 from bench.scoring.pooling import pool_all
-from bench.text import csv_cell
+from bench.text import csv_cell, inert
 
 REPORT_BYTES = 20_000_000  # more than a report of many models has
 
@@ -37,7 +38,7 @@ def write(
 ) -> Path:
     """All formats of one run into a folder that appears whole, and the link reports/latest to it.
 
-    examples: what was asked, for the examples behind the cases. recorded: drawn beside this run's verdicts.
+    examples: what was asked, to browse on the page. recorded: verdicts on figures measured before.
     """
     with replacing(folder) as fresh:
         fresh.mkdir()
@@ -54,24 +55,29 @@ def write_formats(
     recorded: Sequence[Verdict],
     regression: Regression | None,
 ) -> None:
-    since = f"\n{regression_markdown(regression)}" if regression else ""
-    (folder / "report.md").write_text(markdown(results) + since, encoding="utf-8")
-    (folder / "report.html").write_text(
-        html(results, suite, examples, recorded, regression), encoding="utf-8"
-    )
-    figures = draw_all(results.verdicts, recorded, suite) | series.draw_all(results.verdicts, suite.models)
+    since = headline(regression) if regression else ""
+    changes = changes_table(regression) if regression else None
+    details = f"\n{regression_markdown(regression)}" if regression else ""
+    figures = draw_all(results, recorded, suite) | series.draw_all(results.verdicts, suite.models)
     figures |= forest.draw_all(results.verdicts)
-    write_figures(figures, folder / "figures")
+    drawings = write_figures(figures, folder / "figures")
+    page = html(results, drawings, examples, recorded, regression, changes, since)
+    (folder / "report.md").write_text(markdown(results, recorded, inert(since)) + details, encoding="utf-8")
+    (folder / "report.html").write_text(page, encoding="utf-8")
     (folder / "accuracy.csv").write_text(accuracy_csv(results), encoding="utf-8", newline="")
     (folder / "results.json").write_text(json.dumps(as_json(results), indent=1) + "\n", encoding="utf-8")
 
 
-def write_figures(figures: Mapping[str, Figure], folder: Path) -> None:
-    """Each as SVG and PNG."""
+def write_figures(figures: Mapping[str, Figure], folder: Path) -> dict[str, str]:
+    """Each figure in every format. Returns the SVGs by name."""
     folder.mkdir(parents=True, exist_ok=True)
+    drawings = {}
     for name, figure in figures.items():
-        (folder / f"{name}.svg").write_text(svg(figure, name), encoding="utf-8")
-        (folder / f"{name}.png").write_bytes(png(figure))
+        rendered = render(figure, name)
+        for form, content in rendered.items():
+            (folder / f"{name}.{form}").write_bytes(content)
+        drawings[name] = rendered["svg"].decode()
+    return drawings
 
 
 def accuracy_csv(results: Results) -> str:

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.records import Pooled, Verdict
-from bench.report.figures import INK, OUTCOMES, STYLE, effect_handles
+from bench.report.figures import OUTCOMES, outcome_handles
+from bench.report.style import INK, STYLE
 from bench.scoring.pooling import pool_all
 
 MAIN = "ops1plus"
@@ -37,8 +38,8 @@ def draw(pooled: Pooled, verdicts: Sequence[Verdict]) -> Figure:
     """A row a pair with the interval of its test; below, a diamond as wide as the pooled interval."""
     with matplotlib.rc_context(STYLE):
         height = ROW * (len(verdicts) + 1) + AROUND
-        figure = Figure(figsize=(WIDTH, height))
-        axes = figure.add_axes((0.38, 0.5 / height, 0.45, 1 - (AROUND - 0.1) / height))
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        axes = figure.add_subplot()
         for place, verdict in enumerate(verdicts):
             draw_pair(axes, place, verdict)
         last = len(verdicts) + 0.3
@@ -49,9 +50,8 @@ def draw(pooled: Pooled, verdicts: Sequence[Verdict]) -> Figure:
         counts = "" if all(v.comparison.paired for v in verdicts) else ", from counts: clustering unknown"
         axes.set(ylim=(last + 0.7, -0.7), xlabel=f"variant − base at 1+ (points{counts})")
         axes.grid(axis="x")
-        found = {verdict.outcome for verdict in verdicts}
-        handles = [handle for handle in effect_handles() if handle.get_label() in found]
-        figure.legend(handles=handles, loc="upper left", ncols=len(handles), borderaxespad=0.3)
+        handles = outcome_handles({verdict.outcome for verdict in verdicts})
+        figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
         return figure
 
 

@@ -1,8 +1,8 @@
-"""Nights -> what changed since the baseline (Markdown), and history.html: accuracy over nights."""
+"""Nights -> what changed since an earlier run, and history.html: each pair's gain over the nights."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,20 +10,26 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from bench.nights.files import load_all
-from bench.nights.regression import ENVIRONMENT, SAME, Flip, Night, Regression, differences
+from bench.nights.regression import ENVIRONMENT, SAME, Flip, Night, Regression, SavedGain, differences
 from bench.outputs import write_text
-from bench.report.figures import BASE, CELL, MUTED, STYLE, svg
-from bench.report.page import TEMPLATES, themed
-from bench.report.tables import Ours, bullet_list, short_bucket, signed_interval, table, with_interval
+from bench.records import Accuracy
+from bench.report.page import HELPERS, TEMPLATES, themed
+from bench.report.style import BASE, GAIN, MUTED, STYLE, svg
+from bench.report.tables import bullet_list, short_bucket
+from bench.report.tabular import Column, Kind, Table, markdown, signed_interval
 from bench.text import inert
 
 BUCKET = "ops1plus"
-LEAST_SPAN = 4  # points above and below: what is less than a margin shall look like less
+LEAST_SPAN = 4  # points above and below: a change smaller than a margin must look small
+SIZE = (4.8, 2.2)  # inches, of a drawing
+GAINS_CAPTION = "Variant minus base in points, on boxes with 1 or more operations."
+ACCURACIES_CAPTION = "Accuracy in percent, on boxes with 1 or more operations."
+Found = Accuracy | SavedGain
 
 
 def regression_markdown(regression: Regression) -> str:
-    """What got worse, what could not be measured, every flip, and what else changed, in this order."""
-    parts = [f"## Since the baseline ({regression.baseline})", headline(regression)]
+    """What was not measured, what else changed, every figure, and every box that came out differently."""
+    parts = [f"## Since {inert(regression.baseline)}"]
     if regression.unmeasured:
         lines = bullet_list(inert(f"{model}: {reason}") for model, reason in regression.unmeasured.items())
         parts += ["### Could not be measured", lines]
@@ -31,40 +37,46 @@ def regression_markdown(regression: Regression) -> str:
         changes = regression.environment.items()
         lines = bullet_list(inert(f"{part}: {then} → {now}") for part, (then, now) in changes)
         parts += ["### What else changed", lines]
-    parts += ["### Tonight minus the baseline", changes_table(regression)]
+    parts += ["### Figures", markdown(changes_table(regression))]
     if regression.flips:
         lines = bullet_list(map(describe_flip, regression.flips))
-        summary = f"<summary>{len(regression.flips)} queries came out differently</summary>"
+        summary = f"<summary>{len(regression.flips):,} boxes came out differently</summary>"
         parts += [f"<details>{summary}", lines, "</details>"]
     return "\n\n".join(parts) + "\n"
 
 
 def headline(regression: Regression) -> str:
-    """One sentence: it names every model that is worse."""
-    said = [
-        f"{change.model} is worse at {short_bucket(change.bucket)}: {signed_interval(change.difference)} "
-        f"points, below the margin of {100 * change.margin:.1f}"
-        for change in regression.worse
-    ] or ["No model is worse by more than its margin"]
-    counted = f"{len(regression.flips)} queries came out differently"
-    return "; ".join([*said, counted, f"{len(regression.unmeasured)} models could not be measured"]) + "."
+    """One sentence: what changed since the baseline. It names every model that got worse."""
+    counted = f"{regression.answers:,} answers, {regression.different:,} different"
+    lost = f" {', '.join(regression.unmeasured)} could not be measured." if regression.unmeasured else ""
+    if regression.worse:
+        worse = "; ".join(
+            f"{change.model} got worse at {short_bucket(change.bucket)}: "
+            f"{signed_interval(change.difference)} points, margin {100 * change.margin:.1f}"
+            for change in regression.worse
+        )
+        return f"Since {regression.baseline}, {worse} ({counted}).{lost}"
+    if regression.different or not regression.answers:
+        return f"No model got worse since {regression.baseline}: {counted}.{lost}"
+    return f"Nothing changed since {regression.baseline}: {counted}.{lost}"
 
 
-def changes_table(regression: Regression) -> str:
+def changes_table(regression: Regression) -> Table:
+    """A row a model and bucket."""
     rows = [
-        [
-            change.model,
-            short_bucket(change.bucket),
-            str(change.now.n),
-            with_interval(change.before),
-            with_interval(change.now),
-            signed_interval(change.difference),
-            f"{100 * change.margin:.1f}",
-            Ours("**worse**") if change.worse else "not worse",
-        ]
+        (
+            change.model, short_bucket(change.bucket), change.before, change.now, change.difference,
+            "worse" if change.worse else "not worse", change.now.n, change.margin,
+        )
         for change in regression.changes
-    ]
-    return table(rows, ["model", "ops", "n", "baseline", "tonight", "tonight - baseline", "margin", "result"])
+    ]  # fmt: skip
+    columns = (
+        Column("model"), Column("ops"), Column(regression.baseline, "interval"), Column("now", "interval"),
+        Column("change", "gain"), Column("result"), Column("n", "count"), Column("margin", "share"),
+    )  # fmt: skip
+    main = frozenset(n for n, change in enumerate(regression.changes) if change.worse)
+    caption = f"Accuracy in percent now and in {regression.baseline}, with 95% intervals."
+    return Table("since", caption, columns, tuple(rows), main=main)
 
 
 def describe_flip(flip: Flip) -> str:
@@ -82,48 +94,85 @@ def write_history(folder: Path) -> Path:
 
 
 def history_html(nights: Sequence[Night]) -> str:
-    """A drawing and a column a model, a row a night, and what changed between the nights."""
-    models = sorted(
-        {name for night in nights for name in night.models if BUCKET in night.models[name].accuracies}
-    )
+    """Each pair's gain and each model's accuracy at 1+ over the nights, and what changed between them."""
     parts = ("suite", *SAME, *ENVIRONMENT)
     changed = [
         {},
         *(differences(one.metadata, other.metadata, parts) for one, other in pairwise(nights)),
     ]
     marked = [place for place, found in enumerate(changed) if found]
+    gains = series([night.gains for night in nights])
+    models = series([accuracies_of(night) for night in nights])
+    lines = [
+        *(draw_line(nights, name, "gain (points)", found, marked, GAIN) for name, found in gains.items()),
+        *(draw_line(nights, name, "accuracy (%)", found, marked, BASE) for name, found in models.items()),
+    ]
     return TEMPLATES.get_template("history.html.jinja").render(
-        bucket=BUCKET,
-        models=models,
-        nights=list(zip(nights, changed, strict=True)),
-        drawings={
-            model: themed(svg(draw_history(nights, model, marked), f"night-{number}"))
-            for number, model in enumerate(models)
-        },
+        nights=nights,
+        drawings=[themed(svg(figure, f"night-{number}")) for number, figure in enumerate(lines)],
+        names=[*gains, *models],
+        tables=[
+            history_table(nights, "gains", GAINS_CAPTION, gains, "gain"),
+            history_table(nights, "accuracies", ACCURACIES_CAPTION, models, "interval"),
+        ],
+        changed=[
+            (night.name or night.run, found) for night, found in zip(nights, changed, strict=True) if found
+        ],
+        **HELPERS,
     )
 
 
-def draw_history(nights: Sequence[Night], model: str, marked: Sequence[int]) -> Figure:
-    """One model's accuracy with its interval; a vertical line where the environment changed."""
-    found = {
-        n: night.models[model].accuracies[BUCKET]
-        for n, night in enumerate(nights)
-        if model in night.models and BUCKET in night.models[model].accuracies
+def accuracies_of(night: Night) -> dict[str, Accuracy]:
+    return {
+        name: saved.accuracies[BUCKET] for name, saved in night.models.items() if BUCKET in saved.accuracies
     }
+
+
+def series(by_night: Sequence[Mapping[str, Found]]) -> dict[str, dict[int, Found]]:
+    """By name, then by the number of the night."""
+    names = dict.fromkeys(name for found in by_night for name in found)
+    return {name: {n: found[name] for n, found in enumerate(by_night) if name in found} for name in names}
+
+
+def history_table(
+    nights: Sequence[Night], name: str, caption: str, found: Mapping[str, Mapping[int, Found]], kind: Kind
+) -> Table:
+    """A row a night, a column a pair or model."""
+    rows = [
+        (night.name, night.run, *(values.get(number) for values in found.values()))
+        for number, night in enumerate(nights)
+    ]
+    return Table(
+        name,
+        caption,
+        (Column("saved as"), Column("run"), *(Column(name, kind) for name in found)),
+        tuple(rows),
+    )
+
+
+def draw_line(
+    nights: Sequence[Night],
+    name: str,
+    what: str,
+    found: Mapping[int, Found],
+    marked: Sequence[int],
+    colour: str,
+) -> Figure:
+    """Values with their intervals by night, in percent; a dashed line where something else changed."""
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(CELL[0] * 1.25, CELL[1] * 0.7), layout="constrained")
+        figure = Figure(figsize=SIZE, layout="constrained")
         axes = figure.add_subplot()
-        axes.set(ylabel="accuracy at 1+ (%)", xlim=(-0.5, max(len(nights) - 0.5, 4.5)))
-        axes.set_title(model, loc="left", color=BASE, fontsize=9, fontweight="bold")
+        axes.set(ylabel=f"{what} at 1+", xlim=(-0.5, max(len(nights) - 0.5, 4.5)))
+        axes.set_title(name.replace("..", " → "), loc="left", color=colour, fontsize=9, fontweight="bold")
         axes.grid(axis="y")
         ends = sorted({0, len(nights) - 1})
-        axes.set_xticks(ends, [nights[place].run[:8] for place in ends])
+        axes.set_xticks(ends, [nights[place].name or nights[place].run[:8] for place in ends])
         for place in marked:
             axes.axvline(place - 0.5, color=MUTED, linewidth=1, dashes=(3, 2), gid=f"changed-{place}")
-        values = [100 * accuracy.value for accuracy in found.values()]
-        spans = [(100 * accuracy.low, 100 * accuracy.high) for accuracy in found.values()]
-        axes.vlines(list(found), *zip(*spans, strict=True), color=BASE, linewidth=0.9)
-        axes.plot(list(found), values, color=BASE, marker="o", markersize=4, linewidth=1.5, gid=model)
+        values = [100 * entry.value for entry in found.values()]
+        spans = [(100 * entry.low, 100 * entry.high) for entry in found.values()]
+        axes.vlines(list(found), *zip(*spans, strict=True), color=colour, linewidth=0.9)
+        axes.plot(list(found), values, color=colour, marker="o", markersize=4, linewidth=1.5, gid=name)
         low, high = axes.get_ylim()
-        axes.set_ylim(max(low - LEAST_SPAN, 0), min(high + LEAST_SPAN, 100))
+        axes.set_ylim(max(low - LEAST_SPAN, -100), min(high + LEAST_SPAN, 100))
         return figure

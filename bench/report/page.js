@@ -1,4 +1,4 @@
-// Sorting and filtering. The page says all it has to say without them.
+// Tables sort by the column that is clicked. The page says all it has to say without this.
 const number = (cell) => parseFloat(cell.textContent.replace("−", "-"));
 
 function sortBy(header) {
@@ -24,27 +24,12 @@ for (const header of document.querySelectorAll("table.sortable th[scope=col]")) 
   header.append(button);
 }
 
-const form = document.querySelector("#filter");
-if (form) {
-  const examples = [...document.querySelectorAll("details.example")];
-  const apply = () => {
-    const wanted = Object.fromEntries(new FormData(form));
-    const filtered = Object.values(wanted).some(Boolean);
-    let shown = 0;
-    for (const example of examples) {
-      const fits = ["pair", "bucket", "right"].every((key) => !wanted[key] || example.dataset[key] === wanted[key])
-        && example.textContent.toLowerCase().includes(wanted.words.toLowerCase());
-      example.hidden = !fits;
-      shown += fits;
-    }
-    for (const pair of document.querySelectorAll("details.pair")) {
-      pair.hidden = !pair.querySelector("details.example:not([hidden])");
-      pair.open = filtered;
-    }
-    document.querySelector("#shown").textContent = `${shown} of ${examples.length} shown`;
-  };
-  form.hidden = false;
-  form.addEventListener("input", apply);
-  form.addEventListener("submit", (event) => event.preventDefault());
-  apply();
+// A closed <details> is not printed, and a link to something within one must open it.
+addEventListener("beforeprint", () => document.querySelectorAll("main > section details").forEach((part) => { part.open = true; }));
+function reveal() {
+  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  for (let part = target?.closest("details"); part; part = part.parentElement.closest("details")) part.open = true;
+  target?.scrollIntoView();
 }
+addEventListener("hashchange", reveal);
+reveal();

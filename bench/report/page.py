@@ -1,154 +1,170 @@
-"""Results -> report.html: one page that needs nothing else, neither a network nor JavaScript."""
+"""Results -> report.html: one page that needs no other file and no network."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from bench.nights.regression import Regression
-from bench.records import BUCKETS, Example, Results, Suite, Verdict
-from bench.report import figures, forest
-from bench.report.examples import shown_examples
-from bench.report.figures import (
-    Panel,
-    Rows,
-    draw_effects,
-    draw_hypothesis,
-    effect_span,
-    section_of,
-    sections,
-    svg,
-)
+from bench.records import Example, Results, Verdict
+from bench.report import style
+from bench.report.cite import BIBTEX
+from bench.report.examples import pack
+from bench.report.panels import Panel, Section, sections
+from bench.report.sentences import find, recorded_sentence
 from bench.report.tables import (
-    ANSWER_COLUMNS,
+    CONTROLS,
     COUNTS_NOTE,
-    HEADINGS,
-    answers_rows,
-    name_pair,
-    short_bucket,
+    accuracy_table,
+    answers,
+    cases,
+    factors,
+    recorded_pairs,
     skip_lines,
 )
-from bench.scoring.pooling import pool_all
-from bench.scoring.verdicts import show_p
+from bench.report.tabular import Bold, Column, Table, to_csv, to_latex, write_cell
 from bench.text import printable
 
 THEME = {  # ink of the drawings -> the page's own, which knows light and dark
-    figures.INK: "var(--ink)",
-    figures.MUTED: "var(--muted)",
-    figures.GRID: "var(--grid)",
-    figures.BASE: "var(--base)",
-    figures.VARIANT: "var(--variant)",
-    figures.GAIN: "var(--gain)",
-    figures.LOSS: "var(--loss)",
+    style.INK: "var(--ink)",
+    style.MUTED: "var(--muted)",
+    style.GRID: "var(--grid)",
+    style.BASE: "var(--base)",
+    style.VARIANT: "var(--variant)",
+    style.GAIN: "var(--gain)",
+    style.LOSS: "var(--loss)",
+    **{colour: f"var(--{kind})" for kind, colour in style.ERRORS.items()},
+}
+KINDS = {  # what a drawing shows, for readers who cannot see it
+    "accuracy": "Accuracy by number of operations",
+    "effects": "Variant minus base by number of operations",
+    "errors": "Share of each kind of error by number of operations",
+    "factors": "Accuracy by last operation, objects, operations and box",
 }
 TEMPLATES = Environment(
     loader=PackageLoader("bench", "report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
     lstrip_blocks=True, finalize=lambda value: printable(value) if type(value) is str else value,
 )  # fmt: skip
-TEMPLATES.filters |= {
-    "bucket": short_bucket,
-    "percent": lambda share: f"{100 * share:.1f}",
-    "points": lambda difference: f"{100 * difference:+.1f}",
-    "p": show_p,
-}
+TEMPLATES.filters |= {"percent": lambda share: f"{100 * share:.1f}"}
 
 
 def html(
     results: Results,
-    suite: Suite,
+    drawings: Mapping[str, str],
     examples: Sequence[Example] = (),
     recorded: Sequence[Verdict] = (),
     regression: Regression | None = None,
+    changes: Table | None = None,
+    since: str = "",
+    only_drawn: Collection[str] = (),
 ) -> str:
-    """The whole page. examples: what was asked; without them none is shown behind the cases.
+    """The whole page. drawings: SVG by name. examples: what was asked; without them none can be browsed.
 
-    recorded: verdicts on the figures measured before, drawn behind this run's.
+    recorded: verdicts on figures measured before. changes, since: the regression as a table and a sentence.
+    only_drawn: drawings that lie in no file beside the page.
     """
-    shown, behind = shown_examples(results, examples)
+    found = sections(results.verdicts, recorded)
     return TEMPLATES.get_template("page.html.jinja").render(
         results=results,
-        sections=[section(*found) for found in sections(results.verdicts, recorded, suite).items()],
-        buckets=[bucket for bucket in BUCKETS if bucket in results.baseline],
-        answer_columns=ANSWER_COLUMNS,
-        counts_note=COUNTS_NOTE,
-        answers=answers_rows(results),
+        sections=[lay_out(section, results, drawings) for section in found],
+        series=[
+            {"name": name, "label": name.replace("-", " ", 1), "svg": themed(drawing)}
+            for name, drawing in drawings.items()
+            if name.startswith("series-")
+        ],
+        accuracies=accuracy_table(results.accuracies, results.baseline, results.over_random, "interval"),
+        answers=answers(results) if results.evaluations else None,
         skipped=skip_lines(results.skipped),
-        shown=shown,
-        behind=behind,
+        packed=Markup(pack(results, examples)),
         regression=regression,
+        changes=changes,
+        since=since,
+        bibtex=escape(BIBTEX),
+        bibtex_uri=data_uri(BIBTEX, "application/x-bibtex"),
+        only_drawn=only_drawn,
+        **HELPERS,
     )
 
 
-def section(name: str, rows: Rows) -> dict[str, Any]:
+def lay_out(section: Section, results: Results, drawings: Mapping[str, str]) -> dict[str, Any]:
     """A hypothesis, or the controls, as the template takes it."""
-    chosen = [panel for row in rows for panel in row]
-    span = effect_span(chosen)
     return {
-        "id": name,
-        "heading": HEADINGS.get(name, "Controls"),
-        "sentence": summarize(chosen),
-        "pooled": pooled_of(chosen),
-        "rows": [[drawn(panel, span) for panel in row] for row in rows],
+        "name": section.name,
+        "heading": section.heading,
+        "finding": find(section),
+        "recorded": recorded_sentence(section),
+        "panels": [lay_out_pair(panel, results, drawings) for panel in section.panels],
+        "elsewhere": recorded_pairs(section) if section.elsewhere else None,
+        "forest": [
+            {"name": name, "label": f"Gain of each pair: {section.heading}", "svg": themed(drawings[name])}
+            for name in [f"{section.name}-forest"]
+            if name in drawings and len(section.panels) > 1
+        ],
+        "overviews": [
+            (name, label) for kind, label in KINDS.items() if (name := f"{section.name}-{kind}") in drawings
+        ],
     }
 
 
-def pooled_of(chosen: Sequence[Panel]) -> list[tuple[str, Markup]]:
-    """What the pairs show together, and its forest plot: those measured here, or else those recorded."""
-    for live in (True, False):
-        verdicts = [
-            panel.shown["ops1plus"] for panel in chosen if panel.live is live and "ops1plus" in panel.shown
-        ]
-        if found := pool_all(verdicts):
-            drawings = forest.draw_all(verdicts)
-            return [
-                (
-                    entry.sentence,
-                    themed(svg(drawings[f"{entry.hypothesis}-forest"], f"{entry.hypothesis}-forest")),
-                )
-                for entry in found
-            ]
-    return []
-
-
-def drawn(panel: Panel, span: float) -> dict[str, Any]:
-    """A pair with its two drawings, and its cases as rows."""
-    name = f"{section_of(panel.pair)}-{panel.pair.id}".replace(".", "-")
-    first = next(iter(panel.shown.values()))
+def lay_out_pair(panel: Panel, results: Results, drawings: Mapping[str, str]) -> dict[str, Any]:
+    """A pair with its drawings and tables."""
+    drawn = [
+        {"name": f"{panel.name}-{kind}", "label": f"{label}: {panel.pair.id}", "svg": themed(drawings[name])}
+        for kind, label in KINDS.items()
+        if (name := f"{panel.name}-{kind}") in drawings
+    ]
     return {
-        "name": name_pair(first.comparison),
+        "name": panel.name,
         "pair": panel.pair,
-        "live": panel.live,
-        "accuracy": themed(svg(draw_hypothesis([[panel]], legend=False), f"{name}-accuracy")),
-        "effects": themed(svg(draw_effects([[panel]], legend=False, span=span), f"{name}-effects")),
-        "cases": [(verdict, panel.behind.get(bucket)) for bucket, verdict in panel.shown.items()],
-        "main": panel.shown.get("ops1plus", first),
+        "sentence": panel.main.sentence,
+        "from_counts": bool(panel.main.if_clustered),
+        "drawings": drawn[:2],
+        "errors": drawn[2:],
+        "cases": cases(panel),
+        "factors": factors(panel, results),
     }
 
 
 def themed(drawing: str) -> Markup:
-    """A drawing of our own in the colours of the page. What models wrote is in none."""
+    """A drawing of ours in the colours of the page. Its text is escaped already."""
     for ink, variable in THEME.items():
         drawing = drawing.replace(ink, variable)
     return Markup(drawing)
 
 
-def summarize(chosen: Sequence[Panel]) -> str:
-    """The verdict of a hypothesis in one sentence: of how many pairs each outcome is, and of which."""
-    parts = []
-    for live, where in ((True, "measured here"), (False, "as recorded, not run here")):
-        tested = [
-            panel.shown["ops1plus"] for panel in chosen if panel.live is live and "ops1plus" in panel.shown
-        ]
-        variants: dict[str, list[str]] = {}
-        for verdict in tested:
-            variants.setdefault(verdict.outcome, []).append(verdict.comparison.pair.variant)
-        counts = [
-            f"{outcome} {len(names)} of {len(tested)} ({', '.join(names)})"
-            for outcome, names in variants.items()
-        ]
-        if counts:
-            parts.append(f"{where}, {', '.join(counts)}")
-    return f"On boxes with 1 or more operations: {'; '.join(parts) or 'no pair was tested'}."
+def split_cell(value: object, column: Column) -> dict[str, object]:
+    """A cell's text, the interval behind it, and whether it is bold."""
+    text, bracket, interval = write_cell(value, column).partition(" [")
+    is_number = column.kind in ("interval", "gain")
+    if not is_number:
+        text, bracket, interval = text + bracket + interval, "", ""
+    return {
+        "text": text.replace("-", "−") if is_number else text,
+        "interval": (bracket + interval).strip().replace("-", "−"),
+        "bold": isinstance(value, Bold),
+    }
+
+
+def data_uri(text: str, kind: str) -> Markup:
+    return Markup(f"data:{kind};charset=utf-8,{quote(text)}")
+
+
+def downloads(table: Table) -> list[tuple[str, str, Markup]]:
+    """Label, file name and address of the table in each form."""
+    return [
+        ("CSV", f"{table.name}.csv", data_uri(to_csv(table), "text/csv")),
+        ("LaTeX", f"{table.name}.tex", data_uri(to_latex(table), "text/plain")),
+    ]
+
+
+HELPERS = {
+    "split_cell": split_cell,
+    "downloads": downloads,
+    "formats": style.FORMATS,
+    "controls": CONTROLS,
+    "counts_note": COUNTS_NOTE,
+}

@@ -14,15 +14,18 @@ from bench.report import forest
 from bench.report.figures import draw_all
 from bench.report.files import accuracy_csv, write_figures
 from bench.report.page import html
+from bench.report.panels import HEADINGS, Panel, by_pair
+from bench.report.style import svg
 from bench.report.tables import (
     COUNTS_NOTE,
-    HEADINGS,
     PAIR_NOTE,
     accuracy_table,
-    pair_sections,
+    cases,
+    name_pair,
     pooled_lines,
     verdict_lines,
 )
+from bench.report.tabular import markdown as as_markdown
 from bench.scoring.pooling import pool_all
 from bench.scoring.stats import gates
 from bench.scoring.verdicts import judge_recorded
@@ -55,7 +58,7 @@ def markdown(results: Results) -> str:
     for hypothesis, heading in HEADINGS.items():
         verdicts = [entry for entry in results.verdicts if entry.comparison.pair.hypothesis == hypothesis]
         accuracies = {name: results.accuracies[name] for name in models_of(verdicts)}
-        table = accuracy_table(accuracies, results.baseline, results.over_random)
+        table = as_markdown(accuracy_table(accuracies, results.baseline, results.over_random))
         figures = [
             f"![{heading}: {kind}](figures/{hypothesis}-{kind}.png)"
             for kind in ("forest", "accuracy", "effects")
@@ -67,9 +70,19 @@ def markdown(results: Results) -> str:
             table,
             *figures,
             f"{PAIR_NOTE} {COUNTS_NOTE}",
-            *pair_sections(verdicts),
+            *pair_parts(verdicts),
         ]
     return "\n\n".join(parts) + "\n"
+
+
+def pair_parts(verdicts: Sequence[Verdict]) -> list[str]:
+    """A heading and a table a pair."""
+    panels = [Panel(pair, shown, {}) for pair, shown in by_pair(verdicts).items()]
+    return [
+        part
+        for panel in panels
+        for part in (f"### {name_pair(panel.main.comparison)}", as_markdown(cases(panel)))
+    ]
 
 
 def models_of(verdicts: Sequence[Verdict]) -> list[str]:
@@ -83,14 +96,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the report, its drawings, and all figures as CSV."""
+    """Write the report, the drawings of each hypothesis, and all accuracies as CSV."""
     results, suite, folder = published(), load_suite("paper"), arguments.report_dir
+    figures = draw_all(results, (), suite) | forest.draw_all(results.verdicts)
+    pairs = {name: svg(figure, name) for name, figure in figures.items() if ".." in name}
     with replacing(folder) as fresh:
         fresh.mkdir()
+        files = {name: figure for name, figure in figures.items() if name not in pairs}
+        drawings = pairs | write_figures(files, fresh / "figures")
         write_text(fresh / "report.md", markdown(results))
         write_text(fresh / "accuracy.csv", accuracy_csv(results))
-        write_text(fresh / "report.html", html(results, suite))
-        figures = draw_all(results.verdicts, (), suite) | forest.draw_all(results.verdicts)
-        write_figures(figures, fresh / "figures")
+        write_text(fresh / "report.html", html(results, drawings, only_drawn=pairs))
     print(f"published figures of {len(results.accuracies)} models: {folder / 'report.md'}")
     return 0

@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.records import Accuracy, Comparison, ModelEntry, Pair, Verdict
-from bench.report.figures import BASE, CELL, MUTED, STYLE, VARIANT
+from bench.report.figures import CELL
+from bench.report.style import BASE, MUTED, STYLE, VARIANT
 
 MAIN = "ops1plus"
 Point = tuple[float, Accuracy]

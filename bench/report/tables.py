@@ -1,84 +1,88 @@
-"""Results -> Markdown: the accuracy tables, the verdicts, and how the run was made."""
+"""Results -> tables, and the Markdown report: accuracies, verdicts, errors, and how the run was made."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-import pandas as pd
-
 from bench.proportions import ALPHA
-from bench.records import (
-    BUCKETS,
-    Accuracy,
-    Comparison,
-    Difference,
-    ErrorKind,
-    Gate,
-    Outcome,
-    Pooled,
-    Results,
-    Verdict,
-)
-from bench.scoring.pooling import pool_all
+from bench.records import BUCKETS, Accuracy, Comparison, Gate, Outcome, Pooled, Results, Verdict
+from bench.report.panels import HEADINGS, Panel, Section, sections
+from bench.report.sentences import find, recorded_sentence
+from bench.report.tabular import Bold, Column, Kind, Table, share
+from bench.report.tabular import markdown as as_markdown
+from bench.scoring.factors import ERROR_KINDS
 from bench.scoring.stats import agreement_p
-from bench.scoring.verdicts import show_p
 from bench.text import inert, printable
 
+ANSWER_FORMS = ("whole", "cut", "malformed")
 COUNTS_NOTE = (
     "From counts: which answers came from one scenario is unknown, so the intervals are too narrow if "
     "answers cluster. The last columns say whether a finding holds under a design effect of 1.4, as the "
     "embedded models have, and of 2."
 )
-HEADINGS = {"code": "Code", "math": "Math", "alignment": "Alignment"}
+ABOVE_GUESSING = "Bold: above random guessing, adjusted over the buckets of the model (Holm)."
 PAIR_NOTE = (
     "Brackets after an accuracy are its 95% interval. Brackets after a difference are the interval of its "
     "test: it excludes 0 just where p is below 5%. p is two-sided, and adjusted where `tests` is above 1: "
     "over the pairs of the hypothesis at 1+ (Holm), over the buckets 1 to 7 of the pair (Benjamini-Hochberg, "
     "exploratory)."
 )
-ANSWER_FORMS = ("whole", "cut", "malformed")
-ERROR_KINDS: tuple[ErrorKind, ...] = ("stale", "missing", "extra", "other", "unread")
-ANSWER_COLUMNS = ["model", *ANSWER_FORMS, *(f"boxes {kind}" for kind in ERROR_KINDS), "engine"]
+CONTROLS = (
+    "Controls check the benchmark itself. A positive control must show a gain. A negative control must not."
+)
+FACTORS_CAPTION = "Accuracy on boxes with 1 or more operations, by what else varies."
 
 
-class Ours(str):
-    """Markdown that this module wrote. All other text is made inert."""
-
-
-def markdown(results: Results) -> str:
-    """The whole report."""
-    findings = [verdict for verdict in results.verdicts if verdict.comparison.pair.control is None]
-    controls = [verdict for verdict in results.verdicts if verdict.comparison.pair.control is not None]
+def markdown(results: Results, recorded: Sequence[Verdict] = (), since: str = "") -> str:
+    """The whole report. recorded: verdicts on figures measured before. since: what changed since a run."""
+    found = sections(results.verdicts, recorded)
     parts = [
         "# Entity tracking: does further training help?",
-        *pooled_lines(pool_all(findings)),
-        *verdict_lines(findings),
+        *([since] if since else []),
+        *(line for section in found for line in finding_lines(section)),
         "## Accuracy by number of operations on the box (percent)",
-        accuracy_table(results.accuracies, results.baseline, results.over_random),
-        "Right answers in percent of all boxes asked about; `1+` pools every box that some operation changed."
-        " **Bold**: above random guessing, adjusted over the buckets of the model (Holm).",
+        as_markdown(accuracy_table(results.accuracies, results.baseline, results.over_random)),
+        f"`1+` pools all boxes that some operation changed. {ABOVE_GUESSING}",
         *published_section(results),
-        "## The pairs",
         PAIR_NOTE,
-        *pair_sections(findings),
+        *(part for section in found for part in section_parts(section, results)),
     ]
-    if controls:
-        parts += [
-            "## Controls: does the instrument work?",
-            "They check the benchmark. The positive one must be better at 1+, the negative one must not.",
-            *verdict_lines(controls),
-            *pair_sections(controls),
-        ]
     if results.skipped:
         parts += ["## Not run", bullet_list(map(inert, skip_lines(results.skipped)))]
-    parts += [
-        "## The answers",
-        answers_table(results),
-        "## How it was run",
-        metadata_table(results.metadata),
-    ]
+    if results.evaluations:
+        parts += ["## The answers", answers(results).caption, as_markdown(answers(results))]
+    parts += ["## How it was run", as_markdown(metadata(results))]
     return "\n\n".join(parts) + "\n"
+
+
+def finding_lines(section: Section) -> list[str]:
+    """The answer to a section's question, then each pair's, then what was recorded before."""
+    found, before = find(section), recorded_sentence(section)
+    if found is None:
+        return []
+    lines = [f"**{found.question}** {found.sentence} {before}".strip()]
+    return [*lines, bullet_list(pair.sentence for pair in found.pairs)] if found.pairs else lines
+
+
+def section_parts(section: Section, results: Results) -> list[str]:
+    """A heading and a table a pair, with the pair's figures."""
+    parts = [f"## {section.heading}"] if section.panels else []
+    if parts and section.name == "controls":
+        parts.append(CONTROLS)
+    for panel in section.panels:
+        kinds = ["accuracy", *(["errors"] if panel.pair.base in results.evaluations else [])]
+        parts += [
+            f"### {name_pair(panel.main.comparison)}",
+            panel.main.sentence,
+            as_markdown(cases(panel)),
+            *(f"![{kind} of {panel.pair.id}](figures/{panel.name}-{kind}.png)" for kind in kinds),
+        ]
+        if table := factors(panel, results):
+            parts += [FACTORS_CAPTION, as_markdown(table)]
+    if section.panels and section.elsewhere:
+        parts += ["### Recorded before, not run here", as_markdown(recorded_pairs(section))]
+    return parts
 
 
 def verdict_lines(verdicts: Sequence[Verdict]) -> list[str]:
@@ -116,26 +120,32 @@ def accuracy_table(
     accuracies: Mapping[str, Mapping[str, Accuracy]],
     baseline: Mapping[str, float],
     over_random: Mapping[str, Mapping[str, Gate]] | None = None,
-) -> str:
+    kind: Kind = "share",
+) -> Table:
     """A row a model, a column a bucket; then guessing, queries, scenarios, the largest design effect."""
     buckets = [bucket for bucket in BUCKETS if bucket in baseline]
-    rows = [
-        [model, *(cell(found[bucket], (over_random or {}).get(model, {}).get(bucket)) for bucket in buckets)]
-        for model, found in accuracies.items()
-    ]
-    rows.append(["random baseline", *(f"{100 * baseline[bucket]:.1f}" for bucket in buckets)])
+    rows: list[tuple[object, ...]] = []
+    for name, found in accuracies.items():
+        gates = (over_random or {}).get(name, {})
+        rows.append((name, *(marked(found.get(bucket), gates.get(bucket)) for bucket in buckets)))
+    rows.append(("random guessing", *(baseline[bucket] for bucket in buckets)))
     for found in list(accuracies.values())[:1]:  # the same for every model
-        rows.append(["n", *(str(found[bucket].n) for bucket in buckets)])
+        rows.append(("n", *(found[bucket].n for bucket in buckets)))
         if any(found[bucket].scenarios for bucket in buckets):
-            rows.append(["scenarios", *(str(found[bucket].scenarios) for bucket in buckets)])
+            rows.append(("scenarios", *(found[bucket].scenarios for bucket in buckets)))
             largest = (max(found[b].design_effect for found in accuracies.values()) for b in buckets)
-            rows.append(["largest design effect", *(f"{effect:.2f}" for effect in largest)])
-    return table(rows, ["model", *map(short_bucket, buckets)])
+            rows.append(("largest design effect", *(f"{effect:.2f}" for effect in largest)))
+    return Table(
+        "accuracy",
+        "Boxes whose contents are stated exactly right, in percent, by operations on the box. "
+        f"1+ pools all boxes that some operation changed. {ABOVE_GUESSING}",
+        (Column("model"), *(Column(short_bucket(bucket), kind) for bucket in buckets)),
+        tuple(rows),
+    )
 
 
-def cell(observed: Accuracy, gate: Gate | None) -> str:
-    text = f"{100 * observed.value:.1f}"
-    return Ours(f"**{text}**") if gate and gate.standing == "above" else text
+def marked(observed: Accuracy | None, gate: Gate | None) -> object:
+    return Bold(observed) if observed and gate and gate.standing == "above" else observed
 
 
 def published_section(results: Results) -> list[str]:
@@ -143,23 +153,22 @@ def published_section(results: Results) -> list[str]:
     known = [model for model in results.accuracies if model in results.published]
     if not known:
         return []
-    rows = []
+    buckets = [bucket for bucket in BUCKETS if bucket in results.baseline]
+    rows: list[tuple[object, ...]] = []
     for model in known:
         live, told = results.accuracies[model], results.published[model]
-        buckets = [bucket for bucket in BUCKETS if bucket in results.baseline]
-        rows.append([model, *(cell(live[bucket], None) for bucket in buckets)])
-        rows.append(["as published", *(beside(told.get(bucket), live[bucket]) for bucket in buckets)])
+        rows.append((model, *(share(live[bucket]) for bucket in buckets)))
+        rows.append(("as published", *(beside(told.get(bucket), live[bucket]) for bucket in buckets)))
+    columns = (Column("model"), *(Column(short_bucket(bucket)) for bucket in buckets))
     return [
         "## Beside the published figures (percent)",
-        table(rows, ["model", *map(short_bucket, buckets)]),
+        as_markdown(Table("published", "", columns, tuple(rows))),
         "≠: the two differ (two-sided p below 5%, not adjusted; the design effect is taken for ours).",
     ]
 
 
 def beside(told: Accuracy | None, live: Accuracy) -> str:
-    if told is None:
-        return ""
-    return cell(told, None) + (" ≠" if agreement_p(live, told) < ALPHA else "")
+    return "" if told is None else share(told) + (" ≠" if agreement_p(live, told) < ALPHA else "")
 
 
 def figures_of(verdict: Verdict) -> list[tuple[str, str]]:
@@ -181,38 +190,51 @@ def figures_of(verdict: Verdict) -> list[tuple[str, str]]:
     ]
 
 
-def pair_sections(verdicts: Sequence[Verdict]) -> list[str]:
-    """A heading and a table a pair."""
-    by_pair: dict[str, list[Verdict]] = {}
-    for verdict in verdicts:
-        by_pair.setdefault(name_pair(verdict.comparison), []).append(verdict)
-    return [part for name, found in by_pair.items() for part in (f"### {name}", pair_table(found))]
+def cases(panel: Panel) -> Table:
+    """A row a bucket: both models, the gain, the verdict, and what was recorded before, if anything was."""
+    shown = pair_columns(panel.main)
+    columns = (*shown, *((RECORDED_GAIN, RECORDED_FINDING) if panel.behind else ()))
+    rows = []
+    for bucket, verdict in panel.shown.items():
+        before = panel.behind.get(bucket)
+        recorded = (before and before.comparison.difference, before and before.outcome)
+        rows.append((short_bucket(bucket), *pair_cells(verdict), *(recorded if panel.behind else ())))
+    return Table(
+        panel.name,
+        f"{name_pair(panel.main.comparison)}: accuracy in percent, with intervals.",
+        columns,
+        tuple(rows),
+        tuple(f"case-{panel.name}-{bucket}" for bucket in panel.shown),
+        frozenset(n for n, bucket in enumerate(panel.shown) if bucket == "ops1plus"),
+    )
 
 
-def pair_table(verdicts: Sequence[Verdict]) -> str:
-    """A row a bucket: both models, the baseline, the difference and the verdict."""
-    base, variant = verdicts[0].comparison.pair.base, verdicts[0].comparison.pair.variant
-    rows = [
-        [
-            short_bucket(found.bucket),
-            str(found.base.n),
-            *([str(found.scenarios), design_effects(found)] if found.paired else []),
-            f"{100 * found.baseline:.1f}",
-            with_interval(found.base),
-            with_interval(found.variant),
-            signed_interval(found.difference),
-            Ours(show_p(found.p_adjusted)),
-            str(found.tests),
-            verdict.outcome,
-            *(held(verdict, outcome) for _, outcome in verdict.if_clustered),
-        ]
-        for verdict in verdicts
-        for found in [verdict.comparison]
-    ]
-    clustering = ["scenarios", "design effect"] if verdicts[0].comparison.paired else []
-    assumed = [f"at design effect {effect:g}" for effect, _ in verdicts[0].if_clustered]
-    columns = ["ops", "n", *clustering, "random", base, variant, "variant - base", "p", "tests", "finding"]
-    return table(rows, [*columns, *assumed])
+BOTH_MODELS = (Column("base", "interval", "base"), Column("variant", "interval", "variant"))
+RECORDED_GAIN, RECORDED_FINDING = Column("recorded gain", "gain"), Column("recorded finding", "finding")
+
+
+def pair_columns(verdict: Verdict, first: str = "ops") -> tuple[Column, ...]:
+    """Findings stand beside the figures that they rest on."""
+    paired = verdict.comparison.paired
+    clustering = (Column("scenarios", "count"), Column("design effects")) if paired else ()
+    return (
+        Column(first), *BOTH_MODELS, Column("variant − base", "gain"), Column("finding", "finding"),
+        Column("n", "count"), *clustering, Column("random", "share"), Column("p", "p"),
+        Column("tests", "count"),
+        *(Column(f"at design effect {effect:g}") for effect, _ in verdict.if_clustered),
+    )  # fmt: skip
+
+
+def pair_cells(verdict: Verdict) -> tuple[object, ...]:
+    """The cells of pair_columns but the first."""
+    found = verdict.comparison
+    effects = f"{found.base.design_effect:.2f}, {found.variant.design_effect:.2f}"
+    return (
+        found.base, found.variant, found.difference, verdict.outcome, found.base.n,
+        *((found.scenarios, effects) if found.paired else ()),
+        found.baseline, found.p_adjusted, found.tests,
+        *(held(verdict, outcome) for _, outcome in verdict.if_clustered),
+    )  # fmt: skip
 
 
 def held(verdict: Verdict, outcome: Outcome) -> str:
@@ -220,14 +242,36 @@ def held(verdict: Verdict, outcome: Outcome) -> str:
     return "holds" if outcome == verdict.outcome else outcome
 
 
-def design_effects(found: Comparison) -> str:
-    """Of base and variant."""
-    return f"{found.base.design_effect:.2f}, {found.variant.design_effect:.2f}"
+def recorded_pairs(section: Section) -> Table:
+    """A row a pair that was not run here, on boxes with 1 or more operations."""
+    rows = [
+        (f"{panel.pair.base} → {panel.pair.variant}", *pair_cells(panel.main)) for panel in section.elsewhere
+    ]
+    caption = "Recorded figures of pairs that were not run here, on boxes with 1 or more operations."
+    return Table(
+        f"{section.name}-recorded", caption, pair_columns(section.elsewhere[0].main, "pair"), tuple(rows)
+    )
+
+
+def factors(panel: Panel, results: Results) -> Table | None:
+    """A row a level of a factor: both models' accuracy; None where only counts are known."""
+    base, variant = (results.factors.get(name) for name in (panel.pair.base, panel.pair.variant))
+    if base is None or variant is None:
+        return None
+    rows = [
+        (factor, level, found, variant[factor].get(level), found.n)
+        for factor, levels in base.items()
+        for level, found in levels.items()
+    ]
+    columns = (Column("by"), Column("level"), *BOTH_MODELS, Column("n", "count"))
+    return Table(f"{panel.name}-factors", FACTORS_CAPTION, columns, tuple(rows))
 
 
 def name_pair(found: Comparison) -> str:
     pair = found.pair
-    kind = f"{pair.control} control" if pair.control else HEADINGS[pair.hypothesis].lower()
+    kind = (
+        f"{pair.control} control" if pair.control else HEADINGS.get(pair.hypothesis, pair.hypothesis).lower()
+    )
     return f"{pair.base} → {pair.variant} ({kind})"
 
 
@@ -235,35 +279,24 @@ def short_bucket(bucket: str) -> str:
     return bucket.removeprefix("ops").replace("1plus", "1+")
 
 
-def with_interval(found: Accuracy) -> str:
-    return f"{100 * found.value:.1f} [{100 * found.low:.1f}, {100 * found.high:.1f}]"
+def answers(results: Results) -> Table:
+    """How each model's answers came out, and what kinds of errors they hold. No column is all zero."""
+    errors = {name: Counter(s.error for s in found.scores) for name, found in results.evaluations.items()}
+    forms = [form for form in ANSWER_FORMS if any(f.forms.get(form) for f in results.evaluations.values())]
+    kinds = [kind for kind in ERROR_KINDS if any(counts[kind] for counts in errors.values())]
+    rows = [
+        (name, *(found.forms.get(f, 0) for f in forms), *(errors[name][k] for k in kinds), found.engine)
+        for name, found in results.evaluations.items()
+    ]
+    counts = [*(f"answers {form}" for form in forms), *(f"boxes {kind}" for kind in kinds)]
+    columns = (Column("model"), *(Column(heading, "count") for heading in counts), Column("engine"))
+    caption = (
+        "An answer states all boxes. It is whole, cut at the token limit, or malformed. "
+        "A wrong box is stale (an earlier state), missing or extra (objects), other, or unread."
+    )
+    return Table("answers", caption, columns, tuple(rows))
 
 
-def signed_interval(found: Difference) -> str:
-    return f"{100 * found.value:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
-
-
-def answers_table(results: Results) -> str:
-    return table(answers_rows(results), ANSWER_COLUMNS)
-
-
-def answers_rows(results: Results) -> list[list[str]]:
-    """How each model's answers came out: whole, cut or malformed; and what kind of errors they hold."""
-    rows = []
-    for model, evaluation in results.evaluations.items():
-        errors = Counter(score.error for score in evaluation.scores)
-        forms = [evaluation.forms.get(form, 0) for form in ANSWER_FORMS]
-        rows.append(
-            [model, *map(str, forms), *(str(errors[kind]) for kind in ERROR_KINDS), evaluation.engine]
-        )
-    return rows
-
-
-def metadata_table(metadata: Mapping[str, object]) -> str:
-    return table([[key, str(value)] for key, value in metadata.items()], ["what", "value"])
-
-
-def table(rows: Sequence[Sequence[str]], columns: Sequence[str]) -> str:
-    """Markdown; a cell of others cannot break the table."""
-    clean = [[cell if isinstance(cell, Ours) else inert(cell) for cell in row] for row in rows]
-    return pd.DataFrame(clean, columns=list(columns)).to_markdown(index=False, disable_numparse=True)
+def metadata(results: Results) -> Table:
+    rows = tuple((key, str(value)) for key, value in results.metadata.items())
+    return Table("metadata", "", (Column("what"), Column("value")), rows)

@@ -21,6 +21,7 @@ from bench.records import (
 )
 from bench.run.evaluate import Plan, evaluate, recall, unavailable
 from bench.scoring.baselines import baseline
+from bench.scoring.factors import accuracy_by_factor
 from bench.scoring.stats import accuracy_of, agreement_p, gates
 from bench.scoring.verdicts import adjust_over_pairs, compare, judge, judge_over_random, name_bucket, show_p
 from bench.store import Store
@@ -208,6 +209,10 @@ class Session:
             tuple(verdicts),
             self.skipped | {name: str(error) for name, error in self.failed.items()},
             {name: self.gates(evaluation) for name, evaluation in evaluated.items()},
+            factors={
+                name: accuracy_by_factor(evaluation, self.plan.examples)
+                for name, evaluation in evaluated.items()
+            },
         )
 
     def accuracies(self, evaluation: Evaluation) -> dict[str, Accuracy]:

@@ -11,7 +11,7 @@ from random import Random
 
 from bench import DATA
 from bench.inputs import InputError
-from bench.records import Arm, Contents, Example, Query, Scenario, State
+from bench.records import Arm, Contents, Example, LastChange, Operation, Query, Scenario, State
 from bench.task.generator import SIZES, generate
 from bench.task.wording import WORDINGS
 from bench.task.world import replay
@@ -45,10 +45,12 @@ def examples(scenario: Scenario, after: Iterable[int] | None = None, arm: Arm = 
 def query(scenario: Scenario, states: Sequence[State], box: int) -> Query:
     """One box of the scenario after len(states) - 1 operations."""
     contents = [state[box] for state in states]
-    named = [operation for operation in scenario.operations[: len(states) - 1] if box in operation.boxes]
+    done = scenario.operations[: len(states) - 1]
+    named = [operation for operation in done if box in operation.boxes]
     mentioned = scenario.initial[box].union(*(operation.objects for operation in named))
-    changes = zip(scenario.operations, pairwise(contents), strict=False)
-    kinds = [operation.kind for operation, (before, after) in changes if before != after]
+    steps = enumerate(zip(done, pairwise(contents), strict=True), start=1)
+    changes = {number: operation for number, (operation, (before, after)) in steps if before != after}
+    kinds = [operation.kind for operation in changes.values()]
     return Query(
         box,
         target=contents[-1],
@@ -56,7 +58,16 @@ def query(scenario: Scenario, states: Sequence[State], box: int) -> Query:
         earlier=without_repeats(reversed(contents)),
         mentioned=mentioned,
         by_kind=(kinds.count("put"), kinds.count("move"), kinds.count("remove")),
+        changed_by=tuple(changes),
+        last=last_change(changes[max(changes)], box) if changes else None,
     )
+
+
+def last_change(operation: Operation, box: int) -> LastChange:
+    """What an operation does to one of its boxes."""
+    if operation.kind != "move":
+        return operation.kind
+    return "move in" if operation.target == box else "move out"
 
 
 def without_repeats(contents: Iterable[Contents]) -> tuple[Contents, ...]:

@@ -121,17 +121,17 @@ def test_a_night_is_saved_compared_and_made_the_baseline(bench, night, asked, ca
 
     same = bench("--boxes-save=second", f"--boxes-compare={pinned}", "--boxes-compare-fail")
     assert same.ret == 0
-    same.stdout.fnmatch_lines(["No model is worse * 0 queries came out differently*"])
+    same.stdout.fnmatch_lines(["Nothing changed since baseline: 1,432 answers, 0 different."])
 
     plant(pinned, asked, "two", points=5)
     before = pinned.read_bytes()
     worse = bench(f"--boxes-compare={pinned}", "--boxes-compare-fail")
     assert worse.ret == MEASURED_WORSE
-    worse.stdout.fnmatch_lines(["two is worse at 1+: -5.0 *"])
-    assert "one is worse" not in worse.stdout.str()
+    worse.stdout.fnmatch_lines(["Since baseline, two got worse at 1+: -5.0 *"])
+    assert "one got worse" not in worse.stdout.str()
     assert pinned.read_bytes() == before  # a run never changes the baseline
     report = (night / "reports" / "latest" / "report.md").read_text()
-    assert report.count(" → ") > 185 and "two is worse at 1+" in report
+    assert report.count(" → ") > 185 and "two got worse at 1+" in report
 
 
 @pytest.mark.nightly
@@ -143,7 +143,7 @@ def test_what_is_no_regression_passes(bench, night, asked, points):
     plant(night / "reports" / "saved" / "first.json", asked, "two", points)
     result = bench("--boxes-compare=first", "--boxes-compare-fail")
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["No model is worse *"])
+    result.stdout.fnmatch_lines(["No model got worse since first: 1,432 answers, * different."])
 
 
 @pytest.mark.nightly

@@ -17,7 +17,7 @@ from bench.nights.regression import (
     night_of,
 )
 from bench.records import Evaluation, Results, Score
-from bench.report.history import regression_markdown
+from bench.report.history import headline, regression_markdown
 from bench.run.session import accuracies
 
 METADATA = {"run": "tonight", "suite": "s", "protocol": "paper (1)", "data set": "evaluation (2)",
@@ -56,7 +56,7 @@ def test_a_model_is_worse_only_if_it_is_shown_to_be_so_by_more_than_the_margin(l
     found = compare_nights(run(small=50, large=large), BASELINE)
     assert {change.model for change in found.worse} == worse
     assert found.exit_status == (MEASURED_WORSE if worse else 0)
-    assert ("large is worse at 1+" in regression_markdown(found)) is bool(worse)
+    assert ("large got worse at 1+" in headline(found)) is bool(worse)
 
 
 def test_every_flip_is_listed_whatever_it_comes_to():
@@ -64,6 +64,14 @@ def test_every_flip_is_listed_whatever_it_comes_to():
     assert len(found.flips) == 5 * 8  # scenarios 59, 159, ... of large
     assert {(flip.model, flip.was, flip.score.error) for flip in found.flips} == {("large", None, "other")}
     assert regression_markdown(found).count("right → other") == 40
+    assert headline(found) == "No model got worse since tonight: 1,000 answers, 5 different."
+
+
+def test_a_night_without_a_change_is_one_sentence_with_the_name_that_the_user_gave(tmp_path: Path):
+    monday = load(save(BASELINE, tmp_path / "monday.json"))
+    found = compare_nights(run(small=50, large=60), monday)
+    assert headline(found) == "Nothing changed since monday: 1,000 answers, 0 different."
+    assert "## Since monday" in regression_markdown(found)
 
 
 def test_a_change_of_environment_or_of_a_model_is_told():
@@ -106,7 +114,8 @@ def test_margins_are_wider_where_buckets_are_small():
 
 
 def test_a_saved_night_comes_back_as_it_was(tmp_path: Path):
-    assert load(save(BASELINE, tmp_path / "saved" / "night.json")) == BASELINE
+    found = load(save(BASELINE, tmp_path / "saved" / "night.json"))
+    assert found == replace(BASELINE, name="night")
 
 
 @pytest.mark.parametrize(

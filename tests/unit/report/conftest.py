@@ -6,6 +6,7 @@ import pytest
 
 from bench.records import BUCKETS, Completion, Contents, Evaluation, Example, Pair, Results, Scenario, Score
 from bench.run.session import accuracies
+from bench.scoring.factors import accuracy_by_factor
 from bench.scoring.stats import gates
 from bench.scoring.verdicts import compare, judge
 from bench.task.examples import examples
@@ -66,4 +67,5 @@ def results(asked: list[Example]) -> Results:
         tuple(judge(entry) for entry in found),
         skipped={"absent": "needs 80 GB of GPU memory, and this machine has none."},
         over_random={name: gates(entry, baseline) for name, entry in measured.items()},
+        factors={name: accuracy_by_factor(entry, asked) for name, entry in evaluations.items()},
     )

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import csv
 import re
+from dataclasses import replace
+from typing import get_args
 from xml.etree import ElementTree
 
 import pytest
 
 from bench import DATA
 from bench.models.suites import load_suite
-from bench.report.figures import draw_all, draw_effects, draw_hypothesis, panels, png, sections, svg
+from bench.records import Outcome, Suite
+from bench.report.error_figures import draw_errors
+from bench.report.figures import draw_all, draw_effects, draw_hypothesis
+from bench.report.panels import rows_of, sections
+from bench.report.style import render, svg
+from bench.scoring.factors import ERROR_KINDS
 from bench.scoring.verdicts import judge_recorded
 
+SUITE = Suite("made-up", {}, ())
 SVG = "{http://www.w3.org/2000/svg}"
 POINT = re.compile(r"[ML] ([\d.]+) ([\d.]+)")
 
@@ -25,30 +33,36 @@ def paper():
 
 def points(drawing: ElementTree.Element, gid: str) -> list[tuple[float, float]]:
     """The vertices of the first path in a group, in the drawing's own units."""
-    group = drawing.find(f".//{SVG}g[@id='{gid}']")
-    assert group is not None, f"no {gid}"
+    [group] = [group for group in drawing.iter(f"{SVG}g") if group.get("id", "").endswith(f"-{gid}")]
     return [(float(x), float(y)) for x, y in POINT.findall(group.find(f"{SVG}path").get("d"))]
 
 
 def heights(drawing: ElementTree.Element, number: int, gid: str) -> list[float]:
     """The values of a line in percent: its panel's frame is 0 to 100."""
-    frame = drawing.findall(f".//{SVG}g")
-    axes = [group for group in frame if re.fullmatch(r"x-axes_\d+", group.get("id", ""))][number]
+    axes = [group for group in drawing.iter(f"{SVG}g") if re.search(r"-axes_\d+$", group.get("id", ""))][
+        number
+    ]
     ys = [float(y) for _, y in POINT.findall(axes.find(f"{SVG}g/{SVG}path").get("d"))]
     bottom, top = max(ys), min(ys)
-    return [100 * (bottom - y) / (bottom - top) for _, y in points(drawing, f"x-{gid}")]
+    return [100 * (bottom - y) / (bottom - top) for _, y in points(drawing, gid)]
+
+
+def rows(paper, hypothesis):
+    suite, verdicts = paper
+    [section] = [section for section in sections(verdicts, []) if section.name == hypothesis]
+    return rows_of(section.panels, suite)
 
 
 @pytest.mark.parametrize("hypothesis", ["code", "math", "alignment"])
 def test_the_published_lines_are_drawn_where_the_published_figures_are(paper, hypothesis):
-    suite, verdicts = paper
-    rows = sections([], verdicts, suite)[hypothesis]
-    drawing = ElementTree.fromstring(svg(draw_hypothesis(rows), "x"))
+    suite, _ = paper
+    found = rows(paper, hypothesis)
+    drawing = ElementTree.fromstring(svg(draw_hypothesis(found), "x"))
     with (DATA / "published_accuracy.csv").open() as lines:
         published = {
             (row["model_id"], row["num_ops"]): float(row["accuracy_percent"]) for row in csv.DictReader(lines)
         }
-    for number, panel in enumerate(panel for row in rows for panel in row):
+    for number, panel in enumerate(panel for row in found for panel in row):
         for role, name in (("base", panel.pair.base), ("variant", panel.pair.variant)):
             expected = [published[suite.models[name].path, str(num_ops)] for num_ops in range(8)]
             drawn = heights(drawing, number, f"{panel.pair.id}/{role}")
@@ -57,13 +71,11 @@ def test_the_published_lines_are_drawn_where_the_published_figures_are(paper, hy
 
 @pytest.mark.parametrize(("hypothesis", "shape"), [("code", [5]), ("math", [5]), ("alignment", [5, 5])])
 def test_a_hypothesis_has_the_panels_of_the_paper(paper, hypothesis, shape):
-    suite, verdicts = paper
-    assert [len(row) for row in sections([], verdicts, suite)[hypothesis]] == shape
+    assert [len(row) for row in rows(paper, hypothesis)] == shape
 
 
 def test_alignment_has_base_models_above_the_code_models_trained_from_them(paper):
-    suite, verdicts = paper
-    above, below = sections([], verdicts, suite)["alignment"]
+    above, below = rows(paper, "alignment")
     assert [panel.pair.base for panel in above] == [
         "llama-2-7b", "llama-2-13b", "llama-2-70b", "gemma-7b", "deepseek-llm-7b",
     ]  # fmt: skip
@@ -72,22 +84,46 @@ def test_alignment_has_base_models_above_the_code_models_trained_from_them(paper
     ]  # fmt: skip
 
 
-def test_the_same_figures_give_the_same_bytes(results, paper):
-    suite, _ = paper
+def test_the_same_figures_give_the_same_bytes(results):
     once, again = (
-        {
-            name: (svg(figure, name), png(figure))
-            for name, figure in draw_all(results.verdicts, [], suite).items()
-        }
+        {name: render(figure, name) for name, figure in draw_all(results, [], SUITE).items()}
         for _ in range(2)
     )
-    assert once == again and set(once) == {"code-accuracy", "code-effects"}
+    kinds = ("accuracy", "effects", "errors", "factors")
+    assert once == again and set(once) == {f"code-before..after-{kind}" for kind in kinds}
+    assert {tuple(formats) for formats in once.values()} == {("svg", "png", "pdf")}
 
 
-def test_a_measured_pair_is_drawn_over_its_record(results, paper):
-    suite, _ = paper
-    drawn = panels(results.verdicts, results.verdicts)
-    for draw in (draw_hypothesis, draw_effects):
-        drawing = svg(draw([drawn]), "x")
-        assert "hollow: recorded" in drawing and "/recorded" in drawing
-        assert "hollow: recorded" not in svg(draw([panels(results.verdicts, [])]), "x")
+@pytest.mark.parametrize("draw", [draw_hypothesis, draw_effects])
+def test_a_measured_pair_is_drawn_over_its_record_and_the_legend_says_so(results, draw):
+    for recorded, there in ((results.verdicts, True), ((), False)):
+        drawing = svg(draw([sections(results.verdicts, recorded)[0].panels]), "x")
+        assert ("recorded before" in drawing) == ("/recorded" in drawing) == there
+
+
+def test_figures_of_another_sample_are_not_drawn_beside_a_run(results):
+    """One query less than was asked here."""
+    verdict = results.verdicts[0]
+    fewer = replace(verdict.comparison.base, n=verdict.comparison.base.n - 1)
+    other = replace(verdict, comparison=replace(verdict.comparison, base=fewer))
+    [section] = sections(results.verdicts, [other, *results.verdicts[1:]])
+    assert section.panels[0].behind == {}
+
+
+def test_the_legend_of_effects_has_the_outcomes_that_are_drawn(results):
+    drawing = svg(draw_effects([sections(results.verdicts, [])[0].panels]), "x")
+    outcomes = {verdict.outcome for verdict in results.verdicts}
+    assert "better" in outcomes
+    for outcome in get_args(Outcome):
+        assert (f">{outcome}<" in drawing) == (outcome in outcomes)
+
+
+def test_bars_of_errors_are_as_high_as_the_share_that_is_wrong(results):
+    """`before` is wrong after one operation, `after` only after two: 5 of the 19 boxes with any."""
+    figure = draw_errors({name: found.scores for name, found in results.evaluations.items()})
+    other = ERROR_KINDS.index("other")
+    before, after = ([bar.get_height() for bar in axes.containers[other]] for axes in figure.axes)
+    assert before == [0, 100, 100, 100]
+    assert after == pytest.approx([0, 0, 100, 500 / 19])
+    labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert labels == ["0", "1", "2", "1+"]

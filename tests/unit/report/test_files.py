@@ -46,10 +46,11 @@ def test_nothing_is_written_beside_the_report(reports: Path) -> None:
     assert {path.name for path in reports.iterdir()} == {"night", "latest"}
     files = {str(path.relative_to(reports / "night")) for path in (reports / "night").rglob("*.*")}
     drawn = {
-        f"figures/code-{kind}.{format}"
-        for kind in ("accuracy", "effects", "forest")
-        for format in ("svg", "png")
+        f"figures/code-before..after-{kind}.{form}"
+        for kind in ("accuracy", "effects", "errors", "factors")
+        for form in ("svg", "png", "pdf")
     }
+    drawn |= {f"figures/code-forest.{form}" for form in ("svg", "png", "pdf")}
     assert files == drawn | {"report.md", "report.html", "accuracy.csv", "results.json"}
 
 

@@ -1,0 +1,112 @@
+"""Section -> what a run found, one plain sentence a hypothesis."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.records import Pooled, Verdict
+from bench.report.panels import Panel, Section
+from bench.scoring.pooling import pool_all
+from bench.scoring.verdicts import supports
+
+QUESTIONS = {
+    "code": "Does further training on code help?",
+    "math": "Does further training on math help?",
+    "alignment": "Does alignment tuning help?",
+    "controls": "Does the benchmark itself work?",
+}
+WORDS = {"better": "Yes", "worse": "No", "equivalent": "No"}  # every other outcome leaves the question open
+OPEN = "Not clear"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The answer to a question, with the outcome that colours it. pairs: a finding for each, if several."""
+
+    question: str
+    outcome: str
+    sentence: str
+    pairs: tuple[Finding, ...] = ()
+
+
+def find(section: Section) -> Finding | None:
+    """What the pairs of a section say; None if none was run."""
+    tested = [panel for panel in section.panels if "ops1plus" in panel.shown]
+    question = QUESTIONS.get(section.name, f"Does {section.heading} help?")
+    if not tested:
+        return None
+    if section.name == "controls":
+        return Finding(question, *check_controls(tested))
+    pairs = tuple(
+        Finding(f"{p.pair.base} → {p.pair.variant}", p.main.outcome, answer(p.main)) for p in tested
+    )
+    if len(pairs) == 1:
+        return Finding(question, pairs[0].outcome, pairs[0].sentence)
+    [pooled] = pool_all(panel.main for panel in tested)
+    return Finding(question, pooled.outcome, f"{pool_answer(pooled)} {count_answers(tested)}", pairs)
+
+
+def pool_answer(pooled: Pooled) -> str:
+    """As in "Yes: over 5 pairs the gain is 15.3 points [0.7, 29.8]."."""
+    said = {"supported": "Yes", "contradicted": "No"}.get(pooled.outcome, OPEN)
+    ends = f"[{100 * pooled.low:.1f}, {100 * pooled.high:.1f}]"
+    text = f"{said}: over {pooled.pairs} pairs the gain is {100 * pooled.value:.1f} points {ends}."
+    return text.replace("-", "−")
+
+
+def answer(verdict: Verdict) -> str:
+    """As in "Yes: tiny-code is 29.4 points above tiny-base [27.4, 31.4]."."""
+    pair, change = verdict.comparison.pair, verdict.comparison.difference
+    side, value, low, high = "above", change.value, change.low, change.high
+    if value < 0:
+        side, value, low, high = "below", -value, -high, -low
+    ends = f"[{100 * low:.1f}, {100 * high:.1f}]".replace("-", "−")
+    unclear = verdict.outcome == "better" and not supports(verdict)
+    remark = ", but it is not shown to beat random guessing" if unclear else ""
+    return f"{word(verdict)}: {pair.variant} is {100 * value:.1f} points {side} {pair.base} {ends}{remark}."
+
+
+def word(verdict: Verdict) -> str:
+    """Yes asks for a gain and for a variant above random guessing."""
+    if verdict.outcome == "better" and not supports(verdict):
+        return OPEN
+    return WORDS.get(verdict.outcome, OPEN)
+
+
+def count_answers(tested: Sequence[Panel]) -> str:
+    """How many pairs have each answer."""
+    words = Counter(word(panel.main) for panel in tested)
+    parts = [f"{answer} for {words[answer]}" for answer in ("Yes", "No", OPEN) if words[answer]]
+    parts[0] += f" of {len(tested)} pairs"
+    first, *others = parts
+    return ", ".join([first, *map(str.lower, others)]) + "."
+
+
+def check_controls(tested: Sequence[Panel]) -> tuple[str, str]:
+    """Whether the positive controls show a gain, and the negative ones none."""
+    failed = [panel.main for panel in tested if (panel.main.outcome == "better") == is_negative(panel)]
+    if not failed:
+        number = {1: "The control", 2: "Both controls"}.get(len(tested), f"All {len(tested)} controls")
+        return "better", f"Yes: {number[0].lower()}{number[1:]} behaved as expected."
+    names = " and ".join(
+        f"the {verdict.comparison.pair.control} control {verdict.comparison.pair.variant}"
+        for verdict in failed
+    )
+    return "worse", f"No: {names} did not behave as expected. Do not trust this run."
+
+
+def is_negative(panel: Panel) -> bool:
+    return panel.pair.control == "negative"
+
+
+def recorded_sentence(section: Section) -> str:
+    """As in "In the published figures, 4 of 5 code models improve."; "" if nothing is recorded."""
+    recorded = [panel.main for panel in section.elsewhere]
+    if not recorded:
+        return ""
+    improved = sum(map(supports, recorded))
+    return (
+        f"In the published figures, {improved} of {len(recorded)} {section.heading.lower()} models improve."
+    )

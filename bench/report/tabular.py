@@ -1,0 +1,143 @@
+"""One table in every form: Markdown, CSV, LaTeX, and the cells of the page."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+
+from bench.records import Accuracy, Difference
+from bench.scoring.verdicts import show_p
+from bench.text import csv_cell, inert, latex, printable
+
+WIDE = ("share", "interval", "gain")  # kinds whose values have an interval
+Kind = Literal["text", "count", "share", "interval", "gain", "p", "finding"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """kind says what its cells are and how they are written; role colours it as base or variant."""
+
+    heading: str
+    kind: Kind = "text"
+    role: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bold:
+    """A cell's value that stands out."""
+
+    value: object
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Values, not yet text. name: of its files. anchors: ids of the rows. main: the rows that stand out."""
+
+    name: str
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[object, ...], ...]
+    anchors: tuple[str, ...] = ()
+    main: frozenset[int] = frozenset()
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def with_interval(found: Accuracy) -> str:
+    return f"{percent(found.value)} [{percent(found.low)}, {percent(found.high)}]"
+
+
+def signed_interval(found: Difference) -> str:
+    return f"{100 * found.value:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
+
+
+def share(found: Accuracy | float) -> str:
+    return percent(found.value if isinstance(found, Accuracy) else found)
+
+
+WRITTEN: Mapping[Kind, Callable[[Any], str]] = {
+    "text": str,
+    "count": str,
+    "share": share,
+    "interval": lambda found: with_interval(found) if isinstance(found, Accuracy) else share(found),
+    "gain": signed_interval,
+    "p": show_p,
+    "finding": str,
+}
+
+
+def write_cell(value: object, column: Column) -> str:
+    """What a cell says; "" for None."""
+    value = value.value if isinstance(value, Bold) else value
+    if value is None:
+        return ""
+    return printable(str(value) if isinstance(value, int | str) else WRITTEN[column.kind](value))
+
+
+def markdown(table: Table) -> str:
+    """No cell can break the table."""
+    rows = [
+        [markdown_cell(value, column) for value, column in zip(row, table.columns, strict=True)]
+        for row in table.rows
+    ]
+    headings = [inert(column.heading) for column in table.columns]
+    return pd.DataFrame(rows, columns=headings).to_markdown(index=False, disable_numparse=True)
+
+
+def markdown_cell(value: object, column: Column) -> str:
+    text = write_cell(value, column)
+    text = text if column.kind == "p" else inert(text)
+    return f"**{text}**" if isinstance(value, Bold) else text
+
+
+def to_csv(table: Table) -> str:
+    """Numbers in full; an interval takes three columns. A cell can be no formula."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    widths = [3 if column.kind in WIDE else 1 for column in table.columns]
+    writer.writerow(
+        heading
+        for column, width in zip(table.columns, widths, strict=True)
+        for heading in [column.heading, f"{column.heading} low", f"{column.heading} high"][:width]
+    )
+    for row in table.rows:
+        writer.writerow(
+            cell
+            for value, width in zip(row, widths, strict=True)
+            for cell in numbers(value.value if isinstance(value, Bold) else value, width)
+        )
+    return out.getvalue()
+
+
+def numbers(value: object, width: int) -> list[object]:
+    if isinstance(value, (Accuracy, Difference)):
+        return [f"{number:.6f}" for number in (value.value, value.low, value.high)]
+    if isinstance(value, float):
+        return [f"{value:.6g}", *[None] * (width - 1)]
+    if isinstance(value, str):
+        value = csv_cell(value)
+    return [value, *[None] * (width - 1)]
+
+
+def to_latex(table: Table) -> str:
+    """A tabular for the package booktabs."""
+    spec = "".join("l" if column.kind in ("text", "finding") else "r" for column in table.columns)
+    lines = [latex_row([column.heading for column in table.columns])]
+    lines += [
+        latex_row([write_cell(*cell) for cell in zip(row, table.columns, strict=True)]) for row in table.rows
+    ]
+    return "\n".join(
+        [f"\\begin{{tabular}}{{{spec}}}", "\\toprule", lines[0], "\\midrule", *lines[1:], "\\bottomrule",
+         "\\end{tabular}", ""]
+    )  # fmt: skip
+
+
+def latex_row(cells: Sequence[str]) -> str:
+    return " & ".join(latex(cell) for cell in cells) + r" \\"
