@@ -255,7 +255,8 @@ class Suite:
 class Evaluation:
     """One model on the whole data set. completions: by example id, as the store has them.
 
-    engine: what decoded, and why that one. counters: what the decoding cost when it was done.
+    engine: what decoded, and why that one. counters: what the decoding cost when it was done. margins: of the
+    metric logprob, the mean lead of the true clause over the best other in nats, by bucket.
     """
 
     model: str
@@ -265,6 +266,7 @@ class Evaluation:
     engine: str
     fingerprint: Mapping[str, object]
     run: Mapping[str, object] = field(default_factory=dict)
+    margins: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,6 @@ from bench.records import Accuracy, Evaluation, Pair, Results, Verdict
 from bench.report.rows import rows
 from bench.run.evaluate import Plan
 from bench.run.session import accuracies
-from bench.scoring.baselines import baseline
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +31,7 @@ class Result:
     @cached_property
     def random(self) -> dict[str, float]:
         """The exact expected accuracy of random guessing, by bucket."""
-        return baseline(self.plan.examples)
+        return self.plan.baseline
 
     def accuracy(self) -> pd.DataFrame:
         """One row a bucket: n, accuracy, its 95% interval, how clustered the queries are, random guessing."""

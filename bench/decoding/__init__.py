@@ -16,6 +16,7 @@ ENGINES = {
     "speculative": ("speculative/1",),
     "server": ("server/1 vllm", "server/1 sglang", "server/1 llamacpp"),
 }
+CHOICE = "logprob/1"  # what scores clauses, where the metric is logprob
 
 
 def engines_of(name: str) -> tuple[str, ...]:
@@ -35,10 +36,16 @@ def engine_for(
 ) -> Engine:
     """The engine asked for, for a loaded model (so not "server"); "auto" finds out which is right for it.
 
+    name: also "logprob", which scores clauses and needs no constraint.
+
     batch_size, pack_tokens: None for what suits the device. identity: the model's files and the packages'
     versions, as JSON; "auto" probes a model once for each identity, and every time where it is None.
     Raises ValueError if the engine cannot run this model.
     """
+    if name == "logprob":
+        from bench.decoding.tree.choices import ChoiceEngine
+
+        return ChoiceEngine(model, tokenizer, pack_tokens=pack_tokens)
     if name not in ENGINES or name == "server":
         raise InputError(f"no engine {name!r} for a loaded model. Choose auto, reference or speculative.")
     from bench.decoding import select

@@ -14,14 +14,16 @@ import torch
 class Device:
     """Defaults for one kind of device.
 
-    batch_size: prompts in a batch of the reference engine. pack_tokens: tokens in a tree. logit_bytes: the
-    largest block of logits that one pass makes. A forward pass costs as much as its own tokens, plus the time
-    of pass_weights tokens to read the weights, plus layer_starts tokens per layer and million parameters to
-    start each layer. tree_passes: a pass over a tree, with its masks and drafts, in passes of the reference.
+    batch_size: prompts in a batch of the reference engine. pack_tokens: tokens in a tree. choice_tokens:
+    tokens in a tree of clauses, whose masks are larger. logit_bytes: the largest block of logits of one pass.
+    A forward pass costs as much as its own tokens, plus the time of pass_weights tokens to read the weights,
+    plus layer_starts tokens per layer and million parameters to start each layer. tree_passes: a pass over a
+    tree, with its masks and drafts, in passes of the reference.
     """
 
     batch_size: int
     pack_tokens: int
+    choice_tokens: int
     logit_bytes: int
     pass_weights: float
     layer_starts: float
@@ -29,8 +31,10 @@ class Device:
 
 
 DEVICES = {
-    "cpu": Device(16, 4800, 2**30, pass_weights=24, layer_starts=40, tree_passes=3),  # measured
-    "cuda": Device(64, 4800, 2**30, pass_weights=300, layer_starts=90_000, tree_passes=1),  # not yet measured
+    "cpu": Device(16, 4800, 1200, 2**30, pass_weights=24, layer_starts=40, tree_passes=3),  # measured
+    "cuda": Device(
+        64, 4800, 4800, 2**30, pass_weights=300, layer_starts=90_000, tree_passes=1
+    ),  # not yet measured
 }
 
 

@@ -28,7 +28,6 @@ from bench.run.evaluate import Plan, audit, unavailable
 from bench.run.metadata import describe_run, new_run_id
 from bench.run.progress import Progress
 from bench.run.session import Session
-from bench.scoring.baselines import baseline
 from bench.scoring.verdicts import families, judge_recorded
 from bench.store import Store
 from bench.text import printable
@@ -52,6 +51,8 @@ class State:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.suites = [load_suite(name) for name in config.getoption("boxes_suite").split(",")]
+        if config.getoption("boxes_metric") != "generation":  # what suites record was generated
+            self.suites = [replace(suite, recorded={}, recorded_baseline={}) for suite in self.suites]
         self.suite = options.choose_models(
             options.override(options.merge(self.suites), config.getoption("boxes_model_args")),
             config.getoption("boxes_models"),
@@ -98,7 +99,7 @@ class State:
     @cached_property
     def baseline(self) -> dict[str, float]:
         """Random guessing on this run's data, by bucket."""
-        return baseline(self.plan.examples)
+        return self.plan.baseline
 
     @cached_property
     def run_id(self) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from bench import ROOT
+from bench.decoding import CHOICE
 from bench.inputs import MEGABYTE, InputError, place, read_json
 from bench.models.suites import load_suite
 from bench.nights.files import find_night, load
@@ -89,6 +90,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--version", default="base", metavar="NAME")
     add("--limit", type=int, metavar="N")
     add("--protocol", default="paper", metavar="NAME")
+    add("--metric", default="generation", metavar="NAME", help="generation or logprob (default: %(default)s)")
     add("--released-examples", action="store_true", help="show released data in report.html too")
 
 
@@ -151,6 +153,7 @@ def settle(arguments: argparse.Namespace, metadata: Mapping[str, Any]) -> Simple
         "version": arguments.version,
         "limit": arguments.limit,
         "protocol": arguments.protocol,
+        "metric": arguments.metric,
     }
     if metadata:
         found = {
@@ -159,6 +162,7 @@ def settle(arguments: argparse.Namespace, metadata: Mapping[str, Any]) -> Simple
             "version": metadata["version of the task"],
             "limit": metadata["examples"],
             "protocol": metadata["protocol"].rpartition(" ")[0],
+            "metric": metadata.get("metric", "generation"),
         }
     given = {f"boxes_{name}": value for name, value in found.items()}
     return SimpleNamespace(**DEFAULTS, **given, boxes_dataset_password=arguments.dataset_password)
@@ -174,6 +178,8 @@ def recall_runs(
     found = {}
     for made in store.runs():
         name, recorded = made["model"], made["settings"]
+        if (recorded.get("engine") == CHOICE) != (plan.metric == "logprob"):
+            continue
         if name not in suite.models or (
             only is not None and (name not in only or recorded != only[name].fingerprint)
         ):

@@ -123,6 +123,7 @@ def as_json(results: Results) -> dict[str, object]:
             name: {
                 "accuracy": {bucket: asdict(found) for bucket, found in results.accuracies[name].items()},
                 "forms": dict(evaluation.forms),
+                "margins": dict(evaluation.margins),
                 "engine": evaluation.engine,
                 "fingerprint": dict(evaluation.fingerprint),
                 "run": dict(evaluation.run),

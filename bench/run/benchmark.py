@@ -31,11 +31,13 @@ from bench.decoding.scripted import (
     script,
     scripted_answer,
 )
+from bench.decoding.tree.choices import ChoiceEngine
 from bench.decoding.tree.packing import common_prefix
 from bench.decoding.tree.tree import Tree
 from bench.inputs import InputError
 from bench.records import Completion, Counters, Example, Prompt
 from bench.run.environment import package_versions
+from bench.task.choices import build_choices
 from bench.task.examples import NUM_EXAMPLES, NUM_SCENARIOS, evaluation_set, examples
 from bench.task.generator import generate
 from bench.task.prompts import PROTOCOLS, build
@@ -47,6 +49,8 @@ RATIOS = {
     "generate_batch16/speculative": ("generate_batch16", "speculative"),
     "speculative/teacher_forced": ("speculative", "teacher_forced"),
     "speculative_unshared/teacher_forced": ("speculative_unshared", "teacher_forced_unshared"),
+    "logprob/teacher_forced": ("logprob", "teacher_forced"),
+    "logprob_unshared/teacher_forced": ("logprob_unshared", "teacher_forced_unshared"),
 }
 CARDS = {"H100": (3.35e12, 989e12), "H200": (4.8e12, 989e12)}  # bytes, bf16 operations a second
 SETTINGS = (
@@ -66,11 +70,15 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A model, its prompts, and the answers that it is biased toward (none: its own choice)."""
+    """A model, its prompts, and the answers that it is biased toward (none: its own choice).
+
+    choices: the same prompts with the clauses that the metric logprob scores.
+    """
 
     model: Any
     tokenizer: Any
     prompts: Sequence[Prompt]
+    choices: Sequence[Prompt]
     script: Script
     args: Namespace
 
@@ -140,7 +148,8 @@ def subject(model: Any, tokenizer: Any, asked: Sequence[Example], args: Namespac
             prompt.text: scripted_answer(example, args.err)
             for prompt, example in zip(prompts, asked, strict=True)
         }
-    return Subject(model, tokenizer, prompts, script(answers, tokenizer), args)
+    choices = [build_choices(example, PROTOCOLS[args.protocol]) for example in asked]
+    return Subject(model, tokenizer, prompts, choices, script(answers, tokenizer), args)
 
 
 def whole_scenarios(args: Namespace) -> list[Example]:
@@ -174,6 +183,8 @@ def measure_all(shared: Subject, unshared: Subject, reference: ScriptedReference
     for suffix, given in (("", shared), ("_unshared", unshared)):
         found["speculative" + suffix] = measured = measure(given.speculative(), given, given.prompts)
         found["teacher_forced" + suffix] = teacher_force(given, measured.completions)
+        choosing = ChoiceEngine(given.model, given.tokenizer, pack_tokens=given.args.pack_tokens)
+        found["logprob" + suffix] = measure(choosing, given, given.choices)
     return found
 
 

@@ -21,7 +21,7 @@ from typing import Any
 from tqdm import tqdm
 
 from bench import models
-from bench.decoding import engine_for, engines_of
+from bench.decoding import CHOICE, engine_for, engines_of
 from bench.decoding.audit import Audit
 from bench.decoding.audit import audit as audit_model
 from bench.decoding.constraint import Constraint, constraint
@@ -32,8 +32,11 @@ from bench.records import Completion, Evaluation, Example, ModelEntry, Prompt
 from bench.run.environment import package_versions
 from bench.run.leases import gpu_leases, model_lock
 from bench.scoring.answers import read_answer
+from bench.scoring.baselines import baseline
+from bench.scoring.choices import chance, mean_margins, read_choice
 from bench.scoring.scores import score
 from bench.store import Run, Settings, Store
+from bench.task.choices import build_choices
 from bench.task.prompts import Protocol, as_text, build, gold_statement, turns
 from bench.text import printable
 
@@ -42,6 +45,7 @@ from bench.text import printable
 class Plan:
     """What every model of a run is asked, and how.
 
+    metric: "generation", or "logprob" for a choice between clauses by their log-probability.
     batch_size, pack_tokens (of the speculative engine): None for what suits the device. servers: URLs for the
     engine "server", in_flight: how many answers it asks one for at once. wait: seconds to wait for GPUs.
     run_id names the run in the store; progress shows a bar.
@@ -50,6 +54,7 @@ class Plan:
     examples: tuple[Example, ...]
     protocol: Protocol
     engine: str = "auto"
+    metric: str = "generation"
     batch_size: int | None = None
     pack_tokens: int | None = None
     gpus_per_model: int = 1
@@ -73,10 +78,21 @@ class Plan:
     def constraint(self) -> Constraint:
         return constraint(self.protocol, self.version, self.num_boxes)
 
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """The engines that may run, as results name them."""
+        return (CHOICE,) if self.metric == "logprob" else engines_of(self.engine)
+
+    @property
+    def baseline(self) -> dict[str, float]:
+        """Random guessing, or where the metric is logprob a random choice, by bucket."""
+        return chance(self.examples) if self.metric == "logprob" else baseline(self.examples)
+
     def prompts(self, entry: ModelEntry, tokenizer: Any) -> list[Prompt]:
         """The examples as this model is asked."""
         render = models.render_for(entry, tokenizer)
-        return [build(example, self.protocol, render) for example in self.examples]
+        make = build_choices if self.metric == "logprob" else build
+        return [make(example, self.protocol, render) for example in self.examples]
 
     def keys(self, settings: Settings) -> dict[str, str]:
         """Example id -> the key of its completion in the store."""
@@ -137,7 +153,7 @@ def settings_of(entry: ModelEntry, plan: Plan) -> list[Settings]:
     """What the completions may be kept under: one for each engine that the plan allows."""
     known = models.served_fingerprint if plan.engine == "server" else models.fingerprint
     fingerprint = known(entry)
-    return [Settings(fingerprint, plan.constraint, name) for name in engines_of(plan.engine)]
+    return [Settings(fingerprint, plan.constraint, name) for name in plan.engines]
 
 
 def from_store(
@@ -182,7 +198,7 @@ def loaded(entry: ModelEntry, plan: Plan) -> Iterator[Running]:
     with gpu_leases(gpus, wanted, plan.wait, partial(say, entry.name)) as leased:
         here = models.load(entry, [f"cuda:{index}" for index in leased] or ["cpu"], tokenizer)
         engine = engine_for(
-            plan.engine,
+            "logprob" if plan.metric == "logprob" else plan.engine,
             here.model,
             here.tokenizer,
             plan.constraint,
@@ -228,14 +244,20 @@ def read_and_score(
 
 def scored(name: str, plan: Plan, settings: Settings, completions: Mapping[str, Completion]) -> Evaluation:
     """What the completions say, and how much of it is right."""
-    answers = {
-        example.id: read_answer(completions[example.id], plan.constraint, plan.version, plan.num_boxes)
-        for example in plan.examples
-    }
+    margins: dict[str, list[float]] = {}
+    answers = {}
+    for example in plan.examples:
+        done = completions[example.id]
+        if plan.metric == "logprob":
+            answers[example.id], margins[example.id] = read_choice(done, example)
+        else:
+            answers[example.id] = read_answer(done, plan.constraint, plan.version, plan.num_boxes)
+    scores = tuple(entry for example in plan.examples for entry in score(example, answers[example.id]))
     return Evaluation(
         name,
         completions,
-        scores=tuple(entry for example in plan.examples for entry in score(example, answers[example.id])),
+        scores,
+        margins=mean_margins(scores, margins) if margins else {},
         forms=Counter(answer.form for answer in answers.values()),
         engine=settings.engine,
         fingerprint=settings.as_dict(),

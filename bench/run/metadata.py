@@ -31,6 +31,7 @@ def describe_run(suite: Suite, plan: Plan) -> dict[str, object]:
         "examples": len(plan.examples),
         "queries": sum(len(example.queries) for example in plan.examples),
         "scenarios": len({example.scenario_id for example in plan.examples}),
+        "metric": plan.metric,
         "engine asked for": plan.engine,
         "device": device_of(plan),
         "git commit": git_commit(),

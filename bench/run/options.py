@@ -18,6 +18,7 @@ from bench.task import datasets
 from bench.task.prompts import PROTOCOLS
 from bench.task.wording import WORDINGS
 
+METRICS = ("generation", "logprob")
 IN_MEMORY = (":memory:", "off")
 Get = Callable[[str], Any]  # pytest's config.getoption
 
@@ -62,6 +63,12 @@ def add_options(add: Callable[..., None]) -> None:
         default="paper",
         metavar="NAME",
         help=f"{' or '.join(PROTOCOLS)} (default: %(default)s)",
+    )
+    add(
+        "--boxes-metric",
+        default="generation",
+        metavar="NAME",
+        help="generation, or logprob: which clause is likeliest, without generation (default: %(default)s)",
     )
     add(
         "--boxes-engine",
@@ -118,7 +125,10 @@ def add_options(add: Callable[..., None]) -> None:
 def check(get: Get) -> None:
     """Raises ValueError for the first option that cannot be met."""
     choose("protocol", get("boxes_protocol"), PROTOCOLS)
+    choose("metric", get("boxes_metric"), METRICS)
     choose("engine", get("boxes_engine"), ENGINES)
+    if get("boxes_metric") == "logprob" and get("boxes_engine") == "server":
+        raise InputError("--boxes-metric=logprob needs the weights here. Leave out --boxes-engine=server.")
     choose("version of the task", get("boxes_version"), WORDINGS)
     number_or_auto("--boxes-batch-size", get("boxes_batch_size"))
     number_or_auto("--boxes-pack-tokens", get("boxes_pack_tokens"))
@@ -165,6 +175,7 @@ def plan(get: Get) -> Plan:
         limited(found, get("boxes_limit")),
         PROTOCOLS[get("boxes_protocol")],
         engine=get("boxes_engine"),
+        metric=get("boxes_metric"),
         batch_size=number_or_auto("--boxes-batch-size", get("boxes_batch_size")),
         pack_tokens=number_or_auto("--boxes-pack-tokens", get("boxes_pack_tokens")),
         gpus_per_model=get("boxes_gpus_per_worker"),

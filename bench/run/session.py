@@ -20,7 +20,6 @@ from bench.records import (
     Verdict,
 )
 from bench.run.evaluate import Plan, evaluate, recall, unavailable
-from bench.scoring.baselines import baseline
 from bench.scoring.factors import accuracy_by_factor
 from bench.scoring.stats import accuracy_of, agreement_p, gates
 from bench.scoring.verdicts import adjust_over_pairs, compare, judge, judge_over_random, name_bucket, show_p
@@ -63,7 +62,7 @@ class Session:
 
     @cached_property
     def baseline(self) -> dict[str, float]:
-        return baseline(self.plan.examples)
+        return self.plan.baseline
 
     def evaluate(self, *names: str) -> list[Evaluation]:
         """Models' evaluations; who would wait for another process takes other models of the run first.

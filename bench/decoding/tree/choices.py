@@ -1,0 +1,213 @@
+"""Prompt, clauses of each box -> log-probability of each clause, given the true statement so far.
+
+All clauses of a pack of prompts hang on one tree, so that one forward pass scores them: the true statement
+is the trunk, and a clause leaves it where its tokens part. A clause ends with its comma or full stop, so that
+none is the beginning of another.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from operator import itemgetter
+from typing import Any
+
+import torch
+
+from bench.decoding.device import device_of, peak_bytes
+from bench.decoding.measure import check_finite, clock
+from bench.decoding.notes import read_logprobs, split_notes, with_notes, write_logprobs
+from bench.decoding.select import unsupported
+from bench.decoding.spelling import encode_inside
+from bench.decoding.tree.engine import ENCODED_AT_ONCE
+from bench.decoding.tree.packing import attachment, common_prefix, pack_size
+from bench.decoding.tree.tree import Tree
+from bench.records import Completion, Counters, Prompt
+from bench.task.choices import build_choices
+from bench.task.examples import examples
+from bench.task.prompts import PROTOCOLS, SHOTS, STATEMENT
+
+Pieces = list[list[list[int]]]  # of each box, each clause's tokens, the true one's first
+Steps = list[list[list[tuple[int, int]]]]  # of each box, each clause: columns, and the token after each
+
+
+class ChoiceEngine:
+    """Chooses a clause for each box. The statement that results is the answer; its notes are the scores."""
+
+    name = "logprob/1"
+
+    def __init__(self, model: Any, tokenizer: Any, *, pack_tokens: int | None = None) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        device, vocabulary = device_of(model), model.config.get_text_config().vocab_size
+        most = max(1, device.logit_bytes // (4 * vocabulary))  # float32, and every token may be scored
+        self.pack_tokens = min(pack_tokens or device.choice_tokens, most)
+        self.counters = Counters()
+        obstacle = unsupported(model) or self.difference()
+        self.alone = obstacle is not None  # each clause in a pass of its own
+        self.reason = f"one clause a pass: {obstacle}" if obstacle else "a probe equalled one clause a pass"
+
+    def complete(self, prompts: Sequence[Prompt]) -> Iterator[list[tuple[Prompt, Completion]]]:
+        """Prompts that begin alike together; smaller packs each time that memory runs out."""
+        waiting = sorted(zip(self.encode(prompts), prompts, strict=True), key=itemgetter(0))
+        while waiting and self.alone:
+            ids, prompt = waiting.pop()
+            yield [(prompt, completion(prompt, len(ids), self.score_alone(ids, self.pieces(prompt))))]
+        while waiting:
+            tree = Tree(self.model)
+            root = self.root(tree, [ids for ids, _ in waiting])
+            while waiting:
+                size = pack_size([ids for ids, _ in waiting], len(root), self.pack_tokens)
+                try:
+                    with clock(self.counters, "total_seconds"), torch.inference_mode():
+                        done = self.score_pack(tree, root, waiting[:size])
+                except torch.OutOfMemoryError:
+                    if size == 1:
+                        raise
+                    self.pack_tokens //= 2
+                    torch.cuda.empty_cache()
+                    break
+                waiting = waiting[size:]
+                self.counters.peak_bytes = peak_bytes(self.model.device)
+                yield done
+
+    def encode(self, prompts: Sequence[Prompt]) -> Iterator[list[int]]:
+        for first in range(0, len(prompts), ENCODED_AT_ONCE):
+            texts = [prompt.text for prompt in prompts[first : first + ENCODED_AT_ONCE]]
+            yield from self.tokenizer(texts).input_ids
+
+    def root(self, tree: Tree, sequences: Sequence[list[int]]) -> list[int]:
+        """The columns of the tokens that all prompts begin with, run once."""
+        root = tree.add([], sequences[0][: common_prefix(sequences)])
+        if root:
+            with torch.inference_mode():
+                self.forward(tree, root[-1:])
+        return root
+
+    def score_pack(
+        self, tree: Tree, root: list[int], pack: Sequence[tuple[list[int], Prompt]]
+    ) -> list[tuple[Prompt, Completion]]:
+        """One forward pass over the prompts and all their clauses."""
+        tree.keep(len(root), [])
+        steps: list[Steps] = []
+        before, path = pack[0][0][: len(root)], root
+        for input_ids, prompt in pack:
+            start = attachment(input_ids, before)
+            path = path[:start] + tree.add(path[:start], input_ids[start:])
+            steps.append(grow(tree, path, self.pieces(prompt)))
+            before = input_ids
+        scores = iter(self.sums([clause for boxes in steps for box in boxes for clause in box], tree))
+        return [
+            (prompt, completion(prompt, len(ids), [[next(scores) for _ in box] for box in boxes]))
+            for (ids, prompt), boxes in zip(pack, steps, strict=True)
+        ]
+
+    def pieces(self, prompt: Prompt) -> Pieces:
+        """The tokens of every clause, with what stands before it and its end."""
+        last = len(prompt.drafts) - 1
+        texts = [
+            f"{' ' if box else STATEMENT}{clause}{'.' if box == last else ','}"
+            for box, clauses in enumerate(prompt.drafts)
+            for clause in clauses
+        ]
+        encoded = iter(encode_inside(self.tokenizer, texts))
+        return [[next(encoded) for _ in clauses] for clauses in prompt.drafts]
+
+    @torch.inference_mode()
+    def score_alone(self, ids: list[int], pieces: Pieces) -> list[list[float]]:
+        """The same scores, a plain forward pass for each clause."""
+        found, before = [], list(ids)
+        for clauses in pieces:
+            same = common_prefix(clauses)
+            found.append([self.score_one(before + tokens[:same], tokens[same:]) for tokens in clauses])
+            before += clauses[0]
+        return found
+
+    def score_one(self, before: list[int], tokens: list[int]) -> float:
+        """The log-probability of tokens after others, in one row of its own."""
+        ids = torch.tensor([before + tokens], device=self.model.device)
+        logits = self.model(input_ids=ids, use_cache=False).logits[0, len(before) - 1 : -1].float()  # (T, V)
+        check_finite(logits)
+        return float(logits.log_softmax(-1).gather(1, ids[0, len(before) :, None]).sum())
+
+    def difference(self) -> str | None:
+        """What a probe of one prompt tells against trees; None if its scores come out the same.
+
+        Rounding moves a score in less than float32, and a wrong mask moves it much further.
+        """
+        prompt = build_choices(examples(SHOTS)[-1], PROTOCOLS["strict"])
+        few = tuple(clauses[: 3 if box == 2 else 1] for box, clauses in enumerate(prompt.drafts))
+        prompt = replace(prompt, drafts=few)
+        ids = self.tokenizer(prompt.text).input_ids
+        try:
+            tree = Tree(self.model)
+            with torch.inference_mode():
+                [(_, done)] = self.score_pack(tree, self.root(tree, [ids]), [(ids, prompt)])
+        except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
+            return f"a probe failed ({str(error).splitlines()[0]})"
+        finally:
+            self.counters = Counters()
+        alone = self.score_alone(ids, self.pieces(prompt))
+        pairs = zip(itertools.chain(*alone), itertools.chain(*logprobs_of(done)), strict=True)
+        furthest = max(abs(one - other) for one, other in pairs)
+        allowed = 1e-3 if self.model.dtype == torch.float32 else 1.0
+        return None if furthest < allowed else f"a probe's scores differ by {furthest:.2g}"
+
+    def sums(self, clauses: Sequence[Sequence[tuple[int, int]]], tree: Tree) -> list[float]:
+        """The log-probability of each clause's tokens, from one pass."""
+        columns = sorted({column for clause in clauses for column, _ in clause})
+        rows = {column: row for row, column in enumerate(columns)}
+        logits = self.forward(tree, columns)
+        where = [(rows[column], token) for clause in clauses for column, token in clause]
+        row, token = torch.tensor(where, device=logits.device).T
+        logprobs = iter((logits[row, token] - logits.logsumexp(-1)[row]).tolist())
+        return [sum(next(logprobs) for _ in clause) for clause in clauses]
+
+    def forward(self, tree: Tree, columns: Sequence[int]) -> torch.Tensor:
+        """Logits at some columns, in float32. -> (N, V)"""
+        self.counters.forward_passes += 1
+        self.counters.model_tokens += len(tree.input_ids)
+        with clock(self.counters, "model_seconds"):
+            logits = tree.run(columns).float()
+            check_finite(logits)
+        return logits
+
+
+def grow(tree: Tree, path: list[int], pieces: Pieces) -> Steps:
+    """Add every clause behind the true statement so far; tokens that two of them share are added once."""
+    known: dict[tuple[int, int], int] = {}
+
+    def extend(path: list[int], tokens: list[int]) -> list[int]:
+        path = list(path)
+        for place, token in enumerate(tokens):
+            if (column := known.get((path[-1], token))) is None:
+                added = tree.add(path, tokens[place:])
+                known.update(zip(zip([path[-1], *added], tokens[place:], strict=False), added, strict=False))
+                return path + added
+            path.append(column)
+        return path
+
+    found: Steps = []
+    for number, clauses in enumerate(pieces):
+        start, same = len(path), common_prefix(clauses)
+        found.append([])
+        for tokens in clauses:
+            seen = extend(path, tokens[:-1])  # nothing follows the last token of a clause
+            columns = seen[start - 1 :]
+            found[-1].append(list(zip(columns, tokens, strict=True))[same:])
+        if number < len(pieces) - 1:
+            path = extend(path, clauses[0])
+    return found
+
+
+def completion(prompt: Prompt, prompt_tokens: int, logprobs: Sequence[Sequence[float]]) -> Completion:
+    """The statement of the likeliest clauses; of equals the first."""
+    best = [max(range(len(found)), key=found.__getitem__) for found in logprobs]
+    chosen = [clauses[index] for clauses, index in zip(prompt.drafts, best, strict=True)]
+    statement = STATEMENT + ", ".join(chosen) + "."
+    return Completion(with_notes(statement, write_logprobs(logprobs)), "stop", prompt_tokens)
+
+
+def logprobs_of(done: Completion) -> list[list[float]]:
+    return read_logprobs(split_notes(done.text)[1])

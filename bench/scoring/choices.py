@@ -1,0 +1,44 @@
+"""Completion of the metric logprob -> Answer, and by how much each true clause leads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import mean
+
+from bench.decoding.notes import read_logprobs, split_notes
+from bench.records import BUCKETS, Answer, Completion, Example, Score, in_bucket
+from bench.task.choices import choices
+
+Margins = list[float]  # of each box, in nats: the true clause's log-probability minus the best other's
+
+
+def read_choice(completion: Completion, example: Example) -> tuple[Answer, Margins]:
+    """The likeliest contents of each box; of equals the first."""
+    logprobs = read_logprobs(split_notes(completion.text)[1])
+    boxes = [
+        found[max(range(len(found)), key=scored.__getitem__)]
+        for found, scored in zip(choices(example), logprobs, strict=True)
+    ]
+    return Answer(tuple(boxes), "whole"), [
+        scored[0] - max(scored[1:], default=scored[0]) for scored in logprobs
+    ]
+
+
+def chance(evaluated: Iterable[Example]) -> dict[str, float]:
+    """The expected accuracy of a random choice in each bucket that has queries."""
+    found: dict[str, list[float]] = {bucket: [] for bucket in BUCKETS}
+    for example in evaluated:
+        for query, clauses in zip(example.queries, choices(example), strict=True):
+            for bucket in BUCKETS:
+                if in_bucket(query.num_ops, bucket):
+                    found[bucket].append(1 / len(clauses))
+    return {bucket: mean(values) for bucket, values in found.items() if values}
+
+
+def mean_margins(scores: Sequence[Score], margins: Mapping[str, Margins]) -> dict[str, float]:
+    """By bucket that has queries. margins: by example id."""
+    found = {
+        bucket: [margins[one.example_id][one.box] for one in scores if in_bucket(one.num_ops, bucket)]
+        for bucket in BUCKETS
+    }
+    return {bucket: mean(values) for bucket, values in found.items() if values}

@@ -1,0 +1,114 @@
+"""Clauses scored on one tree have the log-probabilities of plain forward passes, one clause at a time."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from transformers import MistralConfig, MistralForCausalLM
+
+from bench import models
+from bench.decoding.notes import read_logprobs, split_notes
+from bench.decoding.tree.choices import ChoiceEngine
+from bench.models.suites import load_suite
+from bench.records import Completion, Prompt
+from bench.task.choices import build_choices
+from bench.task.examples import evaluation_set, examples
+from bench.task.prompts import PROTOCOLS, SHOTS, STATEMENT
+
+PAPER = PROTOCOLS["paper"]
+
+
+@torch.inference_mode()
+def log_probability(model, ids: list[int], first: int) -> float:
+    """Of the tokens from the first on, given those before them: one row, no cache, float64 sums."""
+    logits = model(input_ids=torch.tensor([ids]), use_cache=False).logits[0].double()
+    steps = torch.log_softmax(logits, -1)
+    return sum(float(steps[place - 1, ids[place]]) for place in range(first, len(ids)))
+
+
+def one_by_one(model, tokenizer, prompt: Prompt) -> list[list[float]]:
+    """Leads of each clause over the true one, which is what a choice depends on."""
+    before = tokenizer(prompt.text).input_ids
+    found = []
+    for box, clauses in enumerate(prompt.drafts):
+        end = "." if box == len(prompt.drafts) - 1 else ","
+        opening = " " if box else STATEMENT
+        tails = [
+            tokenizer("\n" + opening + clause + end, add_special_tokens=False).input_ids[1:]
+            for clause in clauses
+        ]
+        scores = [log_probability(model, before + tail, len(before)) for tail in tails]
+        found.append([score - scores[0] for score in scores])
+        before = before + tails[0]
+    return found
+
+
+def leads(completion: Completion) -> list[list[float]]:
+    logprobs = read_logprobs(split_notes(completion.text)[1])
+    return [[score - scores[0] for score in scores] for scores in logprobs]
+
+
+def furthest(model, tokenizer, prompts: list[Prompt]) -> float:
+    engine = ChoiceEngine(model, tokenizer)
+    assert not engine.alone, engine.reason
+    done = {prompt.example_id: answer for pack in engine.complete(prompts) for prompt, answer in pack}
+    assert done.keys() == {prompt.example_id for prompt in prompts}
+    return max(
+        abs(one - other)
+        for prompt in prompts
+        for ones, others in zip(
+            one_by_one(model, tokenizer, prompt), leads(done[prompt.example_id]), strict=True
+        )
+        for one, other in zip(ones, others, strict=True)
+    )
+
+
+def test_a_tree_scores_as_one_clause_a_pass(tiny_base) -> None:
+    prompts = [build_choices(example, PAPER) for example in examples(SHOTS)[6:]]
+    assert furthest(tiny_base.model, tiny_base.tokenizer, prompts) < 1e-4
+
+
+def test_a_tree_scores_as_one_clause_a_pass_behind_a_sliding_window(tiny_base) -> None:
+    config = MistralConfig(
+        vocab_size=len(tiny_base.tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=2, num_key_value_heads=1, sliding_window=48, max_position_embeddings=2048,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = MistralForCausalLM(config).eval()
+    prompts = [build_choices(example, PAPER) for example in examples(SHOTS)[6:]]
+    assert furthest(model, tiny_base.tokenizer, prompts) < 1e-4
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", ["tiny-base", "tiny-code"])
+def test_200_prompts_score_as_one_clause_a_pass(name: str) -> None:
+    here = models.load(load_suite("embedded").models[name], ["cpu"])
+    prompts = [build_choices(example, PAPER) for example in evaluation_set()[::3][:200]]
+    assert len(prompts) == 200
+    assert furthest(here.model, here.tokenizer, prompts) < 1e-4
+
+
+def test_a_model_that_takes_no_tree_scores_one_clause_a_pass(tiny_base, monkeypatch) -> None:
+    prompts = [build_choices(examples(SHOTS)[3], PAPER)]
+    (((_, tree),),) = ChoiceEngine(tiny_base.model, tiny_base.tokenizer).complete(prompts)
+    monkeypatch.setattr("bench.decoding.tree.choices.unsupported", lambda model: "it is said to")
+    engine = ChoiceEngine(tiny_base.model, tiny_base.tokenizer)
+    assert engine.alone and "it is said to" in engine.reason
+    (((_, alone),),) = engine.complete(prompts)
+    for ones, others in zip(leads(alone), leads(tree), strict=True):
+        assert ones == pytest.approx(others, abs=1e-4)
+
+
+def test_small_packs_change_no_choice(tiny_base) -> None:
+    prompts = [build_choices(example, PAPER) for example in examples(SHOTS)[::3]]
+    whole, split = (
+        {
+            prompt.example_id: leads(answer)
+            for pack in ChoiceEngine(tiny_base.model, tiny_base.tokenizer, pack_tokens=size).complete(prompts)
+            for prompt, answer in pack
+        }
+        for size in (5000, 1)
+    )
+    for name, found in whole.items():
+        for ones, others in zip(found, split[name], strict=True):
+            assert ones == pytest.approx(others, abs=1e-4)
