@@ -16,6 +16,8 @@ lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy bench fixtures
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml bench fixtures
+	$(BIN)/pip-audit --requirement constraints.txt --disable-pip --no-deps --progress-spinner off
 
 docs: .venv/installed  ## the pages of docs/ as a site in build/site; a warning is an error
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[docs]'
