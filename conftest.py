@@ -2,7 +2,6 @@
 
 pytest_plugins = [
     "bench.plugin",
-    "fixtures.results",
     "fixtures.datasets",
     "fixtures.models",
     "fixtures.generators",

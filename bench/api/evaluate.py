@@ -13,7 +13,8 @@ from bench.records import Pair, Suite
 from bench.run.evaluate import Plan, unavailable
 from bench.run.evaluate import evaluate as evaluate_entry
 from bench.run.metadata import describe_run, new_run_id
-from bench.run.options import choose, limited
+from bench.run.options import choose
+from bench.run.plans import limited
 from bench.run.session import Session
 from bench.scoring.verdicts import families
 from bench.store import Store

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +14,30 @@ from tqdm import tqdm
 from bench.cluster.slurm import write_job
 from bench.cluster.tasks import score_here, score_over_ray
 from bench.inputs import InputError
-from bench.models.suites import load_suite
 from bench.records import Suite
-from bench.run import options
 from bench.run.metadata import new_run_id
-from bench.run.session import Session
+from bench.run.options import Options, add_options, choose, options_of, words
+from bench.run.plans import load_suites, merge, models_of, override, plan_of
+from bench.run.schedule import Schedule
 from bench.store import Store
 from bench.text import printable, say
 
-# Options are pytest's, without "boxes-", but for those that matter only when answers are judged.
-JUDGING = ("buckets", "require", "dry-run", "report-dir", "released-examples")
+JUDGING = (  # options of pytest that matter only when answers are judged
+    "buckets", "require", "dry_run", "report_dir", "released_examples", "save", "compare", "compare_fail",
+)  # fmt: skip
+HERE = ("models", "gpus_per_worker", "dataset_password")  # not for whoever is told of this run
+RENAMED = {"--gpus-per-worker": "--gpus-per-model"}
 CHANGED: dict[str, dict[str, Any]] = {
-    "models": {"help": "these models (default: those of all pairs)"},
-    "store": {"metavar": "PATH"},
+    "--models": {"help": "these models (default: those of all pairs)"},
+    "--store": {"metavar": "PATH"},
 }
-RENAMED = {"gpus-per-worker": "gpus-per-model"}
-HERE = ("models", "gpus-per-worker", "dataset-password")  # not for whoever is told of this run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_options(parser)
+    def add(flag: str, **settings: Any) -> None:
+        parser.add_argument(RENAMED.get(flag, flag), **{**settings, **CHANGED.get(flag, {})})
+
+    add_options(add, prefix="--", without=JUDGING)
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
         "--ray",
@@ -45,17 +49,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    def add(name: str, **settings: Any) -> None:
-        short = name.removeprefix("--boxes-")
-        if short not in JUDGING:
-            dest = name.removeprefix("--").replace("-", "_")
-            settings |= CHANGED.get(short, {})
-            parser.add_argument(f"--{RENAMED.get(short, short)}", dest=dest, **settings)
-
-    options.add_options(add)
-
-
 def run(args: argparse.Namespace) -> int:
     """Exit status 1 if a model could not be scored: each is named with the reason."""
     try:
@@ -65,26 +58,22 @@ def run(args: argparse.Namespace) -> int:
 
 
 def score_all(args: argparse.Namespace) -> int:
-    get = vars(args).__getitem__
-    options.check(get)
-    if get("boxes_store") in options.IN_MEMORY:
-        raise InputError(f"--store {get('boxes_store')}: answers are kept for later. Name a file.")
-    suites = [load_suite(name) for name in get("boxes_suite").split(",")]
-    suite = options.override(options.merge(suites), get("boxes_model_args"))
-    names = chosen(suite, get("boxes_models"))
-    store = Path(get("boxes_store"))
+    asked = options_of(vars(args))
+    if asked.in_memory:
+        raise InputError(f"--store {asked.store}: answers are kept for later. Name a file.")
+    suite = override(merge(load_suites(asked)), asked.model_args)
+    names = chosen(suite, asked.models)
     if args.slurm:
-        gpus = get("boxes_gpus_per_worker")
-        passed = [*given(args, "--", "store"), f"--gpus-per-model={gpus}"]
-        say(*write_job(args.slurm, names, passed, gpus, store))
+        passed = [*given(asked, "--", "store"), f"--gpus-per-model={asked.gpus_per_worker}"]
+        say(*write_job(args.slurm, names, passed, asked.gpus_per_worker, Path(asked.store)))
         return 0
-    plan = replace(options.plan(get), run_id=new_run_id(), progress=not args.ray)
-    session = Session(suite, plan, Store(store), get("boxes_wait"))
-    ended = score_over_ray(session, names, args.ray) if args.ray else score_here(session, names)
+    plan = plan_of(asked, new_run_id(), progress=not args.ray)
+    schedule = Schedule(suite, plan, Store(asked.store), asked.wait)
+    ended = score_over_ray(schedule, names, args.ray) if args.ray else score_here(schedule, names)
     scored = tell(ended)
-    for notice in [*session.store.notices, *session.store.problems()]:
+    for notice in [*schedule.store.notices, *schedule.store.problems()]:
         say(f"store: {notice}")
-    judge = shlex.join(["pytest", "-m", "code_hypothesis", *given(args, "--boxes-")])
+    judge = shlex.join(["pytest", "-m", "code_hypothesis", *given(asked, "--boxes-")])
     say(f"{scored} of {len(names)} models are in the store. Judge them: {judge}")
     return int(scored < len(names))
 
@@ -100,27 +89,23 @@ def tell(ended: Iterable[tuple[str, str | None]]) -> int:
 
 def chosen(suite: Suite, names: str) -> list[str]:
     """The named models, else those of all pairs with each base first, else all models of the suite."""
-    if names:
-        return [options.choose("model", name, suite.models) for name in names.split(",")]
-    of_pairs = dict.fromkeys(name for pair in suite.pairs for name in (pair.base, pair.variant))
-    return list(of_pairs or suite.models)
+    named = [choose("model", name, suite.models) for name in words(names)]
+    return named or models_of(suite.pairs) or list(suite.models)
 
 
-def given(args: argparse.Namespace, prefix: str, *without: str) -> list[str]:
+def given(asked: Options, prefix: str, *without: str) -> list[str]:
     """The options that differ from their defaults, as one would type them."""
-    parser = argparse.ArgumentParser()
-    add_options(parser)
-    defaults = vars(parser.parse_args([]))
-    names = {dest: dest.removeprefix("boxes_").replace("_", "-") for dest in defaults}
     return [
-        f"{prefix}{name}={vars(args)[dest]}"
-        for dest, name in names.items()
-        if name not in (*HERE, *without) and vars(args)[dest] != defaults[dest]
+        f"{prefix}{entry.name.replace('_', '-')}={value}"
+        for entry in fields(Options)
+        if entry.name not in (*JUDGING, *HERE, *without)
+        if (value := getattr(asked, entry.name)) != entry.default
     ]
 
 
 def as_typed(text: str) -> str:
     """A message about pytest's options, with the names of the options here."""
+    text = text.replace("--boxes-", "--")
     for name, renamed in RENAMED.items():
-        text = text.replace(f"--boxes-{name}", f"--{renamed}")
-    return text.replace("--boxes-", "--")
+        text = text.replace(name, renamed)
+    return text

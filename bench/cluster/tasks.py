@@ -1,4 +1,4 @@
-"""Session, model names -> rows in the store: models in turn on this machine, or each a Ray task."""
+"""Schedule, model names -> rows in the store: models in turn on this machine, or each a Ray task."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from bench.inputs import InputError
 from bench.records import Completion, Suite
 from bench.run.evaluate import Plan
 from bench.run.progress import added_since, last_number
-from bench.run.session import Session, Unavailable
+from bench.run.schedule import Schedule, Unavailable
 from bench.store import Run, Settings, Store
 
 RETRIES = 5  # of a task whose node or process is lost
 POLL_SECONDS = 2.0
 
 
-def score(session: Session, name: str) -> str | None:
+def score(schedule: Schedule, name: str) -> str | None:
     """Put every answer of one model into the store. Returns the reason if that fails, else None."""
     try:
-        session.evaluate(name)
+        schedule.evaluate(name)
     except Unavailable as missing:
         return f"cannot run: {missing.args[1]}"
     except Exception as error:  # one failing model must not end the run
@@ -31,10 +31,10 @@ def score(session: Session, name: str) -> str | None:
     return None
 
 
-def score_here(session: Session, names: Sequence[str]) -> Iterator[tuple[str, str | None]]:
+def score_here(schedule: Schedule, names: Sequence[str]) -> Iterator[tuple[str, str | None]]:
     """Each model as it ends, and what `score` says of it."""
     for name in names:
-        yield name, score(session, name)
+        yield name, score(schedule, name)
 
 
 class RemoteStore:
@@ -69,21 +69,23 @@ class RemoteStore:
 
 def score_remotely(name: str, suite: Suite, plan: Plan, keeper: Any, wait: float) -> str | None:
     """One task. It does not repeat answers that an earlier attempt kept."""
-    return score(Session(suite, plan, RemoteStore(keeper), wait), name)  # type: ignore[arg-type]
+    return score(Schedule(suite, plan, RemoteStore(keeper), wait), name)  # type: ignore[arg-type]
 
 
-def score_over_ray(session: Session, names: Sequence[str], address: str) -> Iterator[tuple[str, str | None]]:
+def score_over_ray(
+    schedule: Schedule, names: Sequence[str], address: str
+) -> Iterator[tuple[str, str | None]]:
     """Each model as it ends, and what `score` says of it. A bar a model shows how far it is.
 
     A task gets the GPUs of one model, at most those of the largest node. If its node is lost, the task runs
     again elsewhere and only the batch in flight is repeated. Raises ValueError if there is no such cluster.
     """
     with connected(address) as ray:
-        keeper = keep_here(ray, session.store)
-        given = [ray.put(value) for value in (session.suite, session.plan)]
-        task = ray.remote(num_gpus=gpus_of_task(ray, session.plan), max_retries=RETRIES)(score_remotely)
-        waiting = {task.remote(name, *given, keeper, session.wait): name for name in names}
-        bars = Bars(session.store, names, len(session.plan.examples))
+        keeper = keep_here(ray, schedule.store)
+        given = [ray.put(value) for value in (schedule.suite, schedule.plan)]
+        task = ray.remote(num_gpus=gpus_of_task(ray, schedule.plan), max_retries=RETRIES)(score_remotely)
+        waiting = {task.remote(name, *given, keeper, schedule.wait): name for name in names}
+        bars = Bars(schedule.store, names, len(schedule.plan.examples))
         while waiting:
             ended, _ = ray.wait(list(waiting), timeout=POLL_SECONDS)
             bars.show()

@@ -3,4 +3,4 @@
 No other room imports pytest. `pytest -p bench.plugin` loads it.
 """
 
-pytest_plugins = ("bench.plugin.hooks", "bench.plugin.boundary")
+pytest_plugins = ("bench.plugin.hooks", "bench.plugin.fixtures", "bench.plugin.boundary")

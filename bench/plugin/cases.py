@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from _pytest.mark.structures import ParameterSet
 
 from bench.records import Pair, Verdict
+from bench.run.plans import models_of
 from bench.scoring.verdicts import supports
 
 if TYPE_CHECKING:
-    from bench.plugin.hooks import State
+    from bench.plugin.state import State
 
 HYPOTHESES = ("code", "math", "alignment")
-Marker = Callable[["State", str, str], list[pytest.MarkDecorator]]
-
-
 NO_CASE = pytest.param(None, id="no-case")  # pytest makes a skipped case of an empty list
 
 
@@ -25,45 +22,39 @@ class Contradicted(AssertionError):
     """A case's hypothesis does not hold; the text is the finding, in one sentence with its figures."""
 
 
-def of_fixture(state: State, name: str, test: pytest.Item) -> list[ParameterSet]:
+def of_fixture(state: State, name: str, test: pytest.Item) -> list[Any]:
     """The cases of a test that asks for a fixture of this name."""
     if name == "verdict":
         return of_pairs(state, test)
     if name == "published":
         return of_published(state, test)
+    asked = models_of(state.suite.pairs)
     if name == "over_random":
-        return of_models(state, state.models(), recorded_below)
-    return of_models(state, [name for name in state.models() if name in state.published], no_marks)
+        return of_models(state, asked)
+    return of_models(state, [model for model in asked if model in state.published])
 
 
-def is_placeholder(item: pytest.Item, fixtures: Sequence[str]) -> bool:
-    """Whether the item stands for a test of which the suite has no case."""
-    params = item.callspec.params if hasattr(item, "callspec") else {}
-    return any(name in params and params[name] is None for name in fixtures)
-
-
-def of_pairs(state: State, test: pytest.Item) -> list[ParameterSet]:
+def of_pairs(state: State, test: pytest.Item) -> list[Any]:
     marks = {mark.name for mark in test.iter_markers()}
     return [
-        pytest.param((pair, bucket), id=case_id, marks=xfail_as_recorded(state.recorded.get((pair, bucket))))
+        pytest.param((pair, bucket), id=case_id)
         for case_id, (pair, bucket) in state.cases.items()
         if ("control" in marks) == bool(pair.control)
         and (pair.control or f"{pair.hypothesis}_hypothesis" in marks)
     ]
 
 
-def of_published(state: State, test: pytest.Item) -> list[ParameterSet]:
+def of_published(state: State, test: pytest.Item) -> list[Any]:
     marks = {mark.name for mark in test.iter_markers()}
     return [
-        pytest.param(verdict, id=f"published-{pair.id}-{bucket}")
-        for (pair, bucket), verdict in state.recorded.items()
-        if f"{pair.hypothesis}_hypothesis" in marks and bucket in state.buckets
-        if pair in state.suite.pairs and state.is_published(pair)
+        pytest.param((pair, bucket), id=f"published-{case_id}")
+        for case_id, (pair, bucket) in state.cases.items()
+        if f"{pair.hypothesis}_hypothesis" in marks and state.is_published(pair, bucket)
     ]
 
 
-def of_models(state: State, names: Sequence[str], more_marks: Marker) -> list[ParameterSet]:
-    """Models on every bucket, under the markers of the hypotheses that they take part in, and some more."""
+def of_models(state: State, names: Sequence[str]) -> list[Any]:
+    """Models on every bucket, under the markers of the hypotheses that they take part in."""
     marks: dict[str, set[str]] = {}
     for pair in state.suite.pairs:
         for name in (pair.base, pair.variant):
@@ -72,18 +63,11 @@ def of_models(state: State, names: Sequence[str], more_marks: Marker) -> list[Pa
         pytest.param(
             (name, bucket),
             id=f"{name}-{bucket}",
-            marks=[
-                *(getattr(pytest.mark, mark) for mark in sorted(marks[name])),
-                *more_marks(state, name, bucket),
-            ],
+            marks=[getattr(pytest.mark, mark) for mark in sorted(marks[name])],
         )
         for name in names
         for bucket in state.buckets
     ]
-
-
-def no_marks(state: State, name: str, bucket: str) -> list[pytest.MarkDecorator]:
-    return []
 
 
 def markers_of(pair: Pair) -> list[str]:
@@ -95,20 +79,21 @@ def markers_of(pair: Pair) -> list[str]:
     )
 
 
-def xfail_as_recorded(verdict: Verdict | None) -> list[pytest.MarkDecorator]:
+def xfail_as_recorded(state: State, pair: Pair, bucket: str) -> pytest.MarkDecorator | None:
     """xfail where the recorded figures fail the case too: XPASS is then a departure."""
+    verdict = state.recorded.get((pair, bucket))
     if verdict is None or not verdict.fails:
-        return []
-    return [pytest.mark.xfail(raises=Contradicted, reason=f"as recorded: {verdict.sentence}")]
+        return None
+    return pytest.mark.xfail(raises=Contradicted, reason=f"as recorded: {verdict.sentence}")
 
 
-def recorded_below(state: State, name: str, bucket: str) -> list[pytest.MarkDecorator]:
+def xfail_as_below(state: State, name: str, bucket: str) -> pytest.MarkDecorator | None:
     """xfail where the recorded accuracy of a model is below random guessing."""
     observed = state.recorded_accuracy(name, bucket)
     if observed is None or observed[0].value >= observed[1]:
-        return []
+        return None
     reason = f"as recorded: {observed[0].value:.1%} against {observed[1]:.1%} by random guessing"
-    return [pytest.mark.xfail(raises=Contradicted, reason=reason)]
+    return pytest.mark.xfail(raises=Contradicted, reason=reason)
 
 
 def require_supported(verdict: Verdict) -> None:

@@ -16,9 +16,13 @@ COMPLETE = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.IN
 
 
 class Completeness:
-    """A plugin of the process that has the terminal. Every collected case must report its end or a crash."""
+    """Plugin for the main process: every collected case must report its end or a crash.
 
-    def __init__(self) -> None:
+    armed: whether the run is ours. Other runs are left alone.
+    """
+
+    def __init__(self, armed: bool = True) -> None:
+        self.armed = armed
         self.collected: dict[str, None] = {}
         self.reported: set[str] = set()
         self.lost: list[str] = []
@@ -36,8 +40,8 @@ class Completeness:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Fail the run, unless the user ended it (by hand, -x, --maxfail, --collect-only)."""
-        if session.shouldfail or session.config.option.collectonly or session.exitstatus not in COMPLETE:
+        """Fail the run, unless the user ended it (by hand, -x, --maxfail)."""
+        if not self.armed or session.shouldfail or session.exitstatus not in COMPLETE:
             return
         self.lost = [node_id for node_id in self.collected if node_id not in self.reported]
         if self.lost and session.exitstatus == pytest.ExitCode.OK:

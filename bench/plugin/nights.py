@@ -1,4 +1,4 @@
-"""Saving a run, and comparing it with the baseline: the options, and what the exit status then says."""
+"""Results -> a saved run and what changed since the baseline, and the exit status that says it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import pytest
 
 from bench.nights.files import check_saved, find_night, load, save
 from bench.nights.regression import (
-    MEASURED_WORSE,
-    NOT_MEASURED,
     Night,
     Regression,
     check_compatible,
@@ -19,63 +17,40 @@ from bench.nights.regression import (
 )
 from bench.records import Results
 from bench.report.history import headline, write_history
+from bench.run.options import Options
 from bench.text import printable
 
 OWN = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)  # exit statuses of a run that came to its end
 
 
-def add_options(add: Callable[..., None]) -> None:
-    add(
-        "--boxes-save",
-        nargs="?",
-        const="",
-        metavar="NAME",
-        help="keep this run to compare with, and for history.html",
-    )
-    add(
-        "--boxes-compare",
-        nargs="?",
-        const="",
-        metavar="PATH|NAME",
-        help="compare with a saved run (default: the pinned baseline)",
-    )
-    add(
-        "--boxes-compare-fail",
-        action="store_true",
-        help=f"exit with {MEASURED_WORSE} if a model got worse, {NOT_MEASURED} if one could not be measured",
-    )
-
-
 class Nights:
-    """A plugin of the process that has the terminal. Raises ValueError for a baseline that will not do."""
+    """Saves and compares a run as its options ask. Raises ValueError if the baseline is unusable."""
 
-    def __init__(self, config: pytest.Config, describe: Callable[[], Mapping[str, object]]) -> None:
-        self.saved = Path(config.getoption("boxes_report_dir")) / "saved"
-        self.name: str | None = config.getoption("boxes_save")
-        self.fail: bool = config.getoption("boxes_compare_fail")
+    def __init__(self, options: Options, describe: Callable[[], Mapping[str, object]]) -> None:
+        self.saved = Path(options.report_dir) / "saved"
+        self.name, self.fail = options.save, options.compare_fail
         self.regression: Regression | None = None
         if self.name is not None:
             check_saved(self.name, self.saved)
-        compare = config.getoption("boxes_compare")
         self.baseline: Night | None = None
-        if compare is not None or self.fail:
-            self.baseline = load(find_night(compare or "", self.saved))
+        if options.compare is not None or self.fail:
+            self.baseline = load(find_night(options.compare or "", self.saved))
             check_compatible(self.baseline, describe())
 
-    def finish(self, session: pytest.Session, results: Results, asked: Iterable[str]) -> Regression | None:
-        """Save and compare as asked for; set the exit status."""
+    def finish(self, exit_status: int, results: Results, asked: Iterable[str]) -> int:
+        """Save and compare as asked for. Returns the exit status of the run."""
         if self.name is not None and results.evaluations:
             night = night_of(results)
             save(night, self.saved / f"{self.name or night.run}.json")
             write_history(self.saved)
         if self.baseline is None:
-            return None
+            return exit_status
         self.regression = compare_nights(results, self.baseline, asked)
-        if self.fail and session.exitstatus in OWN:
-            session.exitstatus = self.regression.exit_status or session.exitstatus
-        return self.regression
+        if self.fail and exit_status in OWN:
+            return self.regression.exit_status or exit_status
+        return exit_status
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+    def show(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self.regression is None:
             return
         terminalreporter.section(printable(f"since the baseline {self.regression.baseline}"))

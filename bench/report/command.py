@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -13,14 +13,14 @@ import msgspec
 from bench import ROOT
 from bench.decoding import CHOICE
 from bench.inputs import MEGABYTE, InputError, place, read_json
-from bench.models.suites import load_suite
 from bench.nights.files import find_night, load
 from bench.nights.regression import SAME, compare_nights
 from bench.records import Evaluation, Results, Suite
 from bench.report.files import write
-from bench.run import options
 from bench.run.evaluate import Plan, read_and_score
 from bench.run.metadata import describe_run
+from bench.run.options import Options
+from bench.run.plans import load_suites, merge, plan_of
 from bench.run.session import Session
 from bench.scoring.verdicts import families, judge_recorded
 from bench.store import Settings, Store
@@ -57,17 +57,6 @@ class Run(msgspec.Struct):
     skipped: dict[str, str]
 
 
-DEFAULTS = {
-    "boxes_engine": "auto",
-    "boxes_batch_size": "auto",
-    "boxes_pack_tokens": "auto",
-    "boxes_gpus_per_worker": 1,
-    "boxes_wait": 0.0,
-    "boxes_server": "",
-    "boxes_server_concurrency": 1,
-}
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
@@ -101,10 +90,10 @@ def run(arguments: argparse.Namespace) -> int:
     store_path = place(arguments.store) if made else source
     if not store_path.is_file():
         raise InputError(f"no store at {store_path}. Name the one that the run used.")
-    suites = [load_suite(name) for name in arguments.suite.split(",")]
-    plan = options.plan(vars(settle(arguments, made.metadata if made else {})).__getitem__)
+    asked = settle(arguments, made.metadata if made else {})
+    suites, plan = load_suites(asked), plan_of(asked)
     with Store(store_path) as store:
-        session = Session(options.merge(suites), plan, store, wait=0.0)
+        session = Session(merge(suites), plan, store, wait=0.0)
         session.evaluations |= recall_runs(session.suite, plan, store, made.models if made else None)
         if not session.evaluations:
             raise InputError(
@@ -145,27 +134,29 @@ def read_run(folder: Path) -> Run:
     return made
 
 
-def settle(arguments: argparse.Namespace, metadata: Mapping[str, Any]) -> SimpleNamespace:
-    """The options of the plan: those that a run was made with, or those given for a store."""
-    found = {
-        "dataset": arguments.dataset,
-        "seed": arguments.seed,
-        "version": arguments.version,
-        "limit": arguments.limit,
-        "protocol": arguments.protocol,
-        "metric": arguments.metric,
-    }
-    if metadata:
-        found = {
-            "dataset": metadata["data set"].rpartition(" ")[0],
-            "seed": metadata["seed"],
-            "version": metadata["version of the task"],
-            "limit": metadata["examples"],
-            "protocol": metadata["protocol"].rpartition(" ")[0],
-            "metric": metadata.get("metric", "generation"),
-        }
-    given = {f"boxes_{name}": value for name, value in found.items()}
-    return SimpleNamespace(**DEFAULTS, **given, boxes_dataset_password=arguments.dataset_password)
+def settle(arguments: argparse.Namespace, metadata: Mapping[str, Any]) -> Options:
+    """The options that a run was made with, or those given for a store."""
+    asked = Options(
+        suite=arguments.suite,
+        dataset=arguments.dataset,
+        dataset_password=arguments.dataset_password,
+        seed=arguments.seed,
+        version=arguments.version,
+        limit=arguments.limit,
+        protocol=arguments.protocol,
+        metric=arguments.metric,
+    )
+    if not metadata:
+        return asked
+    return replace(
+        asked,
+        dataset=metadata["data set"].rpartition(" ")[0],
+        seed=metadata["seed"],
+        version=metadata["version of the task"],
+        limit=metadata["examples"],
+        protocol=metadata["protocol"].rpartition(" ")[0],
+        metric=metadata.get("metric", "generation"),
+    )
 
 
 def recall_runs(

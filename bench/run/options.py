@@ -1,234 +1,136 @@
-"""Command-line options -> Suite, Plan: what pytest is told, checked before anything runs."""
+"""Command line -> Options: every option with its default, filled once and checked before anything runs."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 from urllib.parse import urlsplit
 
-from bench import ROOT, models
+from bench import ROOT
 from bench.decoding import ENGINES
-from bench.inputs import InputError, convert
-from bench.models.suites import ModelFields
-from bench.records import BUCKETS, Example, ModelEntry, Pair, Suite
-from bench.run.evaluate import Plan
-from bench.store import check_store
-from bench.task import datasets
+from bench.inputs import InputError
+from bench.records import BUCKETS
 from bench.task.prompts import PROTOCOLS
 from bench.task.wording import WORDINGS
 
 METRICS = ("generation", "logprob")
 IN_MEMORY = (":memory:", "off")
-Get = Callable[[str], Any]  # pytest's config.getoption
 
 
-def choose(kind: str, name: str, known: Sequence[str] | Mapping[str, object]) -> str:
+def option(default: Any, metavar: str | None, text: str, **more: Any) -> Any:
+    """A field of Options. more: what argparse's add_argument also takes for it."""
+    kind: dict[str, Any] = {"action": "store_true"} if default is False else {"metavar": metavar}
+    kind |= {"type": type(default)} if type(default) in (int, float) else {}
+    shown = "" if default in (None, False, "") or "default:" in text else " (default: %(default)s)"
+    return field(default=default, metadata={"help": text + shown, **kind, **more})
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a user asks for, as typed. Filled once, from pytest's options or from argparse's.
+
+    Raises ValueError for a value that cannot be met.
+    """
+
+    suite: str = option("embedded,paper", "NAME|FILE,...", "models and pairs")
+    models: str = option("", "NAME,...", "only pairs of these models (default: all)")
+    model_args: str = option("", "FIELD=VALUE,...", "for every model, as dtype=bfloat16")
+    buckets: str = option(",".join(BUCKETS), "NAME,...", "judge these numbers of operations")
+    dataset: str = option(
+        "evaluation", "SET", "evaluation (716 examples), full (11,880), or release:PATH.zip[/MEMBER]"
+    )
+    dataset_password: str | None = option(None, "WORD", "of the ZIP; safer in $BOXES_DATASET_PASSWORD")
+    seed: int = option(0, "N", "of generated data")
+    version: str = option("base", "NAME", ", ".join(WORDINGS))
+    limit: int | None = option(None, "N", "ask N examples, evenly spread (default: all)", type=int)
+    protocol: str = option("paper", "NAME", " or ".join(PROTOCOLS))
+    metric: str = option(
+        "generation", "NAME", "generation, or logprob: which clause is likeliest, without generation"
+    )
+    engine: str = option("auto", "NAME", "auto, speculative, reference or server")
+    server: str = option(
+        "",
+        "URL,...",
+        "OpenAI-compatible servers with the models, engine server; their key is $BOXES_SERVER_KEY",
+    )
+    server_concurrency: int = option(16, "N", "answers that a server is asked for at once")
+    batch_size: str = option("auto", "auto|N", "prompts a batch")
+    pack_tokens: str = option("auto", "auto|N", "tokens a pack, speculative engine")
+    gpus_per_worker: int = option(1, "N", "GPUs a model")
+    wait: float = option(86400.0, "SECONDS", "for a model or GPU that another run holds")
+    store: str = option(
+        str(ROOT / ".boxes" / "store.sqlite"), "PATH|:memory:|off", "default: .boxes/store.sqlite"
+    )
+    require: bool = option(False, None, "fail where a model cannot run here; the default skips")
+    dry_run: bool = option(False, None, "show how each model would be asked, and run nothing")
+    report_dir: str = option(str(ROOT / "reports"), "DIR", "default: reports")
+    released_examples: bool = option(False, None, "show released data in report.html too")
+    save: str | None = option(
+        None, "NAME", "keep this run to compare with, and for history.html", nargs="?", const=""
+    )
+    compare: str | None = option(
+        None, "PATH|NAME", "compare with a saved run (default: the pinned baseline)", nargs="?", const=""
+    )
+    compare_fail: bool = option(
+        False, None, "exit with 10 if a model got worse, 11 if one could not be measured"
+    )
+
+    def __post_init__(self) -> None:
+        choose("protocol", self.protocol, PROTOCOLS)
+        choose("metric", self.metric, METRICS)
+        choose("engine", self.engine, ENGINES)
+        if self.metric == "logprob" and self.engine == "server":
+            raise InputError(
+                "--boxes-metric=logprob needs the weights here. Leave out --boxes-engine=server."
+            )
+        choose("version of the task", self.version, WORDINGS)
+        number_or_auto("--boxes-batch-size", self.batch_size)
+        number_or_auto("--boxes-pack-tokens", self.pack_tokens)
+        number_or_auto("--boxes-gpus-per-worker", str(self.gpus_per_worker))
+        number_or_auto("--boxes-server-concurrency", str(self.server_concurrency))
+        check_servers(self.engine, self.servers)
+        for bucket in self.buckets.split(","):
+            choose("bucket", bucket, BUCKETS)
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        return words(self.server)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether no answer is kept for later."""
+        return self.store in IN_MEMORY
+
+    @property
+    def store_path(self) -> str:
+        return ":memory:" if self.in_memory else self.store
+
+
+def add_options(add: Callable[..., object], prefix: str = "--boxes-", without: Collection[str] = ()) -> None:
+    """Every option with its default. add: pytest's addoption or argparse's add_argument."""
+    for entry in fields(Options):
+        if entry.name not in without:
+            flag = prefix + entry.name.replace("_", "-")
+            add(flag, dest=f"boxes_{entry.name}", default=entry.default, **entry.metadata)
+
+
+def options_of(parsed: Mapping[str, Any]) -> Options:
+    """parsed: the values that pytest or argparse read, by dest; those left out have their default."""
+    given = {entry.name: f"boxes_{entry.name}" for entry in fields(Options)}
+    return Options(**{name: parsed[dest] for name, dest in given.items() if dest in parsed})
+
+
+def words(text: str) -> tuple[str, ...]:
+    """The names in "a,b"."""
+    return tuple(filter(None, text.split(",")))
+
+
+def choose(kind: str, name: str, known: Collection[str]) -> str:
     """The name, if it is one of the known ones. Raises ValueError with all of them."""
     if name not in known:
         raise InputError(f"unknown {kind} {name!r}. Choose from {', '.join(known)}.")
     return name
-
-
-def add_options(add: Callable[..., None]) -> None:
-    """Every option with its default. add: pytest's addoption."""
-    add(
-        "--boxes-suite",
-        default="embedded,paper",
-        metavar="NAME|FILE,...",
-        help="models and pairs (default: %(default)s)",
-    )
-    add("--boxes-models", default="", metavar="NAME,...", help="only pairs of these models (default: all)")
-    add(
-        "--boxes-model-args", default="", metavar="FIELD=VALUE,...", help="for every model, as dtype=bfloat16"
-    )
-    add("--boxes-buckets", default=",".join(BUCKETS), metavar="NAME,...", help="default: %(default)s")
-    add(
-        "--boxes-dataset",
-        default="evaluation",
-        metavar="SET",
-        help="evaluation (716 examples), full (11,880), or release:PATH.zip[/MEMBER] (default: %(default)s)",
-    )
-    add("--boxes-dataset-password", metavar="WORD", help="of the ZIP; safer in $BOXES_DATASET_PASSWORD")
-    add("--boxes-seed", type=int, default=0, metavar="N", help="of generated data (default: %(default)s)")
-    add(
-        "--boxes-version",
-        default="base",
-        metavar="NAME",
-        help=f"{', '.join(WORDINGS)} (default: %(default)s)",
-    )
-    add("--boxes-limit", type=int, metavar="N", help="ask N examples, evenly spread (default: all)")
-    add(
-        "--boxes-protocol",
-        default="paper",
-        metavar="NAME",
-        help=f"{' or '.join(PROTOCOLS)} (default: %(default)s)",
-    )
-    add(
-        "--boxes-metric",
-        default="generation",
-        metavar="NAME",
-        help="generation, or logprob: which clause is likeliest, without generation (default: %(default)s)",
-    )
-    add(
-        "--boxes-engine",
-        default="auto",
-        metavar="NAME",
-        help="auto, speculative, reference or server (default: %(default)s)",
-    )
-    add(
-        "--boxes-server",
-        default="",
-        metavar="URL,...",
-        help="OpenAI-compatible servers of the models, engine server; a key is read from $BOXES_SERVER_KEY",
-    )
-    add(
-        "--boxes-server-concurrency",
-        type=int,
-        default=16,
-        metavar="N",
-        help="answers that a server is asked for at once (default: %(default)s)",
-    )
-    add("--boxes-batch-size", default="auto", metavar="auto|N", help="prompts a batch (default: %(default)s)")
-    add(
-        "--boxes-pack-tokens",
-        default="auto",
-        metavar="auto|N",
-        help="tokens a pack, speculative engine (default: %(default)s)",
-    )
-    add(
-        "--boxes-gpus-per-worker",
-        type=int,
-        default=1,
-        metavar="N",
-        help="GPUs a model (default: %(default)s)",
-    )
-    add(
-        "--boxes-wait",
-        type=float,
-        default=86400.0,
-        metavar="SECONDS",
-        help="for a model or GPU that another run holds (default: %(default)s)",
-    )
-    add(
-        "--boxes-store",
-        default=str(ROOT / ".boxes" / "store.sqlite"),
-        metavar="PATH|:memory:|off",
-        help="default: .boxes/store.sqlite",
-    )
-    add("--boxes-require", action="store_true", help="fail where a model cannot run here; the default skips")
-    add("--boxes-dry-run", action="store_true", help="show how each model would be asked, and run nothing")
-    add("--boxes-report-dir", default=str(ROOT / "reports"), metavar="DIR", help="default: reports")
-    add("--boxes-released-examples", action="store_true", help="show released data in report.html too")
-
-
-def check(get: Get) -> None:
-    """Raises ValueError for the first option that cannot be met."""
-    choose("protocol", get("boxes_protocol"), PROTOCOLS)
-    choose("metric", get("boxes_metric"), METRICS)
-    choose("engine", get("boxes_engine"), ENGINES)
-    if get("boxes_metric") == "logprob" and get("boxes_engine") == "server":
-        raise InputError("--boxes-metric=logprob needs the weights here. Leave out --boxes-engine=server.")
-    choose("version of the task", get("boxes_version"), WORDINGS)
-    number_or_auto("--boxes-batch-size", get("boxes_batch_size"))
-    number_or_auto("--boxes-pack-tokens", get("boxes_pack_tokens"))
-    number_or_auto("--boxes-gpus-per-worker", str(get("boxes_gpus_per_worker")))
-    number_or_auto("--boxes-server-concurrency", str(get("boxes_server_concurrency")))
-    check_servers(get("boxes_engine"), get("boxes_server"))
-
-
-def check_servers(engine: str, urls: str) -> None:
-    """URLs go with their engine, and hold no secret: they are recorded with the results."""
-    if urls and engine != "server":
-        raise InputError(f"--boxes-server is for --boxes-engine=server, not {engine}. Give both, or none.")
-    if engine == "server":
-        from bench.decoding.client import server_key
-
-        server_key()
-    for url in filter(None, urls.split(",")):
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise InputError(f"--boxes-server {url!r} is no URL. Write http://127.0.0.1:8000/v1.")
-        if parts.username or parts.password or parts.query:
-            raise InputError("--boxes-server holds a password or a query. Put a key into $BOXES_SERVER_KEY.")
-
-
-def check_places(suite: Suite, pairs: Sequence[Pair], get: Get) -> None:
-    """Raises ValueError where the store, or a local model that is to be asked, cannot be read."""
-    if get("boxes_wait") < 0:
-        raise InputError(f"--boxes-wait {get('boxes_wait')} is below zero. Give the seconds to wait.")
-    if get("boxes_store") not in IN_MEMORY:
-        check_store(get("boxes_store"))
-    if get("boxes_engine") == "server":
-        return  # models need not be here
-    for pair in pairs:
-        for name in (pair.base, pair.variant):
-            models.unavailable(suite.models[name])
-
-
-def plan(get: Get) -> Plan:
-    """What every model is asked."""
-    found = datasets.load(
-        get("boxes_dataset"), get("boxes_seed"), get("boxes_version"), get("boxes_dataset_password")
-    )
-    return Plan(
-        limited(found, get("boxes_limit")),
-        PROTOCOLS[get("boxes_protocol")],
-        engine=get("boxes_engine"),
-        metric=get("boxes_metric"),
-        batch_size=number_or_auto("--boxes-batch-size", get("boxes_batch_size")),
-        pack_tokens=number_or_auto("--boxes-pack-tokens", get("boxes_pack_tokens")),
-        gpus_per_model=get("boxes_gpus_per_worker"),
-        wait=get("boxes_wait"),
-        servers=tuple(filter(None, get("boxes_server").split(","))),
-        in_flight=get("boxes_server_concurrency"),
-        dataset=get("boxes_dataset"),
-        seed=get("boxes_seed"),
-    )
-
-
-def limited(found: Sequence[Example], limit: int | None) -> tuple[Example, ...]:
-    """So many of the examples, evenly spread; all of them, once, where the limit is above their number."""
-    if limit is None:
-        return tuple(found)
-    if limit < 1:
-        raise InputError(f"a limit of {limit} leaves no example. Give a number from 1 to {len(found)}.")
-    asked = min(limit, len(found))
-    return tuple(found[index * len(found) // asked] for index in range(asked))
-
-
-def merge(suites: Sequence[Suite]) -> Suite:
-    """All models and pairs of several suites. Raises ValueError if two call different models by one name."""
-    models: dict[str, ModelEntry] = {}
-    for suite in suites:
-        for name, entry in suite.models.items():
-            if models.setdefault(name, entry) != entry:
-                raise InputError(f"two suites have different models called {name!r}. Rename one of them.")
-    return Suite(
-        ",".join(suite.name for suite in suites),
-        models,
-        tuple(pair for suite in suites for pair in suite.pairs),
-    )
-
-
-def choose_models(suite: Suite, names: str) -> Suite:
-    """The suite with only the pairs of some of its models; "" is all of them."""
-    chosen = {choose("model", name, suite.models) for name in names.split(",") if name}
-    if not chosen:
-        return suite
-    return dataclasses.replace(suite, pairs=tuple(p for p in suite.pairs if {p.base, p.variant} <= chosen))
-
-
-def override(suite: Suite, model_args: str) -> Suite:
-    """The suite with fields of all its models replaced: "dtype=bfloat16,quantization=8bit"."""
-    given = dict(part.split("=", 1) for part in model_args.split(",") if "=" in part)
-    for part in filter(None, model_args.split(",")):
-        if not part.partition("=")[2]:
-            raise InputError(f"cannot take {part!r} as a model argument. Write field=value: dtype=bfloat16.")
-    fields = convert(given, ModelFields, "--boxes-model-args", strict=False)
-    changes = {name: getattr(fields, name) for name in given}
-    models = {name: dataclasses.replace(entry, **changes) for name, entry in suite.models.items()}
-    return dataclasses.replace(suite, models=models)
 
 
 def number_or_auto(option: str, text: str) -> int | None:
@@ -238,3 +140,19 @@ def number_or_auto(option: str, text: str) -> int | None:
     if not text.isdecimal() or int(text) < 1:
         raise InputError(f"{option} {text!r} is neither a positive number nor auto.")
     return int(text)
+
+
+def check_servers(engine: str, urls: Sequence[str]) -> None:
+    """URLs go with their engine, and hold no secret: they are recorded with the results."""
+    if urls and engine != "server":
+        raise InputError(f"--boxes-server is for --boxes-engine=server, not {engine}. Give both, or none.")
+    if engine == "server":
+        from bench.decoding.client import server_key
+
+        server_key()
+    for url in urls:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise InputError(f"--boxes-server {url!r} is no URL. Write http://127.0.0.1:8000/v1.")
+        if parts.username or parts.password or parts.query:
+            raise InputError("--boxes-server holds a password or a query. Put a key into $BOXES_SERVER_KEY.")

@@ -1,4 +1,4 @@
-"""Suite, Plan -> Results: which models are evaluated, and what is made of their scores."""
+"""Evaluations -> Results: the models of a schedule, compared and judged."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 
-from bench import models
 from bench.proportions import ALPHA
 from bench.records import (
     BUCKETS,
@@ -19,22 +18,17 @@ from bench.records import (
     Suite,
     Verdict,
 )
-from bench.run.evaluate import Plan, evaluate, recall, unavailable
+from bench.run.evaluate import Plan
+from bench.run.schedule import Schedule
 from bench.scoring.factors import accuracy_by_factor
 from bench.scoring.stats import accuracy_of, agreement_p, gates
 from bench.scoring.verdicts import adjust_over_pairs, compare, judge, judge_over_random, name_bucket, show_p
 from bench.store import Store
 
 
-class Unavailable(Exception):
-    """This machine cannot run a model: its name, and why not and what to do."""
+class Session(Schedule):
+    """The models of a schedule, compared and judged.
 
-
-class Session:
-    """One suite under one plan. A model is evaluated when it is first asked for, once in all processes.
-
-    wait: seconds to wait for a model that another process is evaluating. shared: the models of the whole
-    run, where several workers share it; a worker then begins the largest of them that nobody has begun.
     cases: of the run. A case fails only where its finding holds over all of them together (Bonferroni), so
     that chance alone fails at most 5% of runs.
     """
@@ -48,87 +42,14 @@ class Session:
         shared: Sequence[str] = (),
         cases: int = 1,
     ) -> None:
-        self.suite = suite
-        self.plan = plan
-        self.store = store
-        self.wait = wait
-        self.shared = shared
+        super().__init__(suite, plan, store, wait, shared)
         self.cases = cases
-        self.evaluations: dict[str, Evaluation] = {}
-        self.skipped: dict[str, str] = {}
-        self.failed: dict[str, Exception] = {}
         self.measured: dict[str, dict[str, Accuracy]] = {}
         self.compared: dict[Pair, list[Comparison]] = {}
 
     @cached_property
     def baseline(self) -> dict[str, float]:
         return self.plan.baseline
-
-    def evaluate(self, *names: str) -> list[Evaluation]:
-        """Models' evaluations; who would wait for another process takes other models of the run first.
-
-        Raises Unavailable for a model that cannot run here, and again what a model failed with before.
-        """
-        for name in names:
-            self.check(name)
-        while pending := [name for name in names if name not in self.evaluations]:
-            if not self.work_ahead() and not any(map(self.attempt, pending)):
-                self.attempt(pending[0], self.wait)
-        return [self.evaluations[name] for name in names]
-
-    def check(self, name: str) -> None:
-        if name in self.failed:
-            raise self.failed[name]
-        self.recall([name])
-        if name in self.evaluations:
-            return
-        if reason := self.skipped.get(name) or self.unavailable(name):
-            self.skipped[name] = reason
-            raise Unavailable(name, reason)
-
-    def unavailable(self, name: str) -> str | None:
-        """Why a model cannot be asked. What it raises is kept: a server that is down is not tried again."""
-        try:
-            return unavailable(self.suite.models[name], self.plan, self.suite.models.values())
-        except (OSError, ValueError) as error:
-            self.failed[name] = error
-            raise
-
-    def attempt(self, name: str, patience: float | None = None) -> bool:
-        """Evaluate a model; False if another process holds it and there is no patience to wait."""
-        try:
-            self.evaluations[name] = evaluate(self.suite.models[name], self.plan, self.store, patience or 0.0)
-        except TimeoutError:
-            if patience is not None:
-                raise
-            return False
-        except Exception as error:
-            self.failed[name] = error
-            raise
-        return True
-
-    def work_ahead(self) -> bool:
-        """Evaluate the largest model of the run that nobody has begun; False if there is none."""
-        for name in self.largest_first:
-            if name not in self.evaluations:
-                with suppress(Exception):  # a model that cannot run or fails: its own case says so
-                    self.check(name)
-                    if name in self.evaluations or self.attempt(name):
-                        return True
-        return False
-
-    @cached_property
-    def largest_first(self) -> list[str]:
-        """Shared models, longest first, so that the last to end does not leave others idle for long."""
-        return sorted(self.shared, key=lambda name: -models.num_bytes(self.suite.models[name]))
-
-    def recall(self, names: Iterable[str]) -> None:
-        """Take what has been evaluated before, here or elsewhere, from the store; nothing is decoded."""
-        for name in names:
-            if name not in self.evaluations and name not in self.skipped:
-                with suppress(ValueError):  # its files are not here, so that nothing can be known of it
-                    if found := recall(self.suite.models[name], self.plan, self.store):
-                        self.evaluations[name] = found
 
     def comparisons(self, pair: Pair) -> list[Comparison]:
         """The pair on every bucket, adjusted over its buckets."""

@@ -22,7 +22,7 @@ from bench.models.suites import load_suite
 from bench.outputs import write_text
 from bench.proportions import ALPHA
 from bench.records import BUCKETS, Comparison, Pair, Verdict
-from bench.run.options import limited
+from bench.run.plans import limited
 from bench.run.worlds import CLUSTERINGS, Answers, Clustering, World
 from bench.scoring.stats import agreement_p, gates, leveled
 from bench.scoring.verdicts import (

@@ -9,7 +9,7 @@ import pytest
 
 from bench.records import Example, ModelEntry, Pair, Suite
 from bench.run.evaluate import Plan
-from bench.run.options import limited
+from bench.run.plans import limited
 from bench.run.session import Session
 from bench.store import Store
 from bench.task.prompts import PROTOCOLS

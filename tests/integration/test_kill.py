@@ -23,7 +23,7 @@ from bench.records import Completion, ModelEntry
 from bench.report.files import accuracy_csv, as_json
 from bench.report.tables import markdown
 from bench.run.evaluate import Plan
-from bench.run.options import limited
+from bench.run.plans import limited
 from bench.run.session import Session
 from bench.store import Run, Settings, Store
 from bench.task.examples import evaluation_set

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from bench import ROOT
-from bench.plugin.hooks import STATE
+from bench.plugin.hooks import state_of
 from bench.store import Store
 from bench.task.datasets import PASSWORD_VARIABLE
 from bench.task.generator import generate
@@ -144,7 +144,7 @@ def test_a_password_is_taken_from_the_environment(
         "-p", "bench.plugin", "--boxes-suite=suite.toml", f"--boxes-dataset=release:{path}/test-t5.jsonl",
     )  # fmt: skip
     monkeypatch.setenv(PASSWORD_VARIABLE, "correct-horse")
-    assert len(pytester.parseconfigure(*options).stash[STATE].plan.examples) == 26
+    assert len(state_of(pytester.parseconfigure(*options)).plan.examples) == 26
     monkeypatch.setenv(PASSWORD_VARIABLE, "wrong-horse")
     with pytest.raises(pytest.UsageError, match="password"):
         pytester.parseconfigure(*options)

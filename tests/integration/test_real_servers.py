@@ -15,7 +15,7 @@ from bench.models import load_tokenizer
 from bench.models.suites import load_suite
 from bench.records import Evaluation, Example, Suite
 from bench.run.evaluate import Plan
-from bench.run.options import limited
+from bench.run.plans import limited
 from bench.run.session import Session
 from bench.store import Store
 from bench.task.prompts import PROTOCOLS, gold_statement

@@ -15,7 +15,8 @@ from bench import ROOT
 from bench.decoding import client
 from bench.records import Example, ModelEntry, Pair, Suite
 from bench.run.evaluate import Plan
-from bench.run.session import Session, Unavailable
+from bench.run.schedule import Unavailable
+from bench.run.session import Session
 from bench.store import Store
 from bench.task.prompts import gold_statement
 from fixtures.checkpoints import BOS, TEMPLATES, make_tokenizer
@@ -217,14 +218,14 @@ def test_torch_stays_outside(serve: Callable[..., ModelServer], right: Callable[
     """It would take seconds and a GPU's memory for nothing."""
     program = (
         "import sys\n"
-        "from bench.run import options\n"
+        "from bench.run import plans\n"
         "from bench.task.examples import evaluation_set\n"
         "from bench.run.evaluate import Plan\n"
         "from bench.task.prompts import PROTOCOLS\n"
         "from bench.records import ModelEntry, Suite\n"
         "from bench.run.session import Session\n"
         "from bench.store import Store\n"
-        "asked, servers = options.limited(evaluation_set(), 2), (sys.argv[1],)\n"
+        "asked, servers = plans.limited(evaluation_set(), 2), (sys.argv[1],)\n"
         "plan = Plan(asked, PROTOCOLS['paper'], 'server', servers=servers)\n"
         "suite = Suite('served', {'one': ModelEntry('one', 'nowhere')}, ())\n"
         "[found] = Session(suite, plan, Store(':memory:'), wait=1).evaluate('one')\n"

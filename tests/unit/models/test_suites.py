@@ -9,7 +9,7 @@ import pytest
 
 from bench.models.files import dtype_of
 from bench.models.suites import load_suite
-from bench.run.options import merge
+from bench.run.plans import merge
 
 HEAD = 'name = "mine"\n'
 MODEL = '[[models]]\nname = "a"\npath = "weights/a"\n'

@@ -39,18 +39,7 @@ def test_a_case_whose_report_cannot_be_sent_is_lost_and_named(pytester: pytest.P
 
 
 def test_cases_that_a_dead_worker_took_with_it_fail_the_run_by_name(pytester: pytest.Pytester) -> None:
-    """As the plugin has it, which registers the check."""
-    pytester.makepyfile(CASES.format("if number == 2: os._exit(3)"))
-    options = (
-        "-p",
-        "bench.plugin",
-        "-p",
-        "no:cacheprovider",
-        "--dist=worksteal",
-        "-n1",
-        "--max-worker-restart=0",
-    )
-    result = pytester.runpytest_subprocess(*options)
+    result = run(pytester, "if number == 2: os._exit(3)", "-n1", "--max-worker-restart=0")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.re_match_lines([r".*cases lost", r"3 collected cases never reported", r".*test_case\[3\]"])
 

@@ -3,7 +3,7 @@
 import pytest
 
 from bench.records import Example
-from bench.run.options import limited
+from bench.run.plans import limited
 
 EXAMPLES = [Example(f"scenario-{number}", 1, "", ()) for number in range(716)]
 

@@ -1,0 +1,161 @@
+"""Options -> what one process of a run knows: its suite, its cases, and in the end its results."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+from bench.inputs import place
+from bench.plugin.cases import markers_of
+from bench.plugin.nights import Nights
+from bench.records import Accuracy, Pair, Results, Verdict
+from bench.report.files import check_place, write
+from bench.run.evaluate import Plan
+from bench.run.metadata import describe_run
+from bench.run.options import Options, words
+from bench.run.plans import check_places, choose_models, load_suites, merge, models_of, override, plan_of
+from bench.run.session import Session
+from bench.scoring.verdicts import families, judge_recorded
+from bench.store import Store
+
+
+class State:
+    """A run as one process sees it. In a worker of xdist it runs cases; elsewhere it reports too.
+
+    Raises ValueError for options that cannot be met.
+    """
+
+    def __init__(self, options: Options, run_id: str, worker: bool = False) -> None:
+        self.options, self.run_id, self.worker = options, run_id, worker
+        self.suites = load_suites(options)
+        if options.metric != "generation":  # what suites record was generated
+            self.suites = [replace(suite, recorded={}, recorded_baseline={}) for suite in self.suites]
+        self.suite = choose_models(override(merge(self.suites), options.model_args), options.models)
+        self.buckets = words(options.buckets)
+        self.cases = {
+            f"{pair.id}-{bucket}": (pair, bucket) for pair in self.suite.pairs for bucket in self.buckets
+        }
+        self.whole = {suite.name for suite in self.suites if not options.models}
+        self.offered = False  # whether a test was collected that the suite makes cases for
+        self.ran: set[Pair] = set()
+        self.num_cases = 0
+        self.skipped: dict[str, str] = {}
+        self.failed: dict[str, str] = {}
+        self.results: Results | None = None
+        self.folder: Path | None = None
+
+    @cached_property
+    def session(self) -> Session:
+        shared = models_of(self.ran_pairs()) if self.worker and not self.options.in_memory else ()
+        store = Store(self.options.store_path)
+        return Session(self.suite, self.plan, store, self.options.wait, shared, cases=max(1, self.num_cases))
+
+    @cached_property
+    def plan(self) -> Plan:
+        """Read when it is first needed: generating the data takes a second."""
+        return plan_of(self.options, self.run_id, progress=not self.worker)
+
+    @cached_property
+    def nights(self) -> Nights:
+        return Nights(self.options, self.describe)
+
+    @cached_property
+    def baseline(self) -> dict[str, float]:
+        """Random guessing on this run's data, by bucket."""
+        return self.plan.baseline
+
+    @cached_property
+    def recorded(self) -> dict[tuple[Pair, str], Verdict]:
+        """The verdicts of the figures that the suites record."""
+        verdicts = [
+            entry for suite in self.suites if suite.recorded for entry in judge_recorded(suite, self.baseline)
+        ]
+        return {(entry.comparison.pair, entry.comparison.bucket): entry for entry in verdicts}
+
+    def recorded_accuracy(self, name: str, bucket: str) -> tuple[Accuracy, float] | None:
+        """A model's recorded accuracy and random guessing beside it."""
+        for suite in self.suites:
+            baseline = suite.recorded_baseline or self.baseline
+            if bucket in suite.recorded.get(name, {}) and bucket in baseline:
+                return suite.recorded[name][bucket], baseline[bucket]
+        return None
+
+    @property
+    def published(self) -> dict[str, Mapping[str, Accuracy]]:
+        """Somebody's published figures, by model and bucket."""
+        suites = [suite for suite in self.suites if suite.recorded_baseline]
+        return {name: found for suite in suites for name, found in suite.recorded.items()}
+
+    def is_published(self, pair: Pair, bucket: str) -> bool:
+        """Whether somebody has published figures of both models, with a baseline of their own."""
+        return any(
+            bucket in suite.recorded_baseline and pair in suite.pairs
+            and all(bucket in suite.recorded.get(name, {}) for name in (pair.base, pair.variant))
+            for suite in self.suites
+        )  # fmt: skip
+
+    def family(self, pair: Pair) -> list[Pair]:
+        """The pairs of this run whose main tests are adjusted together with this one's."""
+        return next(family for family in families(self.ran_pairs()) if pair in family)
+
+    def ran_pairs(self) -> list[Pair]:
+        return [pair for pair in self.suite.pairs if pair in self.ran]
+
+    def check(self) -> None:
+        """Raises ValueError for what would only come to light at the end of the run."""
+        if self.options.dataset != "evaluation" or self.options.limit is not None:
+            _ = self.plan
+        _ = self.nights
+
+    def note(self, node_ids: Iterable[str]) -> None:
+        """Remember the pairs whose cases are to run."""
+        found = [match[1] for node_id in node_ids if (match := re.search(r"\[(.*)\]$", node_id))]
+        self.ran |= {self.cases[case_id][0] for case_id in found if case_id in self.cases}
+        of_models = {f"{name}-{bucket}" for name in self.suite.models for bucket in self.buckets}
+        self.num_cases = sum(case_id in self.cases or case_id in of_models for case_id in found)
+
+    def check_places(self) -> None:
+        """Raises ValueError where the store, the models or the folder of reports cannot be used."""
+        if self.ran:
+            check_place(place(self.options.report_dir))
+            check_places(self.options, self.suite, self.ran_pairs())
+
+    def describe(self) -> dict[str, object]:
+        return describe_run(self.suite, self.plan)
+
+    def markers(self) -> dict[str, int]:
+        """Every marker of the suite's pairs, and how many pairs have it."""
+        return dict(sorted(Counter(mark for pair in self.suite.pairs for mark in markers_of(pair)).items()))
+
+    def finish(self, exit_status: int) -> int:
+        """Judge, compare with the baseline if asked to, and write every format of the report.
+
+        Returns the exit status of the run.
+        """
+        self.results = self.find_results()
+        exit_status = self.nights.finish(exit_status, self.results, models_of(self.ran_pairs()))
+        if self.results.evaluations:
+            self.folder = self.write(self.results)
+        return exit_status
+
+    def find_results(self) -> Results:
+        self.session.skipped |= self.skipped  # a worker's, so that families are the same in the report
+        found = self.session.results(families(self.ran_pairs()), self.describe())
+        return replace(found, skipped={**found.skipped, **self.failed}, published=self.published)
+
+    def write(self, results: Results) -> Path:
+        """The report's folder."""
+        shown = self.options.released_examples or not self.plan.dataset.startswith("release:")
+        ran = {pair.hypothesis for pair in self.ran}
+        return write(
+            results,
+            Path(self.options.report_dir) / self.run_id,
+            self.suite,
+            examples=self.plan.examples if shown else (),
+            recorded=[entry for (pair, _), entry in self.recorded.items() if pair.hypothesis in ran],
+            regression=self.nights.regression,
+        )

@@ -1,0 +1,97 @@
+"""Suite, Plan -> Evaluations: which model is evaluated next, once in all processes that share a store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from functools import cached_property
+
+from bench import models
+from bench.records import Evaluation, Suite
+from bench.run.evaluate import Plan, evaluate, recall, unavailable
+from bench.store import Store
+
+
+class Unavailable(Exception):
+    """This machine cannot run a model: its name, and why not and what to do."""
+
+
+class Schedule:
+    """The models of a suite under one plan. A model is evaluated when it is first asked for.
+
+    wait: seconds to wait for a model that another process is evaluating. shared: the models of the whole
+    run, where several workers share it; a worker then begins the largest of them that nobody has begun.
+    """
+
+    def __init__(
+        self, suite: Suite, plan: Plan, store: Store, wait: float, shared: Sequence[str] = ()
+    ) -> None:
+        self.suite, self.plan, self.store = suite, plan, store
+        self.wait, self.shared = wait, shared
+        self.evaluations: dict[str, Evaluation] = {}
+        self.skipped: dict[str, str] = {}
+        self.failed: dict[str, Exception] = {}
+
+    def evaluate(self, *names: str) -> list[Evaluation]:
+        """Models' evaluations. While a model is locked elsewhere, evaluate the run's other models.
+
+        Raises Unavailable for a model that cannot run here, and again what a model failed with before.
+        """
+        for name in names:
+            self.check(name)
+        while pending := [name for name in names if name not in self.evaluations]:
+            if not self.work_ahead() and not any(map(self.attempt, pending)):
+                self.attempt(pending[0], self.wait)
+        return [self.evaluations[name] for name in names]
+
+    def check(self, name: str) -> None:
+        """Raises what keeps a model from being asked, and keeps it: a dead server is not tried again."""
+        if name in self.failed:
+            raise self.failed[name]
+        self.recall([name])
+        if name in self.evaluations:
+            return
+        try:
+            reason = self.skipped.get(name) or unavailable(
+                self.suite.models[name], self.plan, self.suite.models.values()
+            )
+        except (OSError, ValueError) as error:
+            self.failed[name] = error
+            raise
+        if reason:
+            self.skipped[name] = reason
+            raise Unavailable(name, reason)
+
+    def attempt(self, name: str, patience: float | None = None) -> bool:
+        """Evaluate a model. False if another process holds it and there is no patience to wait."""
+        try:
+            self.evaluations[name] = evaluate(self.suite.models[name], self.plan, self.store, patience or 0.0)
+        except Exception as error:
+            if isinstance(error, TimeoutError) and patience is None:
+                return False
+            self.failed[name] = error
+            raise
+        return True
+
+    def work_ahead(self) -> bool:
+        """Evaluate the largest model of the run that nobody has begun. False if there is none."""
+        for name in self.largest_first:
+            if name not in self.evaluations:
+                with suppress(Exception):  # a model that cannot run or fails: its own case says so
+                    self.check(name)
+                    if name in self.evaluations or self.attempt(name):
+                        return True
+        return False
+
+    @cached_property
+    def largest_first(self) -> list[str]:
+        """Shared models, longest first, so that the last to end does not leave others idle for long."""
+        return sorted(self.shared, key=lambda name: -models.num_bytes(self.suite.models[name]))
+
+    def recall(self, names: Iterable[str]) -> None:
+        """Take from the store what was evaluated before, here or elsewhere. Nothing is decoded."""
+        for name in names:
+            if name not in self.evaluations and name not in self.skipped:
+                with suppress(ValueError):  # its files are not here, so that nothing can be known of it
+                    if found := recall(self.suite.models[name], self.plan, self.store):
+                        self.evaluations[name] = found
