@@ -121,6 +121,7 @@ def lay_out_pair(panel: Panel, results: Results, drawings: Mapping[str, str]) ->
         "name": panel.name,
         "pair": panel.pair,
         "sentence": panel.main.sentence,
+        "as_recorded": panel.as_recorded,
         "from_counts": bool(panel.main.if_clustered),
         "drawings": drawn[:2],
         "errors": drawn[2:],

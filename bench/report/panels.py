@@ -13,11 +13,15 @@ COLUMNS = 5
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A pair's verdicts by bucket. behind: those recorded before on the same sample, if any."""
+    """A pair's verdicts by bucket.
+
+    behind: those recorded before on the same sample, where they differ. as_recorded: they do not differ.
+    """
 
     pair: Pair
     shown: Mapping[str, Verdict]
     behind: Mapping[str, Verdict]
+    as_recorded: bool = False
 
     @property
     def name(self) -> str:
@@ -49,7 +53,7 @@ class Section:
 def sections(found: Iterable[Verdict], recorded: Iterable[Verdict]) -> list[Section]:
     """Hypotheses in the order of HEADINGS, then others, then the controls."""
     now, before = by_pair(found), by_pair(recorded)
-    panels = [Panel(pair, shown, same_sample(shown, before.get(pair, {}))) for pair, shown in now.items()]
+    panels = [beside_record(pair, shown, before.get(pair, {})) for pair, shown in now.items()]
     elsewhere = [Panel(pair, shown, {}) for pair, shown in before.items() if pair not in now]
     names = dict.fromkeys([*HEADINGS, *(section_of(panel.pair) for panel in (*panels, *elsewhere))])
     return [
@@ -66,13 +70,20 @@ def by_pair(verdicts: Iterable[Verdict]) -> dict[Pair, dict[str, Verdict]]:
     return grouped
 
 
-def same_sample(now: Mapping[str, Verdict], before: Mapping[str, Verdict]) -> Mapping[str, Verdict]:
-    """The recorded verdicts, or none if any bucket has another number of queries than this run's."""
-    same = all(
-        bucket in before and before[bucket].comparison.base.n == verdict.comparison.base.n
-        for bucket, verdict in now.items()
-    )
-    return before if same else {}
+def beside_record(pair: Pair, now: Mapping[str, Verdict], before: Mapping[str, Verdict]) -> Panel:
+    """Recorded verdicts are left out if any bucket has another number of queries, or if all are the same."""
+    if {bucket: counts(verdict)[0] for bucket, verdict in now.items()} != {
+        bucket: counts(before[bucket])[0] for bucket in now if bucket in before
+    }:
+        return Panel(pair, now, {})
+    same = all(counts(verdict) == counts(before[bucket]) for bucket, verdict in now.items())
+    return Panel(pair, now, {} if same else before, as_recorded=same)
+
+
+def counts(verdict: Verdict) -> tuple[int, int, int]:
+    """Queries, and how many each model has right."""
+    found = verdict.comparison
+    return found.base.n, found.base.correct, found.variant.correct
 
 
 def section_of(pair: Pair) -> str:

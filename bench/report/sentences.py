@@ -57,7 +57,7 @@ def pool_answer(pooled: Pooled) -> str:
 
 
 def answer(verdict: Verdict) -> str:
-    """As in "Yes: tiny-code is 29.4 points above tiny-base [27.4, 31.4]."."""
+    """As in "Yes: tiny-code is 29.4 points above tiny-base [27.3, 31.3]."."""
     pair, change = verdict.comparison.pair, verdict.comparison.difference
     side, value, low, high = "above", change.value, change.low, change.high
     if value < 0:

@@ -76,6 +76,7 @@ def section_parts(section: Section, results: Results) -> list[str]:
             f"### {name_pair(panel.main.comparison)}",
             panel.main.sentence,
             as_markdown(cases(panel)),
+            *(["Every accuracy is the recorded one."] if panel.as_recorded else []),
             *(f"![{kind} of {panel.pair.id}](figures/{panel.name}-{kind}.png)" for kind in kinds),
         ]
         if table := factors(panel, results):

@@ -96,18 +96,28 @@ def test_the_same_figures_give_the_same_bytes(results):
 
 @pytest.mark.parametrize("draw", [draw_hypothesis, draw_effects])
 def test_a_measured_pair_is_drawn_over_its_record_and_the_legend_says_so(results, draw):
-    for recorded, there in ((results.verdicts, True), ((), False)):
+    fewer = [with_base(verdict, correct=0) for verdict in results.verdicts]
+    for recorded, there in ((fewer, True), (results.verdicts, False), ((), False)):
         drawing = svg(draw([sections(results.verdicts, recorded)[0].panels]), "x")
         assert ("recorded before" in drawing) == ("/recorded" in drawing) == there
 
 
 def test_figures_of_another_sample_are_not_drawn_beside_a_run(results):
-    """One query less than was asked here."""
-    verdict = results.verdicts[0]
-    fewer = replace(verdict.comparison.base, n=verdict.comparison.base.n - 1)
-    other = replace(verdict, comparison=replace(verdict.comparison, base=fewer))
+    """One query less than was asked here, in one bucket."""
+    other = with_base(results.verdicts[0], n=results.verdicts[0].comparison.base.n - 1, correct=0)
     [section] = sections(results.verdicts, [other, *results.verdicts[1:]])
-    assert section.panels[0].behind == {}
+    assert section.panels[0].behind == {} and not section.panels[0].as_recorded
+
+
+def test_the_recorded_figures_are_not_drawn_over_the_same_ones(results):
+    [section] = sections(results.verdicts, results.verdicts)
+    assert section.panels[0].behind == {} and section.panels[0].as_recorded
+
+
+def with_base(verdict, **changes):
+    """The verdict with another accuracy of the base."""
+    base = replace(verdict.comparison.base, **changes)
+    return replace(verdict, comparison=replace(verdict.comparison, base=base))
 
 
 def test_the_legend_of_effects_has_the_outcomes_that_are_drawn(results):
