@@ -11,8 +11,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.inputs import InputError
-
 if TYPE_CHECKING:
     from bench.api.callback import BoxesCallback
     from bench.api.evaluate import compare, evaluate
@@ -34,6 +32,8 @@ def check_checkout(folder: Path) -> None:
     """Raises ValueError in a checkout whose code is not the one that runs."""
     known = (folder / "bench" / "records.py", folder / "fixtures" / "suites")
     if folder.resolve() != CHECKOUT and all(place.exists() for place in known):
+        from bench.inputs import InputError
+
         raise InputError(
             f"{folder} is a checkout of its own, but the code that runs is {PACKAGE}. "
             "Run python -m pytest or python -m bench there, or pip install -e . first."

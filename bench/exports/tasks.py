@@ -1,0 +1,95 @@
+"""boxes export-task: the boxes task -> a folder that lm-evaluation-harness or Inspect runs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from bench.outputs import write_text
+from bench.records import Example
+from bench.run.evaluate import Plan
+from bench.scoring.baselines import expected_accuracy
+from bench.task import datasets
+from bench.task.prompts import PROTOCOLS, Protocol, as_text, gold_statement, turns
+from bench.text import say
+
+TEMPLATES = Path(__file__).parent / "templates"
+HARNESSES = {"lm-eval": "boxes_lm_eval.py", "inspect": "boxes_inspect.py"}  # name: the module of its task
+PREFILLED = {
+    "boxes": "",
+    "boxes_prefilled": 'gen_prefix: "\\nStatement:" # the answer is begun for the model\n',
+}
+HOW = {
+    "lm-eval": "lm_eval --include_path {out} --tasks boxes --model hf --model_args pretrained=MODEL",
+    "inspect": "inspect eval {out}/boxes_inspect.py --model MODEL",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("harness", choices=HARNESSES)
+    add("--out", type=Path, required=True, metavar="DIR", help="the folder to write")
+    add("--dataset", default="evaluation", metavar="SET", help="evaluation or full (default: %(default)s)")
+    add("--seed", type=int, default=0, metavar="N", help="of generated data (default: %(default)s)")
+    add("--version", default="base", metavar="NAME", help="of the task (default: %(default)s)")
+    add("--protocol", default="paper", choices=PROTOCOLS, help="default: %(default)s")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Write the files of the task and its documents, and say how it is run."""
+    examples = datasets.load(chosen.dataset, chosen.seed, chosen.version)
+    plan = Plan(tuple(examples), PROTOCOLS[chosen.protocol])
+    limit = plan.constraint.max_new_tokens
+    docs = [document(example, plan.protocol, limit) for example in plan.examples]
+    num_ops = sorted({box["num_ops"] for doc in docs for box in doc["boxes"]})
+    module = HARNESSES[chosen.harness]
+    write_text(chosen.out / module, (TEMPLATES / module).read_text(encoding="utf-8"))
+    if chosen.harness == "lm-eval":
+        for name in PREFILLED:
+            write_text(chosen.out / f"{name}.yaml", yaml_of(name, limit, [*map(str, num_ops), "1plus"]))
+    write_text(chosen.out / "boxes.jsonl", "".join(json.dumps(doc) + "\n" for doc in docs))
+    say(f"{len(docs)} examples: {HOW[chosen.harness].format(out=chosen.out)}")
+    return 0
+
+
+def document(example: Example, protocol: Protocol, max_new_tokens: int) -> dict[str, Any]:
+    """All that a harness needs of one example. random: the chance that a guess at the box is right."""
+    asked = turns(example, protocol)
+    return {
+        "id": example.id,
+        "scenario": example.scenario_id,
+        "version": example.version,
+        "prompt": as_text(asked),
+        "turns": [[turn.role, turn.content] for turn in asked],
+        "gold": gold_statement(example),
+        "max_new_tokens": max_new_tokens,
+        "boxes": [
+            {
+                "num_ops": query.num_ops,
+                "target": sorted(query.target),
+                "random": expected_accuracy(query),
+            }
+            for query in example.queries
+        ],
+    }
+
+
+def yaml_of(name: str, max_new_tokens: int, buckets: list[str]) -> str:
+    """A task of lm-evaluation-harness with the protocol's limit and a metric for each bucket."""
+    metrics = "\n".join(
+        f"  - metric: {name}\n    aggregation: !function boxes_lm_eval.share\n    higher_is_better: true"
+        for bucket in buckets
+        for name in (f"accuracy_{bucket}", f"random_{bucket}")
+    )
+    filled = {
+        "NAME": name,
+        "PREFILLED": PREFILLED[name],
+        "METRICS": metrics,
+        "max_gen_toks: 100": f"max_gen_toks: {max_new_tokens}",
+    }
+    text = (TEMPLATES / "boxes.yaml").read_text(encoding="utf-8")
+    for blank, words in filled.items():
+        text = text.replace(blank, words)
+    return text
