@@ -27,7 +27,7 @@ from bench.report.tables import (
     skip_lines,
 )
 from bench.report.tabular import Bold, Column, Table, to_csv, to_latex, write_cell
-from bench.text import printable
+from bench.text import html as as_html
 
 THEME = {  # ink of the drawings -> the page's own, which knows light and dark
     style.INK: "var(--ink)",
@@ -45,9 +45,15 @@ KINDS = {  # what a drawing shows, for readers who cannot see it
     "errors": "Share of each kind of error by number of operations",
     "factors": "Accuracy by last operation, objects, operations and box",
 }
+
+
+def shown(text: str) -> Markup:
+    return Markup(as_html(text))  # nosec B704
+
+
 TEMPLATES = Environment(
     loader=PackageLoader("bench", "report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-    lstrip_blocks=True, finalize=lambda value: printable(value) if type(value) is str else value,
+    lstrip_blocks=True, finalize=lambda value: shown(value) if type(value) is str else value,
 )  # fmt: skip
 TEMPLATES.filters |= {"percent": lambda share: f"{100 * share:.1f}"}
 
@@ -79,7 +85,7 @@ def html(
         accuracies=accuracy_table(results.accuracies, results.baseline, results.over_random, "interval"),
         answers=answers(results) if results.evaluations else None,
         skipped=skip_lines(results.skipped),
-        packed=Markup(pack(results, examples)),
+        packed=Markup(pack(results, examples)),  # nosec B704
         regression=regression,
         changes=changes,
         since=since,
@@ -151,7 +157,7 @@ def split_cell(value: object, column: Column) -> dict[str, object]:
 
 
 def data_uri(text: str, kind: str) -> Markup:
-    return Markup(f"data:{kind};charset=utf-8,{quote(text)}")
+    return Markup(f"data:{kind};charset=utf-8,{quote(text)}")  # nosec B704
 
 
 def downloads(table: Table) -> list[tuple[str, str, Markup]]:
