@@ -23,7 +23,7 @@ PREFILLED = {
 }
 HOW = {
     "lm-eval": "lm_eval --include_path {out} --tasks boxes --model hf --model_args pretrained=MODEL",
-    "inspect": "inspect eval {out}/boxes_inspect.py --model MODEL",
+    "inspect": "cd {out} && inspect eval boxes_inspect.py --model MODEL",
 }
 
 

@@ -1,6 +1,11 @@
 """The rim: options, cases, terminal. In: pytest's configuration. Out: outcomes of cases, and a report.
 
-No other room imports pytest. `pytest -p bench.plugin` loads it.
+No other room imports pytest. `pytest -p bench.plugin` loads it; in an installed package entry.py does.
 """
 
-pytest_plugins = ("bench.plugin.hooks", "bench.plugin.fixtures", "bench.plugin.boundary")
+pytest_plugins = (
+    "bench.plugin.entry",
+    "bench.plugin.hooks",
+    "bench.plugin.fixtures",
+    "bench.plugin.boundary",
+)

@@ -20,7 +20,7 @@ from bench.run import options
 
 INSTALLED = (  # what pytest.ini says in a checkout
     f"--config-file={os.devnull}", "--rootdir=.", "--import-mode=importlib", "--strict-markers",
-    "--dist=worksteal",
+    "--dist=worksteal", "--disable-warnings",
 )  # fmt: skip
 DIFFERING = ("name", "chat", "dtype")  # of an entry of the pair's suite file
 

@@ -27,6 +27,12 @@ COMPLETENESS = pytest.StashKey[Completeness]()
 PRINTED = ("help", "markers", "version", "cacheshow")  # pytest's options that collect no case
 LOOKED_AT = ("collectonly", "showfixtures", "show_fixtures_per_test", "setupplan")  # collect, and run no case
 FIXTURES = ("verdict", "published", "over_random", "agreement")  # of a case, one value a case
+MARKERS = (
+    "code_hypothesis: further training on code improves entity tracking",
+    "math_hypothesis: further training on math improves entity tracking",
+    "alignment_hypothesis: alignment tuning improves entity tracking",
+    "control: checks that the instrument shows a gain where there is one, and none where there is none",
+)
 CASE = re.compile(r"\[.+\.\..+-ops\w+\]$")  # the end of a case's id: BASE..VARIANT-BUCKET
 
 
@@ -44,6 +50,8 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Check every option before anything runs: a user's mistake is one line and exit status 4."""
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
     config.addinivalue_line("markers", "suite(name): runs where that suite is asked for as a whole")
     config.stash[RUN_ID] = new_run_id()
     if is_worker(config):

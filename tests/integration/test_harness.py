@@ -99,12 +99,12 @@ def test_inspect_scores_as_we_do(
     python: Path, task: Path, expected: dict[str, float], tmp_path: Path
 ) -> None:
     run(
-        python, tmp_path, "inspect", "eval", str(task / "boxes_inspect.py"), "--model", "hf/tiny-tracking",
+        python, task, "inspect", "eval", "boxes_inspect.py", "--model", "hf/tiny-tracking",
         "-M", f"model_path={MODEL}", "-M", "device=cpu", "-M", "torch_dtype=float32",
         "-M", "chat_template='{{ messages[0].content }}'", "--limit", str(LIMIT),
-        "--log-format", "json", "--log-dir", "logs",
+        "--log-format", "json", "--log-dir", str(tmp_path),
     )  # fmt: skip
-    [log] = tmp_path.glob("logs/*.json")
+    [log] = tmp_path.glob("*.json")
     [scored] = json.loads(log.read_text())["results"]["scores"]
     found = dict(accuracies({name: metric["value"] for name, metric in scored["metrics"].items()}))
     assert found == pytest.approx(expected)

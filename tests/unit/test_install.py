@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 import tomllib
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import bench
+from bench.plugin.entry import names_us
 
 PROJECT = tomllib.loads((bench.ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
@@ -46,3 +49,81 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_puts_nothing_beside_the_package(unpacked: Path) -> None:
     names = {path.name for path in unpacked.iterdir()}
     assert names == {"bench", f"entity_tracking_bench-{bench.__version__}.dist-info"}
+
+
+OWN = """
+import pytest
+@pytest.fixture
+def verdict(): return 1
+def test_own(verdict): assert verdict == 1
+"""
+HEAVY = """
+import json, sys
+def pytest_unconfigure():
+    heavy = [name for name in ("torch", "scipy", "pandas", "bench.run.options") if name in sys.modules]
+    print("imported:", json.dumps([heavy, "bench.plugin.entry" in sys.modules]))
+"""
+
+
+@pytest.fixture
+def unrelated(tmp_path: Path) -> Path:
+    """A project of somebody's own, with a fixture that has the name of one of ours."""
+    (tmp_path / "conftest.py").write_text(HEAVY)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    (tmp_path / "test_own.py").write_text(OWN)
+    return tmp_path
+
+
+def in_project(site: Path, folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """A command in a folder, in an environment that has the wheel and no checkout."""
+    environ = os.environ | {"PYTHONPATH": os.pathsep.join([str(site), *others()])}
+    return subprocess.run(
+        [sys.executable, "-P", *command], cwd=folder, env=environ, capture_output=True, text=True
+    )
+
+
+def others() -> list[str]:
+    """Where the dependencies are."""
+    return [path for path in sys.path if path.endswith("site-packages")]
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("arguments", [["--fixtures"], ["--co"], []])
+def test_an_unrelated_project_pays_nothing(unpacked: Path, unrelated: Path, arguments: list[str]) -> None:
+    done = in_project(unpacked, unrelated, "-m", "pytest", "-p", "no:cacheprovider", *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    [line] = [line for line in done.stdout.splitlines() if line.startswith("imported:")]
+    assert json.loads(line.partition(":")[2]) == [[], True]
+
+
+@pytest.mark.nightly
+def test_the_installed_cases_run_in_an_empty_folder(unpacked: Path, tmp_path: Path) -> None:
+    asked = ["--suite", "embedded", "-m", "code_hypothesis", "--boxes-limit", "4", "-k", "tracking-ops1plus"]
+    done = in_project(unpacked, tmp_path, "-m", "bench", "run", *asked)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {".boxes", "reports", ".pytest_cache"}
+    results = json.loads((tmp_path / "reports" / "latest" / "results.json").read_text())
+    assert set(results["models"]) == {"tiny-base", "tiny-tracking"}
+
+
+@pytest.mark.nightly
+def test_a_checkout_is_not_run_with_the_installed_code(unpacked: Path) -> None:
+    folder = bench.ROOT / "tests" / "unit" / "task"
+    done = in_project(unpacked, folder, "-m", "pytest", "-q", "--co", ".")
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "is a checkout of its own" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("argument", "ours"),
+    [
+        ("--boxes-limit=3", True),
+        ("bench.hypotheses", True),
+        (f"{bench.CASES / 'test_code.py'}::test_variant_beats_base", True),
+        ("--help", True),
+        ("tests/hypotheses", False),
+        ("-q", False),
+    ],
+)
+def test_the_plugin_is_loaded_where_it_is_named(argument: str, ours: bool) -> None:
+    assert names_us(argument) is ours

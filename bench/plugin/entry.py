@@ -1,0 +1,39 @@
+"""What pytest loads in every project of an environment that has this package: next to nothing.
+
+The plugin itself is loaded where the arguments, or a project's addopts, name an option or the cases of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from bench import CASES, check_checkout
+
+NAMES = ("--boxes-", "bench.hypotheses")
+HELP = ("-h", "--help")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config, args: Sequence[str]) -> None:
+    if any(names_us(argument) for argument in args):
+        early_config.pluginmanager.import_plugin("bench.plugin")
+
+
+def names_us(argument: str) -> bool:
+    """Whether an argument is for us: an option, the cases as a package or a path, or a request for help."""
+    if argument.startswith(NAMES) or argument in HELP:
+        return True
+    path = Path(argument.partition("::")[0])
+    return path.is_absolute() and path.is_relative_to(CASES)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """A checkout's cases run its own code, or not at all."""
+    try:
+        check_checkout(config.rootpath)
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from None
