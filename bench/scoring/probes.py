@@ -22,14 +22,14 @@ class Cost:
 
 
 def cost_of(scores: Sequence[Score], pairs: Sequence[MinimalPair]) -> dict[str, Cost]:
-    """For the box that the sentence may hide ("critical box"), and for all others."""
+    """For the box that the sentence may hide ("critical box"), another that it names, and all others."""
     right = {(score.example_id, score.box): score.correct for score in scores}
-    places: dict[str, list[tuple[str, str, str, int]]] = {"critical box": [], "other boxes": []}
+    places: dict[str, list[tuple[str, str, str, int]]] = {}
     for pair in pairs:
         for query in pair.control.queries:
-            where = "critical box" if query.box == pair.box else "other boxes"
+            where = {pair.named: "named box", pair.box: "critical box"}.get(query.box, "other boxes")
             ids = (pair.control.scenario_id, pair.critical.id, pair.control.id)
-            places[where].append((*ids, query.box))
+            places.setdefault(where, []).append((*ids, query.box))
     return {where: compare(right, found) for where, found in places.items()}
 
 

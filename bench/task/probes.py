@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from random import Random
 
 from bench.inputs import InputError
@@ -25,11 +26,15 @@ Drawn = tuple[State, Story, Story, int] | None  # initial state, operations with
 
 @dataclass(frozen=True, slots=True)
 class MinimalPair:
-    """Two examples of one scenario that differ in one sentence, and the box that the sentence may hide."""
+    """Two examples of one scenario that differ in one sentence, and the box that the sentence may hide.
+
+    named: the box that the sentence is about; where something is put, it is the same.
+    """
 
     critical: Example
     control: Example
     box: int
+    named: int
 
 
 def noop_remove(rng: Random, names: Names, num_operations: int) -> Drawn:
@@ -147,7 +152,13 @@ def minimal_pairs(
             after_all(Scenario(name, initial, critical, version), "with"),
             after_all(Scenario(name, initial, control, version), "without"),
             box,
+            first_of(critical, control).boxes[0],
         )
+
+
+def first_of(story: Story, other: Story) -> Operation:
+    """The first operation that the other story does not have in its place."""
+    return next(one for one, two in zip_longest(story, other) if one != two)
 
 
 def after_all(scenario: Scenario, arm: Arm) -> Example:

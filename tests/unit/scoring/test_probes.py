@@ -32,5 +32,5 @@ def test_the_critical_box_bears_the_cost_and_the_others_none() -> None:
     critical, others = found["critical box"], found["other boxes"]
     assert critical.difference.value == pytest.approx(-10 / 40)
     assert critical.difference.high < 0 and critical.difference.p < 0.01
-    assert (critical.without.n, others.without.n) == (40, 240)
+    assert (critical.without.n, found["named box"].without.n, others.without.n) == (40, 40, 200)
     assert others.difference.value == 0 and others.difference.low < 0 < others.difference.high

@@ -71,7 +71,7 @@ def check(pair: MinimalPair, version: str) -> None:
         assert sentence.startswith(" Remove ")
         assert critical.target == control.target
         named = re.fullmatch(r" Remove the (.+) from Box (\d)\.", sentence)
-        assert int(named[2]) != pair.box
+        assert int(named[2]) == pair.named != pair.box
         nouns = {name.rpartition(" ")[2] for name in critical.target}
         assert named[1].rpartition(" ")[2] in nouns
         assert (named[1] in critical.target) == (version == "noop-remove")
