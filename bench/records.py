@@ -118,10 +118,14 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a model wrote. finish_reason "length" means that it was cut at max_new_tokens."""
+    """What a model wrote. Behind a blank line, text has notes on how the answer came about.
+
+    finish_reason: "length" means that it was cut at max_new_tokens, "unfinished" that its thinking did not
+    end, so that there is no answer.
+    """
 
     text: str
-    finish_reason: Literal["stop", "length"]
+    finish_reason: Literal["stop", "length", "unfinished"]
     prompt_tokens: int
     token_ids: tuple[int, ...] = ()  # without EOS; empty where a server does not tell
 
@@ -144,11 +148,11 @@ class Counters:
 class Answer:
     """The contents read from a completion, a box each; None where the box could not be read.
 
-    form: "whole", "cut" at the token limit, or "malformed" against the constraint.
+    form: "whole", "cut" at the token limit, "malformed" against the constraint, or "unfinished" thinking.
     """
 
     boxes: tuple[Contents | None, ...]
-    form: Literal["whole", "cut", "malformed"]
+    form: Literal["whole", "cut", "malformed", "unfinished"]
 
 
 ErrorKind = Literal["stale", "missing", "extra", "other", "unread"]
@@ -193,7 +197,8 @@ class Accuracy:
 class ModelEntry:
     """A model of a suite file. path: a local folder, or a hub id where source is "hub".
 
-    revision: of a hub model; a branch such as "main" moves, a commit is pinned.
+    revision: of a hub model; a branch such as "main" moves, a commit is pinned. think_end: the tag that ends
+    its thinking, where its chat template does not say.
     """
 
     name: str
@@ -210,6 +215,7 @@ class ModelEntry:
     allow_pickle: bool = False
     trust_remote_code: bool = False
     licence: str = ""
+    think_end: str | None = None
 
     @property
     def pinned(self) -> bool:
@@ -256,7 +262,8 @@ class Evaluation:
     """One model on the whole data set. completions: by example id, as the store has them.
 
     engine: what decoded, and why that one. counters: what the decoding cost when it was done. margins: of the
-    metric logprob, the mean lead of the true clause over the best other in nats, by bucket.
+    metric logprob, the mean lead of the true clause over the best other in nats, by bucket. thinking: of the
+    protocol think, tokens spent before the answer, by example id.
     """
 
     model: str
@@ -267,6 +274,7 @@ class Evaluation:
     fingerprint: Mapping[str, object]
     run: Mapping[str, object] = field(default_factory=dict)
     margins: Mapping[str, float] = field(default_factory=dict)
+    thinking: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,8 @@ class InMemory:
     def __init__(
         self, model: Any, tokenizer: Any, plan: Plan, *, chat: bool = False, name: str | None = None
     ) -> None:
+        if plan.thinks:
+            raise InputError("protocol think needs a model's folder or hub id. Give it, or another protocol.")
         self.model = bare(model)
         self.plan = plan
         tokenizer = models.padded_left(copy.deepcopy(tokenizer))

@@ -34,6 +34,7 @@ class ModelFields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     allow_pickle: bool = False
     trust_remote_code: bool = False
     licence: Text = ""
+    think_end: Text | None = None
 
 
 class ModelTable(ModelFields, forbid_unknown_fields=True, kw_only=True):

@@ -16,7 +16,7 @@ from bench.inputs import InputError
 from bench.nights.regression import Regression
 from bench.outputs import check_space, replacing
 from bench.records import Example, Results, Suite, Verdict
-from bench.report import forest, series
+from bench.report import budget, forest, series
 from bench.report.figures import draw_all
 from bench.report.history import changes_table, headline, regression_markdown
 from bench.report.page import html
@@ -59,7 +59,7 @@ def write_formats(
     changes = changes_table(regression) if regression else None
     details = f"\n{regression_markdown(regression)}" if regression else ""
     figures = draw_all(results, recorded, suite) | series.draw_all(results.verdicts, suite.models)
-    figures |= forest.draw_all(results.verdicts)
+    figures |= forest.draw_all(results.verdicts) | budget.draw_all(results.evaluations.values())
     drawings = write_figures(figures, folder / "figures")
     page = html(results, drawings, examples, recorded, regression, changes, since)
     (folder / "report.md").write_text(markdown(results, recorded, inert(since)) + details, encoding="utf-8")
@@ -124,6 +124,7 @@ def as_json(results: Results) -> dict[str, object]:
                 "accuracy": {bucket: asdict(found) for bucket, found in results.accuracies[name].items()},
                 "forms": dict(evaluation.forms),
                 "margins": dict(evaluation.margins),
+                "thinking": dict(evaluation.thinking),
                 "engine": evaluation.engine,
                 "fingerprint": dict(evaluation.fingerprint),
                 "run": dict(evaluation.run),

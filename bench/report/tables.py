@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import mean
 
 from bench.proportions import ALPHA
 from bench.records import BUCKETS, Accuracy, Comparison, Gate, Outcome, Pooled, Results, Verdict
@@ -15,7 +16,7 @@ from bench.scoring.factors import ERROR_KINDS
 from bench.scoring.stats import agreement_p
 from bench.text import inert, printable
 
-ANSWER_FORMS = ("whole", "cut", "malformed")
+ANSWER_FORMS = ("whole", "cut", "malformed", "unfinished")
 COUNTS_NOTE = (
     "From counts: which answers came from one scenario is unknown, so the intervals are too narrow if "
     "answers cluster. The last columns say whether a finding holds under a design effect of 1.4, as the "
@@ -286,13 +287,22 @@ def answers(results: Results) -> Table:
     forms = [form for form in ANSWER_FORMS if any(f.forms.get(form) for f in results.evaluations.values())]
     kinds = [kind for kind in ERROR_KINDS if any(counts[kind] for counts in errors.values())]
     rows = [
-        (name, *(found.forms.get(f, 0) for f in forms), *(errors[name][k] for k in kinds), found.engine)
+        (
+            name,
+            *(found.forms.get(f, 0) for f in forms),
+            *(errors[name][k] for k in kinds),
+            *([round(mean(found.thinking.values()))] if found.thinking else []),
+            found.engine,
+        )
         for name, found in results.evaluations.items()
     ]
     counts = [*(f"answers {form}" for form in forms), *(f"boxes {kind}" for kind in kinds)]
+    if any(found.thinking for found in results.evaluations.values()):
+        counts.append("mean tokens of thinking")
     columns = (Column("model"), *(Column(heading, "count") for heading in counts), Column("engine"))
     caption = (
-        "An answer states all boxes. It is whole, cut at the token limit, or malformed. "
+        "An answer states all boxes. It is whole, cut at the token limit, malformed, or missing because the "
+        "model's thinking did not end (unfinished). "
         "A wrong box is stale (an earlier state), missing or extra (objects), other, or unread."
     )
     return Table("answers", caption, columns, tuple(rows))

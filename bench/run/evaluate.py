@@ -26,8 +26,11 @@ from bench.decoding.audit import Audit
 from bench.decoding.audit import audit as audit_model
 from bench.decoding.constraint import Constraint, constraint
 from bench.decoding.engine import Engine
+from bench.decoding.notes import split_notes
+from bench.decoding.thinking import ThinkingEngine, engine_name, thinking_tokens
 from bench.inputs import InputError
 from bench.models.gpus import visible_gpus
+from bench.models.thinking import closing_tag
 from bench.records import Completion, Evaluation, Example, ModelEntry, Prompt
 from bench.run.environment import package_versions
 from bench.run.leases import gpu_leases, model_lock
@@ -45,16 +48,17 @@ from bench.text import printable
 class Plan:
     """What every model of a run is asked, and how.
 
-    metric: "generation", or "logprob" for a choice between clauses by their log-probability.
-    batch_size, pack_tokens (of the speculative engine): None for what suits the device. servers: URLs for the
-    engine "server", in_flight: how many answers it asks one for at once. wait: seconds to wait for GPUs.
-    run_id names the run in the store; progress shows a bar.
+    metric: "generation", or "logprob" for a choice between clauses by their log-probability. think_tokens: at
+    most, before the answer, where the protocol is "think". batch_size, pack_tokens: None for what suits the
+    device. servers: URLs for the engine "server", in_flight: how many answers it asks one for at once.
+    wait: seconds to wait for GPUs. run_id names the run in the store; progress shows a bar.
     """
 
     examples: tuple[Example, ...]
     protocol: Protocol
     engine: str = "auto"
     metric: str = "generation"
+    think_tokens: int = 4096
     batch_size: int | None = None
     pack_tokens: int | None = None
     gpus_per_model: int = 1
@@ -81,7 +85,15 @@ class Plan:
     @property
     def engines(self) -> tuple[str, ...]:
         """The engines that may run, as results name them."""
-        return (CHOICE,) if self.metric == "logprob" else engines_of(self.engine)
+        if self.metric == "logprob":
+            return (CHOICE,)
+        names = engines_of(self.engine)
+        return tuple(engine_name(name, self.think_tokens) for name in names) if self.thinks else names
+
+    @property
+    def thinks(self) -> bool:
+        """Whether models think before they answer."""
+        return self.protocol.name == "think"
 
     @property
     def baseline(self) -> dict[str, float]:
@@ -153,6 +165,8 @@ def settings_of(entry: ModelEntry, plan: Plan) -> list[Settings]:
     """What the completions may be kept under: one for each engine that the plan allows."""
     known = models.served_fingerprint if plan.engine == "server" else models.fingerprint
     fingerprint = known(entry)
+    if plan.thinks and entry.think_end:
+        fingerprint["think_end"] = entry.think_end
     return [Settings(fingerprint, plan.constraint, name) for name in plan.engines]
 
 
@@ -193,6 +207,7 @@ def loaded(entry: ModelEntry, plan: Plan) -> Iterator[Running]:
     tokenizer = models.load_tokenizer(entry)
     if problem := audit(entry, plan, tokenizer).problem:
         raise InputError(f"model {entry.name}: {problem}")
+    tag = closing_tag(entry, tokenizer) if plan.thinks else None
     gpus = visible_gpus()
     wanted = min(plan.gpus_per_model, len(gpus))
     with gpu_leases(gpus, wanted, plan.wait, partial(say, entry.name)) as leased:
@@ -206,6 +221,11 @@ def loaded(entry: ModelEntry, plan: Plan) -> Iterator[Running]:
             pack_tokens=plan.pack_tokens,
             identity=[models.fingerprint(entry), package_versions()],
         )
+        if tag:
+            from bench.decoding.think_local import Thinker
+
+            thinker = Thinker(here.model, here.tokenizer, tag, plan.think_tokens, plan.batch_size)
+            engine = ThinkingEngine(engine, thinker.think, plan.think_tokens)
         yield engine, plan.prompts(entry, here.tokenizer), {"device": here.device, "dtype": here.dtype}
 
 
@@ -219,12 +239,19 @@ def served(entry: ModelEntry, plan: Plan) -> Iterator[Running]:
         raise InputError(f"model {entry.name}: no server is given. Name one with --boxes-server=URL.")
     tokenizer = models.served_tokenizer(entry)
     prompts = plan.prompts(entry, tokenizer)
+    tag = closing_tag(entry, tokenizer) if plan.thinks else None
     count = (lambda text: len(tokenizer(text).input_ids)) if tokenizer else None
     url, name = found
     with closing(Server(url)) as server:
-        engine = ServerEngine(
+        engine: Engine
+        engine = asked = ServerEngine(
             server, name, plan.constraint, prompts[0], count_tokens=count, in_flight=plan.in_flight
         )
+        if tag:
+            from bench.decoding.think_server import ServerThinker
+
+            thinker = ServerThinker(asked, tag, plan.think_tokens)
+            engine = ThinkingEngine(asked, thinker.think, plan.think_tokens)
         yield engine, prompts, {"device": url}
 
 
@@ -251,6 +278,7 @@ def scored(name: str, plan: Plan, settings: Settings, completions: Mapping[str, 
         if plan.metric == "logprob":
             answers[example.id], margins[example.id] = read_choice(done, example)
         else:
+            done = replace(done, text=split_notes(done.text)[0]) if plan.thinks else done
             answers[example.id] = read_answer(done, plan.constraint, plan.version, plan.num_boxes)
     scores = tuple(entry for example in plan.examples for entry in score(example, answers[example.id]))
     return Evaluation(
@@ -258,6 +286,7 @@ def scored(name: str, plan: Plan, settings: Settings, completions: Mapping[str, 
         completions,
         scores,
         margins=mean_margins(scores, margins) if margins else {},
+        thinking={name: thinking_tokens(done) for name, done in completions.items()} if plan.thinks else {},
         forms=Counter(answer.form for answer in answers.values()),
         engine=settings.engine,
         fingerprint=settings.as_dict(),

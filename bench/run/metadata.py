@@ -32,6 +32,7 @@ def describe_run(suite: Suite, plan: Plan) -> dict[str, object]:
         "queries": sum(len(example.queries) for example in plan.examples),
         "scenarios": len({example.scenario_id for example in plan.examples}),
         "metric": plan.metric,
+        **({"tokens of thinking at most": plan.think_tokens} if plan.thinks else {}),
         "engine asked for": plan.engine,
         "device": device_of(plan),
         "git commit": git_commit(),

@@ -44,7 +44,8 @@ class Options:
     seed: int = option(0, "N", "of generated data")
     version: str = option("base", "NAME", ", ".join(WORDINGS))
     limit: int | None = option(None, "N", "ask N examples, evenly spread (default: all)", type=int)
-    protocol: str = option("paper", "NAME", " or ".join(PROTOCOLS))
+    protocol: str = option("paper", "NAME", ", ".join(PROTOCOLS))
+    think_tokens: int = option(4096, "N", "of the protocol think: tokens of thinking at most")
     metric: str = option(
         "generation", "NAME", "generation, or logprob: which clause is likeliest, without generation"
     )
@@ -80,6 +81,9 @@ class Options:
         choose("protocol", self.protocol, PROTOCOLS)
         choose("metric", self.metric, METRICS)
         choose("engine", self.engine, ENGINES)
+        number_or_auto("--boxes-think-tokens", str(self.think_tokens))
+        if self.metric == "logprob" and self.protocol == "think":
+            raise InputError("--boxes-metric=logprob lets no model think. Leave out --boxes-protocol=think.")
         if self.metric == "logprob" and self.engine == "server":
             raise InputError(
                 "--boxes-metric=logprob needs the weights here. Leave out --boxes-engine=server."

@@ -35,6 +35,7 @@ def plan_of(options: Options, run_id: str = "", progress: bool = False) -> Plan:
         PROTOCOLS[options.protocol],
         engine=options.engine,
         metric=options.metric,
+        think_tokens=options.think_tokens,
         batch_size=number_or_auto("--boxes-batch-size", options.batch_size),
         pack_tokens=number_or_auto("--boxes-pack-tokens", options.pack_tokens),
         gpus_per_model=options.gpus_per_worker,

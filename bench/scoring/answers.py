@@ -25,7 +25,9 @@ NEXT_CONTAINER = re.compile(r", and Container|, Container| and Container")
 def read_answer(
     completion: Completion, constraint: Constraint, version: str = "base", num_boxes: int = 7
 ) -> Answer:
-    """What the completion says; a box that it does not name is None."""
+    """What the completion says; a box that it does not name is None. Unfinished thinking says nothing."""
+    if completion.finish_reason == "unfinished":
+        return Answer((None,) * num_boxes, "unfinished")
     found = statements(completion.text, version, num_boxes)
     boxes = tuple(None if clause is None else read_contents(clause) for clause in found)
     if constraint.matches(completion.text.strip()):

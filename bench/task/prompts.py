@@ -67,6 +67,10 @@ PROTOCOLS = {
     for protocol in (
         # As released: any words, and a long answer is cut.
         Protocol("paper", INSTRUCTION, contents="( [a-zA-Z]+)*", max_new_tokens=100),
+        # The statement of "strict", behind the model's own thinking.
+        Protocol(
+            "think", INSTRUCTION, contents=" (nothing|the <name>( and the <name>){0,2})", max_new_tokens=256
+        ),
         # Only well-formed contents, at most as many objects as a box can hold, and room for all of them.
         Protocol(
             "strict", INSTRUCTION, contents=" (nothing|the <name>( and the <name>){0,2})", max_new_tokens=256

@@ -1,0 +1,61 @@
+"""Prompts -> thoughts of a served model, by the client that its answers come through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from bench.decoding.client import result
+from bench.decoding.server import Reply, ServerEngine
+from bench.decoding.thinking import Thought, thought_of
+from bench.records import Completion, Prompt
+
+# How a server is told to end at the tag and to show it. Unless the tag is shown, a thought that ended cannot
+# be told from one that was given up. llama.cpp shows no stop string: it writes on, and the rest is dropped.
+STOPS: Mapping[str, Callable[[str], dict[str, Any]]] = {
+    "vllm": lambda tag: {"stop": [tag], "include_stop_str_in_output": True, "skip_special_tokens": False},
+    "sglang": lambda tag: {"stop": [tag], "no_stop_trim": True, "skip_special_tokens": False},
+    "llamacpp": lambda tag: {},
+}
+NEUTRAL = {"vllm": "repetition_penalty", "sglang": "repetition_penalty", "llamacpp": "repeat_penalty"}
+
+
+class ServerThinker(ServerEngine):
+    """The same model on the same server, free to write what it likes up to the tag or max_tokens."""
+
+    def __init__(self, engine: ServerEngine, tag: str, max_tokens: int) -> None:
+        vars(self).update(vars(engine))
+        self.tag = tag
+        self.max_tokens = max_tokens
+        self.thoughts: dict[str, Thought] = {}
+
+    def think(self, prompts: Sequence[Prompt]) -> Iterator[list[tuple[Prompt, Thought]]]:
+        for batch in self.complete(prompts):
+            yield [(prompt, self.thoughts.pop(prompt.example_id)) for prompt, _ in batch]
+
+    def ask(self, prompt: Prompt) -> Future[str]:
+        body = {
+            "model": self.model,
+            "prompt": prompt.text,
+            "temperature": 0,
+            "max_tokens": self.max_tokens,
+            NEUTRAL[self.dialect]: 1.0,
+            **STOPS[self.dialect](self.tag),
+        }
+        return self.server.start(self.server.post("completions", body))
+
+    def read(self, prompt: Prompt, answer: Future[str]) -> Completion:
+        """The reply as it came. Raises ValueError if another model sent it, or it counts too many tokens."""
+        reply = self.server.decode(result(answer), Reply)
+        text, usage = reply.choices[0].text, reply.usage
+        if reply.model != self.model or usage.completion_tokens > self.max_tokens:
+            raise ValueError(
+                f"{self.server.name} was asked for {self.max_tokens} tokens of {self.model} at most, and "
+                f"sent {usage.completion_tokens} of {self.server.quote(reply.model)}. Look into its log."
+            )
+        thought = thought_of(text, self.tag, usage.completion_tokens, usage.prompt_tokens)
+        self.thoughts[prompt.example_id] = thought
+        found = Completion(text, reply.choices[0].finish_reason, usage.prompt_tokens)
+        self.check_count(prompt, found)
+        return found

@@ -1,0 +1,176 @@
+"""Models that think well, badly and without end: what is read of them, and what never is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+
+import pytest
+import torch
+from hypothesis import example as case
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.decoding.constraint import constraint
+from bench.decoding.notes import split_notes
+from bench.decoding.scripted import BIAS
+from bench.decoding.server import Server, ServerEngine
+from bench.decoding.spelling import encode_inside
+from bench.decoding.think_local import Thinker
+from bench.decoding.think_server import ServerThinker
+from bench.decoding.thinking import ThinkingEngine, thinking_tokens, thought_of
+from bench.models.thinking import closing_tag
+from bench.records import Completion, Counters, ModelEntry, Prompt
+from bench.scoring.answers import read_answer
+from bench.task.examples import examples
+from bench.task.prompts import PROTOCOLS, SHOTS, build, gold_statement
+
+TAG = "</think>"
+THINK = PROTOCOLS["think"]
+RULE = constraint(THINK)
+EXAMPLES = examples(SHOTS)[2:5]
+PROMPTS = [build(one, THINK) for one in EXAMPLES]
+GOLD = {prompt.text: gold_statement(one) for prompt, one in zip(PROMPTS, EXAMPLES, strict=True)}
+WELL = "The car is gone and the plane came. </think>"
+BADLY = f"{gold_statement(EXAMPLES[0])} But no: all boxes are empty.\n\n </think>"
+ENDLESS = f"Let me see. {gold_statement(EXAMPLES[0])} Wait, the car "
+
+
+def asked_in(text: str) -> str:
+    """Our prompt that a longer one goes on from."""
+    return max((prompt for prompt in GOLD if text.startswith(prompt)), key=len)
+
+
+class Answers:
+    """An engine that gives the right statement to any prompt that begins as one of ours."""
+
+    name, reason, counters = "reference/1", "made up", Counters()
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def complete(self, prompts: Sequence[Prompt]) -> Iterator[list[tuple[Prompt, Completion]]]:
+        for prompt in prompts:
+            self.asked.append(prompt.text)
+            yield [(prompt, Completion(GOLD[asked_in(prompt.text)], "stop", 99))]
+
+
+def thinking(*texts: str, tag: str = TAG) -> tuple[list[tuple[Prompt, Completion]], Answers]:
+    """Our prompts, each thought about as told."""
+    pairs = list(zip(PROMPTS, texts, strict=False))
+    engine = Answers()
+    batch = [(prompt, thought_of(text, tag, len(text.split()), 7)) for prompt, text in pairs]
+    asked = ThinkingEngine(engine, lambda prompts: iter([batch]), max_tokens=64)
+    return [done for pack in asked.complete([p for p, _ in pairs]) for done in pack], engine
+
+
+@settings(deadline=None, database=None)
+@given(st.text().filter(lambda text: TAG not in text))
+@case(ENDLESS)
+@case(gold_statement(EXAMPLES[0]))
+@case(f"\n\n{gold_statement(EXAMPLES[0])}\n\n")
+def test_no_answer_is_ever_read_from_unfinished_thinking(text: str) -> None:
+    [(_, done)], engine = thinking(text)
+    assert engine.asked == []
+    assert done.finish_reason == "unfinished"
+    answer = read_answer(done, RULE)
+    assert answer.form == "unfinished"
+    assert answer.boxes == (None,) * 7
+    assert thinking_tokens(done) == len(text.split())
+
+
+@settings(deadline=None, database=None)
+@given(st.text(), st.text())
+@case(f"{gold_statement(EXAMPLES[2])}\n\n", "")
+def test_what_is_read_is_the_statement_behind_the_thinking(before: str, after: str) -> None:
+    """Whatever the thinking holds, statements too, and whatever a server adds behind the tag."""
+    [(prompt, done)], engine = thinking(before + TAG + after)
+    assert engine.asked == [f"{prompt.text}{before.partition(TAG)[0]}{TAG}\n\n"]
+    answer = read_answer(Completion(split_notes(done.text)[0], done.finish_reason, 1), RULE)
+    assert answer.form == "whole"
+    assert answer.boxes == tuple(query.target for query in EXAMPLES[0].queries)
+
+
+class Scripted(Thinker):
+    """Writes a thought for each prompt of the batch: a bias on the logits of a real model."""
+
+    def __init__(self, *args, scripts: dict[str, str], **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        texts = encode_inside(self.tokenizer, list(scripts.values()))
+        self.scripts = dict(zip(scripts, texts, strict=True))
+
+    def think_batch(self, texts: Sequence[str]):
+        self.rows, self.step = [self.scripts[text] for text in texts], 0
+        return super().think_batch(texts)
+
+    def process(self, input_ids: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        for row, tokens in enumerate(self.rows):
+            end = self.tokenizer.eos_token_id if self.step == len(tokens) else None
+            logits[row, tokens[self.step] if self.step < len(tokens) else end or 0] += BIAS
+        self.step += 1
+        return super().process(input_ids, logits)
+
+
+def test_a_loaded_model_thinks_up_to_its_tag_or_its_limit(tiny_base) -> None:
+    """One finishes, one is cut at the limit, one ends the sequence without its tag; all in one batch."""
+    texts = [prompt.text for prompt in PROMPTS]
+    scripts = dict(zip(texts, (WELL, ENDLESS * 3, "I give up."), strict=True))
+    thinker = Scripted(tiny_base.model, tiny_base.tokenizer, TAG, 64, scripts=scripts)
+    found = {prompt.text: thought for batch in thinker.think(PROMPTS) for prompt, thought in batch}
+    well, endless, gave_up = (found[text] for text in texts)
+    assert (well.text, well.finished) == (WELL, True)
+    assert well.tokens == len(thinker.scripts[texts[0]])
+    assert (endless.finished, endless.tokens) == (False, 64)
+    assert (ENDLESS * 3).startswith(endless.text)
+    assert (gave_up.text, gave_up.finished) == ("I give up.", False)
+    assert [thought.prompt_tokens for thought in (well, endless)] == [
+        len(tiny_base.tokenizer(text).input_ids) for text in texts[:2]
+    ]
+
+
+@pytest.mark.parametrize("dialect", ["vllm", "sglang", "llamacpp"])
+def test_a_served_model_thinks_and_then_answers_under_the_constraint(dialect: str, serve) -> None:
+    thoughts = dict(zip((prompt.text for prompt in PROMPTS), (WELL, BADLY, ENDLESS), strict=True))
+    right = gold_statement(EXAMPLES[0])
+    wrong = "Statement: " + ", ".join(f"Box {box} contains nothing" for box in range(7)) + "."
+
+    def says(prompt: str) -> str:
+        asked = asked_in(prompt)
+        if prompt == asked:
+            return f"{thoughts[asked]} and so on"
+        return right if asked == PROMPTS[0].text else wrong
+
+    with closing(Server(serve(says, dialect).url)) as server:
+        asked = ServerEngine(server, "one", RULE, PROMPTS[0])
+        thinker = ServerThinker(asked, TAG, 64)
+        engine = ThinkingEngine(asked, thinker.think, 64)
+        done = {prompt.text: answer for pack in engine.complete(PROMPTS) for prompt, answer in pack}
+    well, badly, endless = (done[prompt.text] for prompt in PROMPTS)
+    assert split_notes(well.text)[0] == right
+    assert split_notes(badly.text)[0] == wrong
+    assert endless.finish_reason == "unfinished"
+    assert engine.name == f"think/1 64 server/1 {dialect}"
+    assert thinking_tokens(well) >= len(WELL.split())
+
+
+class Template:
+    def __init__(self, chat_template: str | None) -> None:
+        self.chat_template = chat_template
+
+
+@pytest.mark.parametrize(
+    ("entry", "template", "tag"),
+    [
+        pytest.param(ModelEntry("m", "m", think_end="</x>"), "... </think> ...", "</x>", id="the suite says"),
+        pytest.param(ModelEntry("m", "m"), "{{ '<think></think>' }}", "</think>", id="the template says"),
+        pytest.param(ModelEntry("m", "m"), "[THINK]..[/THINK]", "[/THINK]", id="another's"),
+    ],
+)
+def test_the_tag_is_the_suite_s_or_the_template_s(entry: ModelEntry, template: str, tag: str) -> None:
+    assert closing_tag(entry, Template(template)) == tag
+
+
+@pytest.mark.parametrize("tokenizer", [None, Template(None), Template("{{ messages }}")])
+def test_a_model_without_a_tag_is_refused_with_what_to_do(tokenizer) -> None:
+    with pytest.raises(ValueError, match='think_end = "</think>"'):
+        closing_tag(ModelEntry("m", "m"), tokenizer)
