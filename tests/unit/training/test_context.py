@@ -7,9 +7,8 @@ from bench import models
 from bench.models.chat import render_for
 from bench.models.suites import load_suite
 from bench.task.examples import examples
-from bench.task.generator import generate
+from bench.task.generator import SIZES, generate
 from bench.task.prompts import PROTOCOLS, build
-from bench.task.wording import WORDINGS
 
 
 @pytest.fixture(scope="module", params=load_suite("embedded").models.values(), ids=lambda entry: entry.name)
@@ -17,7 +16,7 @@ def entry(request):
     return request.param
 
 
-@pytest.mark.parametrize("version", WORDINGS)
+@pytest.mark.parametrize("version", SIZES)
 def test_the_longest_prompts_and_answers_fit(entry, version):
     tokenizer, protocol = models.load_tokenizer(entry), PROTOCOLS["strict"]
     render = render_for(entry, tokenizer)
