@@ -9,6 +9,7 @@ from bench.records import Accuracy, Difference, Score
 from bench.scoring.stats import clustered_accuracy, clustered_difference
 from bench.task.probes import MinimalPair
 
+KINDS = ("critical box", "named box", "other boxes")
 Places = Sequence[tuple[str, str, str, int]]  # scenario id, ids of the examples with and without, box
 
 
@@ -24,13 +25,13 @@ class Cost:
 def cost_of(scores: Sequence[Score], pairs: Sequence[MinimalPair]) -> dict[str, Cost]:
     """For the box that the sentence may hide ("critical box"), another that it names, and all others."""
     right = {(score.example_id, score.box): score.correct for score in scores}
-    places: dict[str, list[tuple[str, str, str, int]]] = {}
+    places: dict[str, list[tuple[str, str, str, int]]] = {kind: [] for kind in KINDS}
     for pair in pairs:
         for query in pair.control.queries:
             where = {pair.named: "named box", pair.box: "critical box"}.get(query.box, "other boxes")
             ids = (pair.control.scenario_id, pair.critical.id, pair.control.id)
-            places.setdefault(where, []).append((*ids, query.box))
-    return {where: compare(right, found) for where, found in places.items()}
+            places[where].append((*ids, query.box))
+    return {where: compare(right, found) for where, found in places.items() if found}
 
 
 def compare(right: Mapping[tuple[str, int], bool], places: Places) -> Cost:
