@@ -24,6 +24,7 @@ COMMANDS = {  # command: (module with add_arguments and run, help)
     "pin": ("bench.models.pin", "write the commits that the hub's cache has into a suite file"),
     "baseline": ("bench.scoring.baselines", "expected accuracy of random guessing, by reading"),
     "store": ("bench.store.command", "list, verify, export, merge or prune stored completions"),
+    "power": ("bench.run.power", "the smallest gain that a run would show, before it is made"),
     "simulate": ("bench.run.simulate", "measure how often findings are wrong and intervals right"),
     "benchmark": ("bench.run.benchmark", "measure the engines side by side"),
     "gpu-check": ("bench.run.gpu_check", "check on a GPU what depends on one, in under five minutes"),

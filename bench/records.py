@@ -198,7 +198,8 @@ class ModelEntry:
     """A model of a suite file. path: a local folder, or a hub id where source is "hub".
 
     revision: of a hub model; a branch such as "main" moves, a commit is pinned. think_end: the tag that ends
-    its thinking, where its chat template does not say.
+    its thinking, where its chat template does not say. group: of models that differ only in seed, wording or
+    precision; reports show the spread between them.
     """
 
     name: str
@@ -216,6 +217,7 @@ class ModelEntry:
     trust_remote_code: bool = False
     licence: str = ""
     think_end: str | None = None
+    group: str = ""
 
     @property
     def pinned(self) -> bool:
@@ -392,6 +394,7 @@ class Results:
 
     accuracies, over_random, published (others' figures of the same models): by model and bucket.
     factors: accuracy at 1+ by model, factor (as "last operation") and level (as "put").
+    groups: models that differ only in seed, wording or precision.
     """
 
     metadata: Mapping[str, object]
@@ -403,3 +406,4 @@ class Results:
     over_random: Mapping[str, Mapping[str, Gate]] = field(default_factory=dict)
     published: Mapping[str, Mapping[str, Accuracy]] = field(default_factory=dict)
     factors: Mapping[str, Mapping[str, Mapping[str, Accuracy]]] = field(default_factory=dict)
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -35,6 +35,7 @@ class ModelFields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     trust_remote_code: bool = False
     licence: Text = ""
     think_end: Text | None = None
+    group: Text = ""
 
 
 class ModelTable(ModelFields, forbid_unknown_fields=True, kw_only=True):

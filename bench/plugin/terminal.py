@@ -15,7 +15,9 @@ from bench.report.tables import accuracy_table, skip_lines, verdict_lines
 from bench.report.tabular import markdown
 from bench.run.evaluate import audit, unavailable
 from bench.run.plans import models_of
+from bench.run.power import warning
 from bench.run.progress import Progress
+from bench.scoring.verdicts import families
 from bench.text import printable
 
 SKIPPED, FAILED = "boxes_skipped", "boxes_failed"  # user properties: JSON of [model or pair, reason]
@@ -36,7 +38,10 @@ class Terminal:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self):
-        """Show how far the workers are."""
+        """Say what a run with a limit can show, and how far the workers are."""
+        if self.state.options.limit is not None and self.state.ran:
+            pairs = max(map(len, families(self.state.ran_pairs())))
+            self.say(warning(self.state.plan.examples, pairs))
         has_workers = self.config.getoption("numprocesses", None)
         shown = has_workers and not self.state.options.in_memory
         with Progress(self.state.options.store, self.say) if shown else nullcontext():

@@ -134,6 +134,7 @@ def as_json(results: Results) -> dict[str, object]:
         "verdicts": [asdict(verdict) for verdict in results.verdicts],
         "hypotheses": [asdict(pooled) for pooled in pool_all(results.verdicts)],
         "skipped": dict(results.skipped),
+        "groups": dict(results.groups),
     }
 
 

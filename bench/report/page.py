@@ -25,6 +25,7 @@ from bench.report.tables import (
     factors,
     recorded_pairs,
     skip_lines,
+    spread_table,
 )
 from bench.report.tabular import Bold, Column, Table, to_csv, to_latex, write_cell
 from bench.text import html as as_html
@@ -84,6 +85,7 @@ def html(
         ],
         accuracies=accuracy_table(results.accuracies, results.baseline, results.over_random, "interval"),
         answers=answers(results) if results.evaluations else None,
+        spread=spread_table(results),
         skipped=skip_lines(results.skipped),
         packed=Markup(pack(results, examples)),  # nosec B704
         regression=regression,

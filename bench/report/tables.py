@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from statistics import mean
+from statistics import fmean, mean, stdev
 
 from bench.proportions import ALPHA
 from bench.records import BUCKETS, Accuracy, Comparison, Gate, Outcome, Pooled, Results, Verdict
@@ -32,6 +32,7 @@ PAIR_NOTE = (
 CONTROLS = (
     "Controls check the benchmark itself. A positive control must show a gain. A negative control must not."
 )
+SPREAD_CAPTION = "Spread between seeds, wordings or precisions of one model, in percent."
 FACTORS_CAPTION = "Accuracy on boxes with 1 or more operations, by what else varies."
 
 
@@ -46,6 +47,7 @@ def markdown(results: Results, recorded: Sequence[Verdict] = (), since: str = ""
         as_markdown(accuracy_table(results.accuracies, results.baseline, results.over_random)),
         f"`1+` pools all boxes that some operation changed. {ABOVE_GUESSING}",
         *published_section(results),
+        *([SPREAD_CAPTION, as_markdown(spread)] if (spread := spread_table(results)) else []),
         PAIR_NOTE,
         *(part for section in found for part in section_parts(section, results)),
     ]
@@ -167,6 +169,26 @@ def published_section(results: Results) -> list[str]:
         as_markdown(Table("published", "", columns, tuple(rows))),
         "≠: the two differ (two-sided p below 5%, not adjusted; the design effect is taken for ours).",
     ]
+
+
+def spread_table(results: Results) -> Table | None:
+    """Beside what sampling moves: the spread between seeds, wordings or precisions of one model."""
+    rows = [
+        (group, short_bucket(bucket), *spread_of([results.accuracies[model][bucket] for model in members]))
+        for group, members in results.groups.items()
+        for bucket in results.baseline
+    ]
+    headings = ["group", "ops", "models", "mean", "range", "standard deviation", "95% interval of one"]
+    columns = tuple(map(Column, headings))
+    return Table("spread", SPREAD_CAPTION, columns, tuple(rows)) if rows else None
+
+
+def spread_of(found: Sequence[Accuracy]) -> list[str]:
+    """Number, mean, range and standard deviation, beside the half width that sampling gives one interval."""
+    shares = [100 * entry.value for entry in found]
+    half = fmean(50 * (entry.high - entry.low) for entry in found)
+    ends = f"{min(shares):.1f} to {max(shares):.1f}"
+    return [str(len(found)), f"{fmean(shares):.1f}", ends, f"{stdev(shares):.1f}", f"± {half:.1f}"]
 
 
 def beside(told: Accuracy | None, live: Accuracy) -> str:

@@ -133,7 +133,16 @@ class Session(Schedule):
                 name: accuracy_by_factor(evaluation, self.plan.examples)
                 for name, evaluation in evaluated.items()
             },
+            groups=self.groups(evaluated),
         )
+
+    def groups(self, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """Models of one group, where there are several."""
+        found: dict[str, list[str]] = {}
+        for name in names:
+            if name in self.suite.models and (group := self.suite.models[name].group):
+                found.setdefault(group, []).append(name)
+        return {group: tuple(members) for group, members in found.items() if len(members) > 1}
 
     def accuracies(self, evaluation: Evaluation) -> dict[str, Accuracy]:
         """By bucket, where it has queries."""

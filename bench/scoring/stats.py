@@ -108,16 +108,32 @@ def leveled(found: Difference, alpha: float = ALPHA, power_alpha: float | None =
 def detectable(found: Difference, alpha: float) -> float:
     """The smallest gain that such a sample shows with 80% power in a test at alpha; 1 for too few scenarios.
 
-    A gain makes more queries differ: with share d gained, the variance is (1 - d)(se^2 + growth * d). The two
-    scenarios that smooth the estimate take a part of every gain.
+    A gain d makes more queries differ: half as many more as it is large, and no fewer than d. So its variance
+    is se^2 + growth * (d / 2 - d^2), or growth * (d - d^2). The two scenarios that smooth the estimate take a
+    part of every gain.
     """
     if found.df + 1 < FEWEST_SCENARIOS:
         return 1.0
     squared = float(t_quantile(found.df, alpha) + stdtrit(found.df, POWER)) ** 2
-    slope = squared * (found.se**2 - found.growth)
-    curve = 1 + squared * found.growth
-    seen = (-slope + sqrt(slope**2 + 4 * curve * squared * found.se**2)) / (2 * curve)
+    slope, curve = squared * found.growth / 2, 1 + squared * found.growth
+    seen = (slope + sqrt(slope**2 + 4 * curve * squared * found.se**2)) / (2 * curve)
+    if found.growth * seen / 2 > found.se**2:
+        seen = 2 * slope / curve
     return min(seen * (1 + 2 / (found.df + 1)), 1.0)
+
+
+def expected_difference(n: int, scenarios: int, differing: float, design_effect: float) -> Difference:
+    """What two equal models would show on a sample, before it is measured.
+
+    differing: share of queries that just one of them has right.
+    """
+    growth = min(design_effect, n / scenarios) / n  # queries of their own scenarios do not cluster
+    smoothing = 1 + 2 / (
+        scenarios * (1 - (1 - differing) ** (n / scenarios))
+    )  # scenarios that differ, and two
+    se = sqrt(growth * differing * smoothing) * scenarios / (scenarios + 2)
+    df = max(scenarios - 1.0, 1.0)
+    return leveled(Difference(0.0, -1.0, 1.0, 1.0, 1.0, center=0.0, se=se, df=df, growth=growth))
 
 
 def compare_scores(base: Sequence[Score], variant: Sequence[Score], bucket: str) -> Difference:
@@ -140,18 +156,16 @@ def compare_counts(base: Accuracy, variant: Accuracy, design_effect: float = 1.0
     return unpaired(*((found.correct / design_effect, found.n / design_effect) for found in (base, variant)))
 
 
-def unpaired(base: tuple[float, float], variant: tuple[float, float]) -> Difference:
+def unpaired(base: tuple[float, float], variant: tuple[float, float], df: float = NORMAL) -> Difference:
     """Difference of two independent proportions, each as (right, n), which need not be whole.
 
-    One right and one wrong answer more on each side (Agresti & Caffo 2000).
+    One right and one wrong answer more on each side (Agresti & Caffo 2000). df: of their effective sizes.
     """
     (before, some), (after, others) = base, variant
     shares = (before + 1) / (some + 2), (after + 1) / (others + 2)
     se = sqrt(shares[0] * (1 - shares[0]) / (some + 2) + shares[1] * (1 - shares[1]) / (others + 2))
     value, center = after / max(others, 1) - before / max(some, 1), shares[1] - shares[0]
-    return leveled(
-        Difference(value, -1.0, 1.0, two_sided(center, se, NORMAL), 1.0, center=center, se=se, df=NORMAL)
-    )
+    return leveled(Difference(value, -1.0, 1.0, two_sided(center, se, df), 1.0, center=center, se=se, df=df))
 
 
 def gates(accuracies: Mapping[str, Accuracy], baseline: Mapping[str, float]) -> dict[str, Gate]:
@@ -178,7 +192,8 @@ def agreement_p(observed: Accuracy, published: Accuracy) -> float:
     Published counts do not tell their design effect: on the same task it is taken for ours.
     """
     ratio = effective(observed) / observed.n
-    return unpaired(*((found.correct * ratio, found.n * ratio) for found in (observed, published))).p
+    counts = ((found.correct * ratio, found.n * ratio) for found in (observed, published))
+    return unpaired(*counts, df=max(observed.scenarios - 1.0, 1.0)).p
 
 
 def holm(p_values: Sequence[float], untested: int = 0) -> tuple[list[float], float]:

@@ -1,0 +1,175 @@
+"""python -m bench power: before a run, the smallest gain that its examples show with 80% power.
+
+It depends on how many queries two models answer differently, and on how these cluster in scenarios. Both are
+measured on pairs whose answers are stored, given, or assumed.
+"""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import fmean
+
+from tabulate import tabulate
+
+from bench.models.suites import load_suite
+from bench.proportions import ALPHA
+from bench.records import BUCKETS, Evaluation, Example, Suite, in_bucket
+from bench.run.evaluate import Plan
+from bench.run.plans import limited
+from bench.run.session import Session
+from bench.scoring.stats import POWER, expected_difference, leveled
+from bench.scoring.verdicts import families
+from bench.store import Store
+from bench.task import datasets
+from bench.task.examples import DEFAULT_SEED
+from bench.task.prompts import PROTOCOLS
+
+DIFFERING, DESIGN_EFFECT = 0.3, 1.4  # assumed: two models of a family, clustering as in the embedded models
+EXPLORED = BUCKETS[1:-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Assumed:
+    """How two models differ. differing: share of queries that just one of them has right."""
+
+    differing: float
+    design_effect: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A bucket: its sample, over how many tests its p is adjusted, the smallest gain seen."""
+
+    bucket: str
+    n: int
+    scenarios: int
+    tests: int
+    gain: float
+
+
+ASSUMED = Assumed(DIFFERING, DESIGN_EFFECT, "assumed")
+
+
+def smallest_gains(examples: Sequence[Example], pairs: int, assumed: Assumed = ASSUMED) -> list[Row]:
+    """In each bucket that has queries. pairs: of the hypothesis, over which the test at 1+ is adjusted."""
+    asked = [(query.num_ops, example.scenario_id) for example in examples for query in example.queries]
+    found = {
+        bucket: [scenario for num_ops, scenario in asked if in_bucket(num_ops, bucket)] for bucket in BUCKETS
+    }
+    explored = sum(bool(found[bucket]) for bucket in EXPLORED)
+    tests = dict.fromkeys(EXPLORED, explored) | {"ops0": 1, "ops1plus": pairs}
+    rows = []
+    for bucket, scenarios in found.items():
+        if scenarios:
+            sample = len(scenarios), len(set(scenarios))
+            expected = expected_difference(*sample, assumed.differing, assumed.design_effect)
+            gain = leveled(expected, power_alpha=ALPHA / tests[bucket]).detectable
+            rows.append(Row(bucket, *sample, tests[bucket], gain))
+    return rows
+
+
+def measure(
+    suite: Suite, plan: Plan, store: Store, evaluations: Mapping[str, Evaluation] | None = None
+) -> Assumed | None:
+    """How the suite's pairs differ at 1+ on the answers that are there; the mean over pairs.
+
+    evaluations: known already; the store is asked for the others.
+    """
+    session = Session(suite, plan, store, wait=0.0)
+    session.evaluations |= evaluations or {}
+    session.recall(suite.models)
+    found = [
+        entry.difference
+        for pair in suite.pairs
+        if session.has_evaluated(pair)
+        for entry in session.comparisons(pair)
+        if entry.bucket == "ops1plus" and entry.difference.growth
+    ]
+    if not found:
+        return None
+    n = sum(query.num_ops >= 1 for example in plan.examples for query in example.queries)
+    return Assumed(
+        fmean(difference.se**2 / difference.growth for difference in found),
+        max(1.0, fmean(difference.growth * n for difference in found)),
+        f"measured on {len(found)} pairs",
+    )
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--suite", default="embedded", metavar="NAME|FILE", help="its pairs (default: %(default)s)")
+    add("--dataset", default="evaluation", metavar="SET", help="as --boxes-dataset takes it")
+    add("--dataset-password", metavar="WORD", help=f"safer in ${datasets.PASSWORD_VARIABLE}")
+    add("--limit", type=int, metavar="N", help="examples (default: all)")
+    add(
+        "--seed", type=int, default=DEFAULT_SEED, metavar="N", help="of generated data (default: %(default)s)"
+    )
+    add("--version", default="base", help="of the task (default: %(default)s)")
+    add("--protocol", choices=PROTOCOLS, default="paper", help="of stored answers (default: %(default)s)")
+    add("--store", type=Path, metavar="PATH", help="measure on the answers of this store")
+    add("--differing", type=float, metavar="SHARE", help=f"of queries (default: measured, or {DIFFERING})")
+    add("--design-effect", type=float, metavar="X", help=f"(default: measured, or {DESIGN_EFFECT})")
+    add("--pairs", type=int, metavar="N", help="of the hypothesis (default: the most that the suite has)")
+    add("--json", action="store_true", help="print JSON, gains in [0, 1]")
+
+
+def run(args: Namespace) -> int:
+    """Print the table."""
+    suite = load_suite(args.suite)
+    examples = limited(
+        datasets.load(args.dataset, args.seed, args.version, args.dataset_password), args.limit
+    )
+    pairs = args.pairs or max((len(family) for family in families(suite.pairs)), default=1)
+    plan = Plan(examples, PROTOCOLS[args.protocol], dataset=args.dataset)
+    assumed = assume(args, suite, plan)
+    rows = smallest_gains(examples, pairs, assumed)
+    print(json.dumps(asdict(assumed) | {"rows": [asdict(row) for row in rows]}) if args.json else
+          as_text(rows, assumed))  # fmt: skip
+    return 0
+
+
+def assume(args: Namespace, suite: Suite, plan: Plan) -> Assumed:
+    """What is given; else what the store shows; else what is usual. Raises ValueError for what cannot be."""
+    found = ASSUMED
+    if args.store:
+        with Store(args.store) as store:
+            found = measure(suite, plan, store) or found
+    differing = found.differing if args.differing is None else args.differing
+    effect = found.design_effect if args.design_effect is None else args.design_effect
+    if not 0 < differing <= 1:
+        raise ValueError(f"--differing {differing} is no share of queries. Give a number above 0, at most 1.")
+    if effect < 1:
+        raise ValueError(f"--design-effect {effect} is below 1. Give 1 for queries that do not cluster.")
+    given = args.differing is not None or args.design_effect is not None
+    return Assumed(differing, effect, "given" if given else found.source)
+
+
+def as_text(rows: Sequence[Row], assumed: Assumed) -> str:
+    cells = [[row.bucket, row.n, row.scenarios, row.tests, show_gain(row.gain)] for row in rows]
+    table = tabulate(cells, ["bucket", "n", "scenarios", "tests", "smallest gain (points)"], "github")
+    return (
+        f"{table}\n\nSeen with {POWER:.0%} power, two-sided at {ALPHA:.0%} after adjustment, where just one "
+        f"model is right about {assumed.differing:.0%} of queries with a design effect of "
+        f"{assumed.design_effect:.1f} ({assumed.source})."
+    )
+
+
+def show_gain(gain: float) -> str:
+    return "nothing can be shown" if gain >= 1 else f"{100 * gain:.1f}"
+
+
+def warning(examples: Sequence[Example], pairs: int) -> str:
+    """One line for a run with a limit."""
+    found: Mapping[str, Row] = {row.bucket: row for row in smallest_gains(examples, pairs)}
+    main = found.get("ops1plus")
+    seen = (
+        "no gain can be shown"
+        if main is None or main.gain >= 1
+        else f"the smallest gain seen with {POWER:.0%} power at 1+ is about {100 * main.gain:.0f} points"
+    )
+    return f"With {len(examples)} examples {seen} (see python -m bench power)."
