@@ -153,7 +153,12 @@ def compare_scores(base: Sequence[Score], variant: Sequence[Score], bucket: str)
 
 def compare_counts(base: Accuracy, variant: Accuracy, design_effect: float = 1.0) -> Difference:
     """Variant minus base where only counts are known: unpaired, with a design effect that is assumed."""
-    return unpaired(*((found.correct / design_effect, found.n / design_effect) for found in (base, variant)))
+    return unpaired(scaled(base, 1 / design_effect), scaled(variant, 1 / design_effect))
+
+
+def scaled(found: Accuracy, ratio: float) -> tuple[float, float]:
+    """Right answers and n of a smaller sample with the same share."""
+    return found.correct * ratio, found.n * ratio
 
 
 def unpaired(base: tuple[float, float], variant: tuple[float, float], df: float = NORMAL) -> Difference:
@@ -192,8 +197,8 @@ def agreement_p(observed: Accuracy, published: Accuracy) -> float:
     Published counts do not tell their design effect: on the same task it is taken for ours.
     """
     ratio = effective(observed) / observed.n
-    counts = ((found.correct * ratio, found.n * ratio) for found in (observed, published))
-    return unpaired(*counts, df=max(observed.scenarios - 1.0, 1.0)).p
+    df = max(observed.scenarios - 1.0, 1.0)
+    return unpaired(scaled(observed, ratio), scaled(published, ratio), df).p
 
 
 def holm(p_values: Sequence[float], untested: int = 0) -> tuple[list[float], float]:
