@@ -10,9 +10,10 @@ from bench.api.results import Compared, Result
 from bench.inputs import InputError
 from bench.models.named import entry_of
 from bench.records import Pair, Suite
+from bench.run.environment import new_run_id
 from bench.run.evaluate import Plan, unavailable
 from bench.run.evaluate import evaluate as evaluate_entry
-from bench.run.metadata import describe_run, new_run_id
+from bench.run.metadata import describe_run
 from bench.run.options import choose
 from bench.run.plans import limited
 from bench.run.session import Session

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors import SafetensorError, safe_open
 
 from bench.inputs import MEGABYTE, InputError, read_json
@@ -75,6 +73,9 @@ def folder_of(entry: ModelEntry) -> Path:
         if not Path(entry.path).is_dir():
             raise InputError(f"model {entry.name}: no folder {entry.path}. Check path in the suite file.")
         return Path(entry.path)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
     try:
         return Path(snapshot_download(entry.path, revision=entry.revision, local_files_only=True))
     except LocalEntryNotFoundError:

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bench.models.gpus import visible_gpus
 from bench.plugin.completeness import Completeness
-from bench.run.metadata import new_run_id
+from bench.run.environment import new_run_id
 from bench.run.options import Options, add_options, options_of
 from bench.text import printable
 
@@ -123,12 +122,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Only cases that the suite has. The tests of the pairs come last: they need all pairs of a family."""
-    found = [item for item in items if not is_placeholder(item)]
-    others = [item for item in found if not set(suites_of(item)) <= state_of(config).whole]
-    items[:] = [item for item in found if item not in others]
+    others = {
+        item for item in items if is_placeholder(item) or any(s not in whole(config) for s in suites_of(item))
+    }
+    items[:] = [item for item in items if item not in others]
     if others:
-        config.hook.pytest_deselected(items=others)
+        config.hook.pytest_deselected(items=list(others))
     items.sort(key=lambda item: item.name.endswith("-ops1plus]"))
+
+
+def whole(config: pytest.Config) -> set[str]:
+    """The suites that run with all their pairs."""
+    return state_of(config).whole
 
 
 def is_placeholder(item: pytest.Item) -> bool:
@@ -162,11 +167,15 @@ def note(config: pytest.Config, node_ids: Sequence[str]) -> None:
             state.check_places()
         except ValueError as error:
             raise pytest.UsageError(printable(str(error))) from None
+        if (terminal := config.pluginmanager.getplugin("boxes-terminal")) and state.ran:
+            terminal.begin()
 
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """-n auto is a worker for each lease of GPUs; without GPUs, what xdist takes."""
+    from bench.models.gpus import visible_gpus
+
     return len(visible_gpus()) // config.getoption("boxes_gpus_per_worker") or None
 
 

@@ -16,7 +16,6 @@ from bench.nights.regression import (
     night_of,
 )
 from bench.records import Results
-from bench.report.history import headline, write_history
 from bench.run.options import Options
 from bench.text import printable
 
@@ -42,6 +41,8 @@ class Nights:
         if self.name is not None and results.evaluations:
             night = night_of(results)
             save(night, self.saved / f"{self.name or night.run}.json")
+            from bench.report.history import write_history
+
             write_history(self.saved)
         if self.baseline is None:
             return exit_status
@@ -53,6 +54,8 @@ class Nights:
     def show(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self.regression is None:
             return
+        from bench.report.history import headline
+
         terminalreporter.section(printable(f"since the baseline {self.regression.baseline}"))
         terminalreporter.write_line(printable(headline(self.regression)))
         for model, reason in self.regression.unmeasured.items():

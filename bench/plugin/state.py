@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -14,13 +15,21 @@ from bench.plugin.cases import markers_of
 from bench.plugin.nights import Nights
 from bench.records import Accuracy, Pair, Results, Verdict
 from bench.report.files import check_place, write
-from bench.run.evaluate import Plan
+from bench.run.evaluate import Listener, Plan
 from bench.run.metadata import describe_run
 from bench.run.options import Options, words
-from bench.run.plans import check_places, choose_models, load_suites, merge, models_of, override, plan_of
+from bench.run.plans import choose_models, find_runnable, load_suites, merge, models_of, override, plan_of
 from bench.run.session import Session
 from bench.scoring.verdicts import families, judge_recorded
 from bench.store import Store
+from bench.text import printable
+
+
+class Aside(Listener):
+    """Of a worker, whose lines fall into those of the main process: they begin on a line of their own."""
+
+    def say(self, name: str, text: str) -> None:
+        print("", printable(f"{name}: {text}"), sep="\n", file=sys.stderr, flush=True)
 
 
 class State:
@@ -43,6 +52,7 @@ class State:
         self.offered = False  # whether a test was collected that the suite makes cases for
         self.ran: set[Pair] = set()
         self.num_cases = 0
+        self.runnable: list[str] = []
         self.skipped: dict[str, str] = {}
         self.failed: dict[str, str] = {}
         self.results: Results | None = None
@@ -52,12 +62,17 @@ class State:
     def session(self) -> Session:
         shared = models_of(self.ran_pairs()) if self.worker and not self.options.in_memory else ()
         store = Store(self.options.store_path)
-        return Session(self.suite, self.plan, store, self.options.wait, shared, cases=max(1, self.num_cases))
+        session = Session(
+            self.suite, self.plan, store, self.options.wait, shared, cases=max(1, self.num_cases)
+        )
+        if self.worker:
+            session.listener = Aside()
+        return session
 
     @cached_property
     def plan(self) -> Plan:
         """Read when it is first needed: generating the data takes a second."""
-        return plan_of(self.options, self.run_id, progress=not self.worker)
+        return plan_of(self.options, self.run_id)
 
     @cached_property
     def nights(self) -> Nights:
@@ -122,7 +137,7 @@ class State:
         """Raises ValueError where the store, the models or the folder of reports cannot be used."""
         if self.ran:
             check_place(place(self.options.report_dir))
-            check_places(self.options, self.suite, self.ran_pairs())
+            self.runnable = find_runnable(self.options, self.suite, self.ran_pairs())
 
     def describe(self) -> dict[str, object]:
         return describe_run(self.suite, self.plan)

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from contextlib import nullcontext
+import textwrap
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from io import StringIO
+from pathlib import Path
 
 import pytest
 
 from bench import models
+from bench.plugin.live import Live
 from bench.plugin.state import State
-from bench.records import ModelEntry, Results
-from bench.report.tables import accuracy_table, skip_lines, verdict_lines
-from bench.report.tabular import markdown
+from bench.records import BUCKETS, ModelEntry, Results, Verdict
 from bench.run.evaluate import audit, unavailable
 from bench.run.plans import models_of
-from bench.run.power import warning
-from bench.run.progress import Progress
+from bench.run.progress import added_since, estimate, in_words, kept_of, last_number
 from bench.scoring.verdicts import families
+from bench.store import Store
 from bench.text import printable
 
 SKIPPED, FAILED = "boxes_skipped", "boxes_failed"  # user properties: JSON of [model or pair, reason]
+SHOWN = 3  # models that share a reason
+STYLES = {"better": "green", "worse": "red", "equivalent": "cyan"}
 
 
 class Terminal:
@@ -28,33 +32,57 @@ class Terminal:
 
     def __init__(self, config: pytest.Config, state: State) -> None:
         self.config, self.state = config, state
+        self.live: Live | None = None
 
     @property
     def reporter(self) -> pytest.TerminalReporter:
         return self.config.pluginmanager.getplugin("terminalreporter")
 
-    def say(self, text: str, **style: bool) -> None:
-        self.reporter.write_line(printable(text), **style)
+    @property
+    def width(self) -> int:
+        return min(self.config.get_terminal_writer().fullwidth, 120)
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtestloop(self):
-        """Say what a run with a limit can show, and how far the workers are."""
-        if self.state.options.limit is not None and self.state.ran:
-            pairs = max(map(len, families(self.state.ran_pairs())))
-            self.say(warning(self.state.plan.examples, pairs))
-        has_workers = self.config.getoption("numprocesses", None)
-        shown = has_workers and not self.state.options.in_memory
-        with Progress(self.state.options.store, self.say) if shown else nullcontext():
-            return (yield)
+    def say(self, text: str, **style: bool) -> None:
+        self.reporter.ensure_newline()
+        for line in textwrap.wrap(printable(text), self.width - 1, break_on_hyphens=False):
+            self.reporter.write_line(line, **style)
+
+    def begin(self) -> None:
+        """Say what will run, and from now on how far it is."""
+        if self.live is not None:
+            return
+        state, has_workers = self.state, bool(self.config.getoption("numprocesses", None))
+        names, prompts = state.runnable, len(state.plan.examples)
+        self.say(announcement(state))
+        if state.options.limit is not None:
+            from bench.run.power import warning
+
+            self.say(warning(state.plan.examples, max(map(len, families(state.ran_pairs())))))
+        counts = None
+        if has_workers:
+            counts = (lambda: {}) if state.options.in_memory else counter(state.options.store)
+        if names:
+            self.live = Live(self.reporter, prompts, counts)
+            self.config.pluginmanager.register(self.live, "boxes-live")
+            if not has_workers:
+                state.session.listener = self.live
+
+    def end(self) -> None:
+        if self.live is not None and self.config.pluginmanager.unregister(name="boxes-live"):
+            self.live.stop()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Why a model did not run, as a case tells it, in this process or in a worker's."""
         for kind, told in ((SKIPPED, self.state.skipped), (FAILED, self.state.failed)):
             told.update(json.loads(str(value)) for name, value in report.user_properties if name == kind)
 
+    def pytest_keyboard_interrupt(self) -> None:
+        self.end()
+
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the report, once."""
+        self.end()
         if self.state.ran and session.exitstatus != pytest.ExitCode.USAGE_ERROR:
             session.exitstatus = self.state.finish(session.exitstatus)
 
@@ -64,18 +92,19 @@ class Terminal:
         if self.state.results is not None:
             self.show_results(self.state.results)
             self.state.nights.show(self.reporter)
+        if self.state.ran and exitstatus == pytest.ExitCode.INTERRUPTED:
+            self.say(stopped(self.state), bold=True)
 
     def show_results(self, results: Results) -> None:
         self.reporter.section("entity tracking")
-        self.reporter.write_line(markdown(accuracy_table(results.accuracies, results.baseline)))
-        for line in verdict_lines(results.verdicts):
+        for line in tables(results, self.width, self.reporter.hasmarkup):
             self.reporter.write_line(line)
-        for line in skip_lines(results.skipped):
-            self.reporter.write_line(f"- not run: {line}")
+        for line in lines_by_kind(results.skipped, self.state.suite.models):
+            self.say(f"not run: {line}")
         for notice in [*self.state.session.store.notices, *self.state.session.store.problems()]:
-            self.say(f"- store: {notice}")
+            self.say(f"store: {notice}")
         if self.state.folder:
-            self.say(f"report: {self.state.folder / 'report.html'}")
+            self.reporter.write_line(printable(f"report: {self.state.folder / 'report.html'}"))
 
     def nothing_selected(self) -> str:
         """Why no case of the suite ran, and what can be chosen."""
@@ -84,6 +113,118 @@ class Terminal:
         has = ", ".join(f"{mark} ({count})" for mark, count in self.state.markers().items())
         hint = f"Its pairs by marker: {has}." if has else "It has no pair here: add a [[pairs]] entry."
         return f"Nothing of the suite {self.state.suite.name} was selected{by}. {hint}"
+
+
+def announcement(state: State) -> str:
+    """What will be asked, and how long that may take."""
+    names, prompts = state.runnable, len(state.plan.examples)
+    others = len(models_of(state.ran_pairs())) - len(names)
+    missing = f" {others} models cannot run here." if others else ""
+    if not names:
+        return f"No model of these {len(state.ran)} pairs can run here. Published figures are judged."
+    stored = answered(state)
+    asked = [name for name in names if stored.get(name, 0) < prompts]
+    entries = [state.suite.models[name] for name in asked]
+    time = (
+        f"About {in_words(estimate(entries, prompts))} at a first guess."
+        if asked
+        else "Their answers are in the store: some seconds."
+    )
+    return (
+        f"{len(names)} models, {prompts} prompts each ({len(names) * prompts:,} in all): "
+        f"{', '.join(names)}. {time}{missing}"
+    )
+
+
+def answered(state: State) -> dict[str, int]:
+    """How many answers the store has by name of a model, under whatever settings."""
+    if state.options.in_memory or not Path(state.options.store).is_file():
+        return {}
+    with suppress(OSError, ValueError), Store(state.options.store, readonly=True) as store:
+        return added_since(store, 0)
+    return {}
+
+
+def counter(path: str) -> Callable[[], Mapping[str, int]]:
+    """What workers add to the store from now on. To be called in one thread, not this one."""
+    opened: list[tuple[Store, int]] = []
+    start = last_number(Store(path)) if Path(path).is_file() else 0
+
+    def counts() -> Mapping[str, int]:
+        with suppress(OSError, ValueError):  # who writes to it says what is wrong
+            if not opened and Path(path).is_file():
+                opened.append((Store(path, readonly=True), start))
+            return added_since(*opened[0]) if opened else {}
+        return {}
+
+    return counts
+
+
+def stopped(state: State) -> str:
+    """What is kept of a run that the user ended, and how to go on."""
+    if state.options.in_memory:
+        return "Stopped. No answer is kept: --boxes-store is off."
+    kept = kept_of(state.session.store, state.run_id)
+    return (
+        f"Stopped. {kept:,} answers of this run are kept in {state.options.store}. "
+        "Run the same command again to go on."
+    )
+
+
+def tables(results: Results, width: int, colour: bool) -> list[str]:
+    """Accuracies by number of operations, then the finding of each pair, as lines."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    out = StringIO()
+    console = Console(file=out, width=width, force_terminal=colour, highlight=False, emoji=False)
+    console.no_color = not colour
+    if results.evaluations:
+        buckets = [bucket for bucket in BUCKETS if bucket in results.baseline]
+        shown = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), title_justify="left")
+        shown.add_column("right (%)", overflow="fold")
+        for bucket in buckets:
+            shown.add_column(bucket.removeprefix("ops").replace("plus", "+"), justify="right", no_wrap=True)
+        for name, found in results.accuracies.items():
+            shown.add_row(name, *(f"{100 * found[b].value:.1f}" if b in found else "" for b in buckets))
+        shown.add_row("random guessing", *(f"{100 * results.baseline[b]:.1f}" for b in buckets), style="dim")
+        counts = next(iter(results.accuracies.values()))
+        shown.add_row("n", *(str(counts[b].n) if b in counts else "" for b in buckets), style="dim")
+        console.print(shown)
+    tested = [verdict for verdict in results.verdicts if verdict.comparison.bucket == "ops1plus"]
+    if tested:
+        findings = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+        for heading in ("hypothesis", "pair, at 1+", "finding"):
+            findings.add_column(heading, overflow="fold")
+        findings.add_column("gain [95%]", justify="right", no_wrap=True)
+        for verdict in tested:
+            findings.add_row(*finding_of(verdict), style=STYLES.get(verdict.outcome, ""))
+        console.print(findings)
+    return [line.rstrip() for line in out.getvalue().splitlines() if line.strip()]
+
+
+def finding_of(verdict: Verdict) -> tuple[str, str, str, str]:
+    found = verdict.comparison
+    gain = found.difference
+    return (
+        f"{found.pair.control} control" if found.pair.control else found.pair.hypothesis,
+        f"{found.pair.base} → {found.pair.variant}",
+        verdict.outcome,
+        f"{100 * gain.value:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]",
+    )
+
+
+def lines_by_kind(skipped: Mapping[str, str], entries: Mapping[str, ModelEntry]) -> list[str]:
+    """One line a kind of reason, with the models that it holds for."""
+    kinds: dict[str, list[str]] = {}
+    for name, reason in skipped.items():
+        path = entries[name].path if name in entries else name
+        kinds.setdefault(reason.replace(path, "MODEL"), []).append(name)
+    return [
+        f"{', '.join(names[:SHOWN])}{f' and {len(names) - SHOWN} more' if len(names) > SHOWN else ''}: {kind}"
+        for kind, names in kinds.items()
+    ]
 
 
 def show_models(state: State, write_line: Callable[[str], object]) -> None:

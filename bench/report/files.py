@@ -9,21 +9,17 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from bench.inputs import InputError
 from bench.nights.regression import Regression
 from bench.outputs import check_space, replacing
 from bench.records import Example, Results, Suite, Verdict
-from bench.report import budget, forest, series
-from bench.report.figures import draw_all
-from bench.report.history import changes_table, headline, regression_markdown
-from bench.report.page import html
-from bench.report.style import render
-from bench.report.tables import markdown
 from bench.scoring.pooling import pool_all
 from bench.text import csv_cell, inert
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 REPORT_BYTES = 20_000_000  # more than a report of many models has
 
@@ -55,6 +51,13 @@ def write_formats(
     recorded: Sequence[Verdict],
     regression: Regression | None,
 ) -> None:
+    # matplotlib and jinja2 take a second to import: here the answers are there
+    from bench.report import budget, forest, series
+    from bench.report.figures import draw_all
+    from bench.report.history import changes_table, headline, regression_markdown
+    from bench.report.page import html
+    from bench.report.tables import markdown
+
     since = headline(regression) if regression else ""
     changes = changes_table(regression) if regression else None
     details = f"\n{regression_markdown(regression)}" if regression else ""
@@ -70,6 +73,8 @@ def write_formats(
 
 def write_figures(figures: Mapping[str, Figure], folder: Path) -> dict[str, str]:
     """Each figure in every format. Returns the SVGs by name."""
+    from bench.report.style import render
+
     folder.mkdir(parents=True, exist_ok=True)
     drawings = {}
     for name, figure in figures.items():

@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import pandas as pd
-
 from bench.records import Accuracy, Difference
 from bench.scoring.verdicts import show_p
 from bench.text import csv_cell, inert, latex, printable
@@ -88,6 +86,8 @@ def markdown(table: Table) -> str:
         for row in table.rows
     ]
     headings = [inert(column.heading) for column in table.columns]
+    import pandas as pd
+
     return pd.DataFrame(rows, columns=headings).to_markdown(index=False, disable_numparse=True)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+import uuid
+from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 
 from bench import CHECKOUT
@@ -18,6 +20,11 @@ PACKAGES = (
     "statsmodels",
     "pytest",
 )
+
+
+def new_run_id() -> str:
+    """Names a run in the store and its folder of reports; sorts by time."""
+    return f"{datetime.now():%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
 
 
 def package_versions() -> dict[str, str]:

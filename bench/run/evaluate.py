@@ -134,7 +134,22 @@ def unavailable(entry: ModelEntry, plan: Plan, others: Iterable[ModelEntry] = ()
     return f"no server has it. Serve it as {names[0]}, and run again with --boxes-server=URL."
 
 
-def evaluate(entry: ModelEntry, plan: Plan, store: Store, wait: float) -> Evaluation:
+class Listener:
+    """Hears how far a model is. This one prints to stderr, above the bars."""
+
+    def count(self, name: str, added: int) -> None:
+        """So many more answers of a model are kept."""
+
+    def say(self, name: str, text: str) -> None:
+        tqdm.write(printable(f"{name}: {text}"), file=sys.stderr)
+
+
+LISTENER = Listener()
+
+
+def evaluate(
+    entry: ModelEntry, plan: Plan, store: Store, wait: float, listener: Listener = LISTENER
+) -> Evaluation:
     """One model on all examples; what the store has is not decoded again, whoever made it.
 
     wait: seconds to wait for another process that is evaluating this model. Raises TimeoutError after
@@ -142,17 +157,13 @@ def evaluate(entry: ModelEntry, plan: Plan, store: Store, wait: float) -> Evalua
     """
     candidates = settings_of(entry, plan)
     if (found := recall(entry, plan, store)) is None:
-        with model_lock(store.path, candidates[0].digest, timeout=wait, say=partial(say, entry.name)):
+        say = partial(listener.say, entry.name)
+        with model_lock(store.path, candidates[0].digest, timeout=wait, say=say):
             if from_store(plan, store, candidates) is None:
-                decode(entry, plan, store, candidates)
+                decode(entry, plan, store, candidates, listener)
         found = recall(entry, plan, store)
         assert found is not None, "every example was just decoded"
     return found
-
-
-def say(name: str, text: str) -> None:
-    """A line about a model in the terminal, above the bars."""
-    tqdm.write(printable(f"{name}: {text}"), file=sys.stderr)
 
 
 def recall(entry: ModelEntry, plan: Plan, store: Store) -> Evaluation | None:
@@ -182,10 +193,12 @@ def from_store(
     return None
 
 
-def decode(entry: ModelEntry, plan: Plan, store: Store, candidates: list[Settings]) -> None:
+def decode(
+    entry: ModelEntry, plan: Plan, store: Store, candidates: list[Settings], listener: Listener
+) -> None:
     """Complete what the store lacks, and keep each batch as it comes."""
     start = served if plan.engine == "server" else loaded
-    with start(entry, plan) as (engine, prompts, place):
+    with start(entry, plan, listener) as (engine, prompts, place):
         settings = next(settings for settings in candidates if settings.engine == engine.name)
         keys = plan.keys(settings)
         known = store.get(list(keys.values()))
@@ -199,10 +212,11 @@ def decode(entry: ModelEntry, plan: Plan, store: Store, candidates: list[Setting
                 run = Run(plan.run_id, entry.name, settings, metadata, asdict(engine.counters))
                 store.add(rows, run)
                 bar.update(len(rows))
+                listener.count(entry.name, len(rows))
 
 
 @contextmanager
-def loaded(entry: ModelEntry, plan: Plan) -> Iterator[Running]:
+def loaded(entry: ModelEntry, plan: Plan, listener: Listener) -> Iterator[Running]:
     """The model on leased GPUs, or on the CPU."""
     tokenizer = models.load_tokenizer(entry)
     if problem := audit(entry, plan, tokenizer).problem:
@@ -210,7 +224,7 @@ def loaded(entry: ModelEntry, plan: Plan) -> Iterator[Running]:
     tag = closing_tag(entry, tokenizer) if plan.thinks else None
     gpus = visible_gpus()
     wanted = min(plan.gpus_per_model, len(gpus))
-    with gpu_leases(gpus, wanted, plan.wait, partial(say, entry.name)) as leased:
+    with gpu_leases(gpus, wanted, plan.wait, partial(listener.say, entry.name)) as leased:
         here = models.load(entry, [f"cuda:{index}" for index in leased] or ["cpu"], tokenizer)
         engine = engine_for(
             "logprob" if plan.metric == "logprob" else plan.engine,
@@ -230,7 +244,7 @@ def loaded(entry: ModelEntry, plan: Plan) -> Iterator[Running]:
 
 
 @contextmanager
-def served(entry: ModelEntry, plan: Plan) -> Iterator[Running]:
+def served(entry: ModelEntry, plan: Plan, listener: Listener) -> Iterator[Running]:
     """The model on the first of the servers that has it."""
     from bench.decoding.server import Server, ServerEngine, find
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import platform
-import uuid
-from datetime import datetime
 
 from bench import __version__
 from bench.models.gpus import visible_gpus
@@ -12,11 +10,6 @@ from bench.records import Suite
 from bench.run.environment import git_commit, package_versions
 from bench.run.evaluate import Plan
 from bench.task.examples import digest
-
-
-def new_run_id() -> str:
-    """Names a run in the store and its folder of reports; sorts by time."""
-    return f"{datetime.now():%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
 
 
 def describe_run(suite: Suite, plan: Plan) -> dict[str, object]:

@@ -16,15 +16,19 @@ from bench.task import datasets
 from bench.task.prompts import PROTOCOLS
 
 
-def check_places(options: Options, suite: Suite, pairs: Iterable[Pair]) -> None:
-    """Raises ValueError where the store, or a local model that is to be asked, cannot be read."""
+def find_runnable(options: Options, suite: Suite, pairs: Iterable[Pair]) -> list[str]:
+    """The models that can be asked here, as far as their files tell.
+
+    Raises ValueError where the store, or a local model, cannot be read.
+    """
     if options.wait < 0:
         raise InputError(f"--boxes-wait {options.wait} is below zero. Give the seconds to wait.")
     if not options.in_memory:
         check_store(options.store)
-    if options.engine != "server":  # whose models need not be here
-        for name in models_of(pairs):
-            models.unavailable(suite.models[name])
+    if options.engine == "server":  # whose models need not be here
+        return models_of(pairs)
+    gpus = options.gpus_per_worker
+    return [name for name in models_of(pairs) if models.unavailable(suite.models[name], gpus) is None]
 
 
 def plan_of(options: Options, run_id: str = "", progress: bool = False) -> Plan:

@@ -1,54 +1,20 @@
-"""The store as it grows -> lines in the terminal: how far every model is, whichever process evaluates it."""
+"""The store as it grows -> how far every model is and what is left, in one line. What a run may take."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
-from types import TracebackType
+import time
+from collections.abc import Iterable, Mapping
 
+from bench import models
+from bench.models.gpus import visible_gpus
+from bench.records import ModelEntry
 from bench.store import Store
 
 ADDED = """
 SELECT runs.model, count(*) FROM completions JOIN runs ON runs.number = completions.run
 WHERE completions.number > ? GROUP BY runs.model ORDER BY min(completions.number)
 """
-
-
-class Progress:
-    """While it is entered, a line every few seconds in which completions were added to a store.
-
-    Workers' own output does not reach the terminal; what they keep does. say: called in another thread.
-    """
-
-    def __init__(self, store: Path | str, say: Callable[[str], object], interval: float = 10.0) -> None:
-        self.path, self.say, self.interval = store, say, interval
-        self.started, self.ended = threading.Event(), threading.Event()
-        self.thread = threading.Thread(target=self.watch, daemon=True, name="progress of the store")
-
-    def __enter__(self) -> Progress:
-        self.thread.start()
-        self.started.wait()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
-        self.ended.set()
-        self.thread.join()
-
-    def watch(self) -> None:
-        with suppress(OSError, ValueError), Store(self.path) as store:  # who writes to it says what is wrong
-            start = last_number(store)
-            self.started.set()
-            before: dict[str, int] = {}
-            while not self.ended.wait(self.interval):
-                added = added_since(store, start)
-                if added != before:
-                    self.say(", ".join(f"{model}: {count} completed" for model, count in added.items()))
-                before = added
-        self.started.set()
+ON_CPU, ON_GPU = (0.1, 10.0), (0.05, 0.03)  # seconds a prompt, and more a GB of weights: a first guess
 
 
 def last_number(store: Store) -> int:
@@ -60,3 +26,45 @@ def last_number(store: Store) -> int:
 def added_since(store: Store, number: int) -> dict[str, int]:
     """How many completions each model got after that one, whichever process evaluated it."""
     return dict(store.read(ADDED, number))
+
+
+def kept_of(store: Store, run_id: str) -> int:
+    """How many completions a run has put into the store."""
+    query = "SELECT count(*) FROM completions JOIN runs ON runs.number = completions.run WHERE runs.id = ?"
+    [(number,)] = store.read(query, run_id)
+    return int(number)
+
+
+def estimate(entries: Iterable[ModelEntry], prompts: int) -> float:
+    """Seconds that the models may take for so many prompts each. A guess from the size of their weights."""
+    fixed, per_gb = ON_GPU if visible_gpus() else ON_CPU
+    return sum(prompts * (fixed + per_gb * models.num_bytes(entry) / 1e9) for entry in entries)
+
+
+def in_words(seconds: float) -> str:
+    """ "40 s", "3 min", "2.5 h"."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+class Pace:
+    """Counts of answers by model, seen again and again -> one line."""
+
+    def __init__(self, prompts: int) -> None:
+        self.prompts = prompts
+        self.began = time.monotonic()
+        self.first: dict[str, tuple[float, int]] = {}
+
+    def line(self, counts: Mapping[str, int]) -> str:
+        """Models that are not done, or the time that has passed where none has an answer yet."""
+        now = time.monotonic()
+        parts, left = [], 0.0
+        for name, count in counts.items():
+            since, before = self.first.setdefault(name, (now, count))
+            if count < self.prompts:
+                parts.append(f"{name} {count} of {self.prompts} prompts")
+                if count > before:
+                    left = max(left, (now - since) / (count - before) * (self.prompts - count))
+        passed = f"{int(now - self.began) // 60}:{int(now - self.began) % 60:02}"
+        return ", ".join([*(parts or ["working"]), passed, *([f"{in_words(left)} left"] if left else [])])

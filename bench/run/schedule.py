@@ -8,7 +8,7 @@ from functools import cached_property
 
 from bench import models
 from bench.records import Evaluation, Suite
-from bench.run.evaluate import Plan, evaluate, recall, unavailable
+from bench.run.evaluate import LISTENER, Plan, evaluate, recall, unavailable
 from bench.store import Store
 
 
@@ -27,7 +27,7 @@ class Schedule:
         self, suite: Suite, plan: Plan, store: Store, wait: float, shared: Sequence[str] = ()
     ) -> None:
         self.suite, self.plan, self.store = suite, plan, store
-        self.wait, self.shared = wait, shared
+        self.wait, self.shared, self.listener = wait, shared, LISTENER
         self.evaluations: dict[str, Evaluation] = {}
         self.skipped: dict[str, str] = {}
         self.failed: dict[str, Exception] = {}
@@ -65,7 +65,9 @@ class Schedule:
     def attempt(self, name: str, patience: float | None = None) -> bool:
         """Evaluate a model. False if another process holds it and there is no patience to wait."""
         try:
-            self.evaluations[name] = evaluate(self.suite.models[name], self.plan, self.store, patience or 0.0)
+            self.evaluations[name] = evaluate(
+                self.suite.models[name], self.plan, self.store, patience or 0.0, self.listener
+            )
         except Exception as error:
             if isinstance(error, TimeoutError) and patience is None:
                 return False

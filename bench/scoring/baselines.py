@@ -12,8 +12,6 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Mapping
 from math import comb
 
-from tabulate import tabulate
-
 from bench import DATA
 from bench.records import BUCKETS, Example, Query, in_bucket
 from bench.task import datasets
@@ -119,4 +117,6 @@ def as_table(rows: Mapping[str, Mapping[str, float]]) -> str:
         [name, *(f"{100 * row[bucket]:.1f}" if bucket in row else "" for bucket in BUCKETS)]
         for name, row in rows.items()
     ]
+    from tabulate import tabulate
+
     return tabulate(cells, headers=["reading", *BUCKETS], tablefmt="github", disable_numparse=True)

@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tabulate import tabulate
-
 from bench.inputs import InputError, parse_json, place, read_text
 from bench.scoring.answers import clauses, split_names
 from bench.task.release import MOST_BYTES, ReleasedRow
@@ -180,6 +178,8 @@ def as_table(found: Mapping[str, Any]) -> str:
         [name, "-" if group["accuracy"] is None else f"{100 * group['accuracy']:.2f}", group["n"]]
         for name, group in groups.items()
     ]
+    from tabulate import tabulate
+
     return tabulate(cells, ["operations", "accuracy (%)", "n"], tablefmt="github", disable_numparse=True)
 
 

@@ -105,7 +105,9 @@ def evaluated(bench_dir: Path, first: First) -> Path:
 def test_a_run_ends_with_a_table_and_a_report(first: First) -> None:
     assert first.status == pytest.ExitCode.TESTS_FAILED  # random models are worse than random guessing
     printed = pytest.LineMatcher(first.stdout.splitlines())
-    printed.fnmatch_lines(["*entity tracking*", "| model *", "| one *", "| two *", "| random *"])
+    printed.fnmatch_lines(
+        ["*entity tracking*", "*right (%)*", " one *", " two *", " random guessing *", "* one → two *"]
+    )
     report = first.read("report.md")
     assert "## Accuracy by number of operations" in report and "one → two (code)" in report
     results = json.loads(first.read("results.json"))

@@ -1,12 +1,14 @@
 """Progress, as the controller sees it: what any process adds to the store."""
 
-import time
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from bench.decoding.constraint import Constraint
 from bench.records import Completion
-from bench.run.progress import Progress
+from bench.run import progress
+from bench.run.progress import added_since, kept_of, last_number
 from bench.store import Run, Settings, Store
 
 SETTINGS = Settings({"weights": "ab"}, Constraint(".*", 100), "reference/1")
@@ -18,27 +20,30 @@ def add(store: Store, run: Run, *keys: str) -> None:
     store.add([(key, Completion("answer", "stop", 1)) for key in keys], run)
 
 
-def wait_for(line: str, said: list[str]) -> None:
-    deadline = time.monotonic() + 30
-    while line not in said and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert line in said, said
-
-
 def test_each_model_is_counted_from_where_the_run_began(tmp_path: Path) -> None:
-    said: list[str] = []
     with Store(tmp_path / "store.sqlite") as store:
         add(store, RUN, "kept before")
-        with Progress(tmp_path / "store.sqlite", said.append, interval=0.01):
-            add(store, RUN, "a", "b")
-            wait_for("one: 2 completed", said)
-            add(store, OTHER, "c")
-            wait_for("one: 2 completed, two: 1 completed", said)
-    assert len(said) == len(set(said))  # silent while nothing changes
+        start = last_number(store)
+        assert added_since(store, start) == {}
+        add(store, RUN, "a", "b")
+        add(store, OTHER, "c")
+        assert added_since(store, start) == {"one": 2, "two": 1}
+        assert kept_of(store, "night") == 4 and kept_of(store, "another") == 0
 
 
-def test_a_store_that_cannot_be_read_does_not_stop_the_run(tmp_path: Path) -> None:
-    said: list[str] = []
-    with Progress(tmp_path, said.append, interval=0.01):
-        pass
-    assert said == []
+def test_the_line_names_models_in_work_and_says_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    pace = progress.Pace(prompts=100)
+    assert pace.line({}) == "working, 0:00"
+    now[0] = 10
+    assert pace.line({"one": 20}) == "one 20 of 100 prompts, 0:10"  # no pace from one look
+    now[0] = 20
+    assert pace.line({"one": 40}) == "one 40 of 100 prompts, 0:20, 30 s left"
+    now[0] = 80
+    assert pace.line({"one": 100, "two": 1}) == "two 1 of 100 prompts, 1:20"
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(0.2, "1 s"), (89, "89 s"), (600, "10 min"), (9000, "2.5 h")])
+def test_times_are_told_in_words(seconds: float, words: str) -> None:
+    assert progress.in_words(seconds) == words

@@ -1,0 +1,125 @@
+"""How far the models are, in one line below what pytest has written. Silent while pytest writes."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import pytest
+
+from bench.run.evaluate import Listener
+from bench.run.progress import Pace
+from bench.text import printable
+
+TICK = 0.5
+QUIET_ON_TERMINAL, QUIET_IN_LOG = 2.0, 30.0  # seconds without a word before the line appears
+
+
+class Live(Listener):
+    """Plugin of the process that has the terminal, while cases run.
+
+    It has a handle of its own on the terminal, because pytest captures the other one while a case runs.
+    counts: answers by model, called in another thread; None for what this process evaluates itself.
+    """
+
+    def __init__(
+        self,
+        reporter: pytest.TerminalReporter,
+        prompts: int,
+        counts: Callable[[], Mapping[str, int]] | None,
+    ) -> None:
+        self.reporter, self.pace = reporter, Pace(prompts)
+        self.counted: Counter[str] = Counter()
+        self.counts = counts or (lambda: dict(self.counted))
+        self.workers = self.free = counts is not None
+        self.out = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace")
+        self.terminal = self.out.isatty()
+        self.quiet = QUIET_ON_TERMINAL if self.terminal else QUIET_IN_LOG
+        self.lock, self.ended = threading.RLock(), threading.Event()
+        self.written, self.shown = time.monotonic(), False
+        self.thread = threading.Thread(target=self.watch, daemon=True, name="progress")
+        self.thread.start()
+
+    def stop(self) -> None:
+        self.ended.set()
+        self.thread.join()
+        self.erase()
+        self.out.close()
+
+    def count(self, name: str, added: int) -> None:
+        self.counted[name] += added
+
+    def say(self, name: str, text: str) -> None:
+        with self.lock:
+            self.erase()
+            if self.free:
+                self.end_line()
+            self.write(f"{printable(f'{name}: {text}')}\n")
+            self.written = time.monotonic()
+
+    def watch(self) -> None:
+        while not self.ended.wait(TICK):
+            if time.monotonic() - self.written >= self.quiet and self.free:
+                line = printable(self.pace.line(self.counts()))
+                with self.lock:
+                    if self.free:
+                        self.show(line)
+
+    def show(self, line: str) -> None:
+        """A terminal has one line, drawn over itself. A log has a line now and then."""
+        if not self.terminal:
+            self.end_line()
+            self.write(f"{line}\n")
+            self.written = time.monotonic()
+            return
+        columns = os.get_terminal_size(self.out.fileno()).columns or 80
+        if not self.shown:
+            self.end_line()
+        self.write(f"\r{line[: columns - 1]}\x1b[K")
+        self.shown = True
+
+    def end_line(self) -> None:
+        """End the line that pytest has begun, for pytest too."""
+        writer = self.reporter.config.get_terminal_writer()
+        if writer.width_of_current_line:
+            writer.line()
+        self.reporter.currentfspath = None
+        writer.flush()
+
+    @contextmanager
+    def visible(self) -> Iterator[None]:
+        """While pytest captures nothing: elsewhere its own line cannot be ended."""
+        self.free = True
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.erase()
+                self.free = self.workers
+
+    def erase(self) -> None:
+        if self.shown:
+            self.write("\r\x1b[K")
+        self.shown = False
+
+    def write(self, text: str) -> None:
+        self.out.write(text)
+        self.out.flush()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logstart(self):
+        with self.lock:
+            self.erase()
+            yield
+            self.written = time.monotonic()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(self):
+        with self.lock:
+            self.erase()
+            yield
+            self.written = time.monotonic()
