@@ -11,6 +11,7 @@ from bench.decoding.constraint import Constraint
 from bench.models.chat import count_bos, has_own_bos, roles_for
 from bench.models.files import folder_of
 from bench.records import ModelEntry, Prompt
+from bench.text import printable
 
 SHOWN = 8  # tokens of the first prompt, characters of an answer
 
@@ -47,7 +48,7 @@ class Audit:
             "its canonical first token": "allowed" if self.canonical else "not allowed by the constraint",
             "verdict": self.problem or "can be asked",
         }
-        return "\n".join(f"  {what}: {fact}" for what, fact in said.items())
+        return "\n".join(printable(f"  {what}: {fact}") for what, fact in said.items())
 
 
 def audit(

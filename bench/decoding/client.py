@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import httpx2
 
+from bench.inputs import InputError
 from bench.text import printable
 
 KEY = "BOXES_SERVER_KEY"  # an environment variable, because options end up in reports
@@ -39,18 +40,18 @@ for name in ("httpx2", "httpcore2"):
     logging.getLogger(name).setLevel(logging.CRITICAL)  # they log headers of replies, which may hold the key
 
 
-class Refused(ValueError):
+class Refused(InputError):
     """A server refuses a request as it is: another dialect may be its own."""
 
 
 def server_key() -> str:
     """The key for servers, "" if none is set.
 
-    Raises ValueError for one that HTTP cannot carry, or too short to be told from ordinary text.
+    Raises InputError for one that HTTP cannot carry, or too short to be told from ordinary text.
     """
     key = os.environ.get(KEY, "").strip()
     if key and not re.fullmatch(r"[!-~]{8,}", key):
-        raise ValueError(f"${KEY} must be 8 or more visible ASCII characters. Set another key, or none.")
+        raise InputError(f"${KEY} must be 8 or more visible ASCII characters. Set another key, or none.")
     return key
 
 

@@ -69,19 +69,19 @@ class Reply(msgspec.Struct):
 
 
 def completion_of(reply: Reply, model: str, prompt: str, constraint: Constraint) -> Completion:
-    """A reply as a Completion. Raises ValueError if its model or its numbers cannot be right."""
+    """A reply as a Completion. Raises InputError if its model or its numbers cannot be right."""
     choice, read, wrote = reply.choices[0], reply.usage.prompt_tokens, reply.usage.completion_tokens
     if reply.model != model:
-        raise ValueError(f"was asked for {model}, and {reply.model} answered. Serve {model}")
+        raise InputError(f"was asked for {model}, and {reply.model} answered. Serve {model}")
     if not len(prompt) / TOKEN <= read <= len(prompt.encode()) + ADDED:
-        raise ValueError(f"counted {read} tokens in a prompt of {len(prompt)} characters")
+        raise InputError(f"counted {read} tokens in a prompt of {len(prompt)} characters")
     if wrote > constraint.max_new_tokens or len(choice.text) > wrote * TOKEN:
-        raise ValueError(
+        raise InputError(
             f"counted {wrote} tokens in an answer of {len(choice.text)} characters, "
             f"and was asked for {constraint.max_new_tokens} at most"
         )
     if choice.finish_reason == "length" and (wrote < constraint.max_new_tokens or not choice.text):
-        raise ValueError(
+        raise InputError(
             f"cut an answer of {len(choice.text)} characters after {wrote} of {constraint.max_new_tokens} "
             "tokens. Give it a longer context: --max-model-len of vLLM, --context-length of SGLang, "
             "-c of llama.cpp"
@@ -109,12 +109,12 @@ class Server(Client):
         return self.start(self.post("completions", body))
 
     def read(self, answer: Future[str], model: str, prompt: str, constraint: Constraint) -> Completion:
-        """Wait for an answer and check it. Raises Refused, ConnectionError, ValueError."""
+        """Wait for an answer and check it. Raises Refused, ConnectionError, InputError."""
         reply = self.decode(result(answer), Reply)
         try:
             return completion_of(reply, model, prompt, constraint)
-        except ValueError as error:
-            raise ValueError(f"{self.name} {self.quote(error)}.") from None
+        except InputError as error:
+            raise InputError(f"{self.name} {self.quote(error)}.") from None
 
     def decode(self, said: str, kind: type[Kind]) -> Kind:
         try:
@@ -129,7 +129,7 @@ class Server(Client):
 def find(names: Sequence[str], known: Collection[str], urls: Sequence[str]) -> tuple[str, str] | None:
     """The URL of a server that has a model, and the model's id there; None if no server has it.
 
-    names: what the model may be called. known: the same of all models of the suite. Raises ValueError for
+    names: what the model may be called. known: the same of all models of the suite. Raises InputError for
     a server that has none of those, ConnectionError for one that may have it and does not tell.
     """
     unreachable: list[ConnectionError] = []
@@ -148,7 +148,7 @@ def find(names: Sequence[str], known: Collection[str], urls: Sequence[str]) -> t
     if unreachable:
         raise unreachable[0]
     if strangers:
-        raise ValueError(
+        raise InputError(
             f"{'; '.join(strangers)}, and no model of the suite. Serve this one as {' or '.join(names)} "
             "(--served-model-name of vLLM and SGLang, --alias or --model_alias of llama.cpp)."
         )
@@ -165,7 +165,7 @@ class ServerEngine:
     """One model of one server, asked for several answers at a time.
 
     canary: any prompt of the run. count_tokens: of a prompt, None where the tokenizer is not here.
-    Raises ValueError if the server does not keep to a constraint.
+    Raises InputError if the server does not keep to a constraint.
     """
 
     def __init__(
@@ -204,7 +204,7 @@ class ServerEngine:
                 self.check_count(canary, answer)
                 return dialect
             said.append(f"{dialect}: it wrote {self.server.quote(repr(answer.text))}")
-        raise ValueError(
+        raise InputError(
             f"{self.server.name} ignores a constraint ({'; '.join(said)}). "
             "Use a version of vLLM, SGLang or llama.cpp that takes structured_outputs, regex or grammar."
         )
@@ -228,7 +228,7 @@ class ServerEngine:
                     prompt = flying.pop(answer)
                     try:
                         done.append((prompt, self.read(prompt, answer)))
-                    except (ConnectionError, ValueError) as error:
+                    except (ConnectionError, InputError) as error:
                         failures.append(error)
                 if len(done) >= self.in_flight or (done and not flying):
                     self.check_served()
@@ -245,31 +245,31 @@ class ServerEngine:
         return self.server.ask(self.model, prompt.text, self.constraint, self.dialect)
 
     def read(self, prompt: Prompt, answer: Future[str]) -> Completion:
-        """The answer to one prompt. Raises ValueError if it is not what the constraint allows."""
+        """The answer to one prompt. Raises InputError if it is not what the constraint allows."""
         found = self.server.read(answer, self.model, prompt.text, self.constraint)
         self.check_count(prompt, found)
         begun = regex.fullmatch(self.constraint.regex, found.text, partial=True)
         if begun is None or (found.finish_reason == "stop" and not self.constraint.matches(found.text)):
-            raise ValueError(
+            raise InputError(
                 f"{self.server.name} ignores the constraint: it wrote {self.server.quote(repr(found.text))}. "
                 "Look into its log, and whether it was started again with other settings."
             )
         return found
 
     def check_count(self, prompt: Prompt, answer: Completion) -> None:
-        """Raises ValueError if the server read other tokens than the model's tokenizer makes here."""
+        """Raises InputError if the server read other tokens than the model's tokenizer makes here."""
         expected = self.count_tokens(prompt.text) if self.count_tokens else answer.prompt_tokens
         if answer.prompt_tokens != expected:
-            raise ValueError(
+            raise InputError(
                 f"{self.server.name} read {answer.prompt_tokens} tokens in a prompt of {expected}: it has "
                 f"another tokenizer than {self.model} here, or adds a BOS too many or none. Compare the two."
             )
 
     def check_served(self) -> None:
-        """Raises ValueError if another model has taken the server's place.
+        """Raises InputError if another model has taken the server's place.
 
         None has where it cannot be reached now; the requests to it will say why not.
         """
         with suppress(ConnectionError):
             if self.model not in (served := self.server.models()):
-                raise ValueError(f"{self.server.name} now serves {listed(served)}, and not {self.model}.")
+                raise InputError(f"{self.server.name} now serves {listed(served)}, and not {self.model}.")

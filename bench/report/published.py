@@ -29,6 +29,7 @@ from bench.report.tabular import markdown as as_markdown
 from bench.scoring.pooling import pool_all
 from bench.scoring.stats import gates
 from bench.scoring.verdicts import judge_recorded
+from bench.text import say
 
 INTRODUCTION = """\
 # The published figures, judged
@@ -107,5 +108,5 @@ def run(arguments: argparse.Namespace) -> int:
         write_text(fresh / "report.md", markdown(results))
         write_text(fresh / "accuracy.csv", accuracy_csv(results))
         write_text(fresh / "report.html", html(results, drawings, only_drawn=pairs))
-    print(f"published figures of {len(results.accuracies)} models: {folder / 'report.md'}")
+    say(f"published figures of {len(results.accuracies)} models: {folder / 'report.md'}")
     return 0

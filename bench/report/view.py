@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench import ROOT
 from bench.inputs import InputError
+from bench.text import say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Open the page, and print where it is for who has no browser here."""
     page = page_of(chosen.run, chosen.report_dir)
-    print(page)
+    say(str(page))
     webbrowser.open(page.as_uri())
     return 0
 

@@ -193,8 +193,8 @@ def is_intact(row: Row) -> bool:
 
 def completion(row: Row) -> Completion | None:
     """What a row holds; None where it does not match its digest, or a forger made a digest for nonsense."""
-    _, text, finish_reason, prompt_tokens, token_ids, made = row
-    if digest(row[:-1]) != made:
+    key, text, finish_reason, prompt_tokens, token_ids, made = row
+    if digest(row[:-1]) != made or not isinstance(key, str):
         return None
     try:
         tokens = parse_json(token_ids, Tokens, "token_ids")

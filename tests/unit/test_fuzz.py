@@ -26,7 +26,7 @@ from bench.records import Completion, Operation, Scenario
 from bench.report.command import read_run
 from bench.scoring.predictions import score_predictions
 from bench.store import Run, Settings, Store, command
-from bench.store.completions import FIELDS, RUN_FIELDS
+from bench.store.completions import FIELDS, RUN_FIELDS, completion
 from bench.store.settings import digest
 from bench.task.prompts import PROTOCOLS
 from bench.task.release import PASSWORD, read_release
@@ -302,3 +302,9 @@ def test_rows_of_a_store(examples: int, stored: Path, tmp_path: Path, monkeypatc
 
     with redirect_stdout(io.StringIO()):
         fuzz(examples, st.tuples(edits, st.booleans(), actions), read, (InputError, OSError))
+
+
+def test_a_key_of_another_type_is_no_answer() -> None:
+    row = (b"\x00", "a", "stop", 3, "[1, 2]")
+    assert completion((*row, digest(row))) is None
+    assert completion(("00", *row[1:], digest(("00", *row[1:])))) == Completion("a", "stop", 3, (1, 2))
