@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from bench.records import Accuracy, Pair, Verdict
 from bench.report.figures import ALONE, BY_NUM_OPS, draw_hypothesis
 from bench.report.panels import Panel
-from bench.report.style import BASE, MUTED, STYLE, png
+from bench.report.style import BASE, MUTED, STYLE, draw_intervals, png
 
 
 def draw_model(name: str, found: Mapping[str, Accuracy], random: Mapping[str, float]) -> Figure:
@@ -19,7 +19,6 @@ def draw_model(name: str, found: Mapping[str, Accuracy], random: Mapping[str, fl
     buckets = [bucket for bucket in BY_NUM_OPS if bucket in found]
     places = [BY_NUM_OPS.index(bucket) for bucket in buckets]
     values = [100 * found[bucket].value for bucket in buckets]
-    ends = [(100 * found[bucket].low, 100 * found[bucket].high) for bucket in buckets]
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(4.2, 3.2), layout="constrained")
         axes = figure.add_subplot(
@@ -30,7 +29,7 @@ def draw_model(name: str, found: Mapping[str, Accuracy], random: Mapping[str, fl
             color=MUTED, dashes=(4, 2.5), label="random guessing",
         )  # fmt: skip
         axes.plot(places, values, color=BASE, marker="o", markersize=4.2, label="95% interval")
-        axes.vlines(places, *zip(*ends, strict=True), color=BASE, linewidth=0.9)
+        draw_intervals(axes, places, [found[bucket] for bucket in buckets], BASE)
         axes.grid(axis="y")
         axes.legend()
     return shown(figure)

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from bench.records import BUCKETS, Accuracy, Score
-from bench.report.style import BASE, ERRORS, MUTED, STYLE, VARIANT
+from bench.report.style import BASE, ERRORS, MUTED, STYLE, VARIANT, draw_intervals
 from bench.report.tables import short_bucket
 from bench.scoring.factors import ERROR_KINDS, count_errors
 
@@ -80,5 +80,4 @@ def draw_levels(axes: Axes, found: Mapping[str, Accuracy], colour: str, marker: 
         places, [100 * accuracy.value for accuracy in found.values()],
         color=colour, marker=marker, markersize=3.6, linewidth=1.2 if ordered else 0, zorder=3, clip_on=False,
     )  # fmt: skip
-    ends = [(100 * accuracy.low, 100 * accuracy.high) for accuracy in found.values()]
-    axes.vlines(places, *zip(*ends, strict=True), color=colour, linewidth=0.9)
+    draw_intervals(axes, places, found.values(), colour)

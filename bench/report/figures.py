@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from bench.records import BUCKETS, Accuracy, Results, Suite, Verdict
 from bench.report.error_figures import draw_errors, draw_factors
 from bench.report.panels import Panel, Rows, rows_of, sections
-from bench.report.style import BASE, GAIN, GRID, INK, LOSS, MUTED, STYLE, VARIANT
+from bench.report.style import BASE, GAIN, GRID, INK, LOSS, MUTED, STYLE, VARIANT, draw_intervals
 from bench.report.tables import short_bucket
 
 OUTCOMES = {  # marker, colour
@@ -129,8 +129,7 @@ def draw_series(axes: Axes, panel: Panel, role: str, found: Mapping[str, Accurac
         gid=f"{panel.pair.id}/{role}{'/recorded' if hollow else ''}", clip_on=False, zorder=3,
     )  # fmt: skip
     if not hollow:
-        ends = [(100 * accuracy.low, 100 * accuracy.high) for accuracy in found.values()]
-        axes.vlines(places, *zip(*ends, strict=True), color=colour, linewidth=0.9)
+        draw_intervals(axes, places, found.values(), colour)
 
 
 def draw_forest(axes: Axes, panel: Panel, limits: tuple[float, float]) -> None:

@@ -14,7 +14,7 @@ from bench.nights.regression import ENVIRONMENT, SAME, Flip, Night, Regression, 
 from bench.outputs import write_text
 from bench.records import Accuracy
 from bench.report.page import HELPERS, TEMPLATES, themed
-from bench.report.style import BASE, GAIN, MUTED, STYLE, svg
+from bench.report.style import BASE, GAIN, MUTED, STYLE, draw_intervals, svg
 from bench.report.tables import bullet_list, short_bucket
 from bench.report.tabular import Column, Kind, Table, markdown, signed_interval
 from bench.text import inert
@@ -170,8 +170,7 @@ def draw_line(
         for place in marked:
             axes.axvline(place - 0.5, color=MUTED, linewidth=1, dashes=(3, 2), gid=f"changed-{place}")
         values = [100 * entry.value for entry in found.values()]
-        spans = [(100 * entry.low, 100 * entry.high) for entry in found.values()]
-        axes.vlines(list(found), *zip(*spans, strict=True), color=colour, linewidth=0.9)
+        draw_intervals(axes, list(found), found.values(), colour)
         axes.plot(list(found), values, color=colour, marker="o", markersize=4, linewidth=1.5, gid=name)
         low, high = axes.get_ylim()
         axes.set_ylim(max(low - LEAST_SPAN, -100), min(high + LEAST_SPAN, 100))

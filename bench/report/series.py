@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from bench.records import Accuracy, Comparison, ModelEntry, Pair, Verdict
 from bench.report.figures import CELL
-from bench.report.style import BASE, MUTED, STYLE, VARIANT
+from bench.report.style import BASE, MUTED, STYLE, VARIANT, draw_intervals
 
 MAIN = "ops1plus"
 Point = tuple[float, Accuracy]
@@ -71,4 +71,4 @@ def draw_sizes(axes: Axes, found: Sequence[Comparison], models: Mapping[str, Mod
 def draw_line(axes: Axes, points: Sequence[Point], colour: str, marker: str, label: str) -> None:
     places, found = zip(*points, strict=True)
     axes.plot(places, [100 * one.value for one in found], color=colour, marker=marker, label=label, gid=label)
-    axes.vlines(places, [100 * one.low for one in found], [100 * one.high for one in found], color=colour)
+    draw_intervals(axes, places, found, colour)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import Any
 
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from bench.records import Accuracy, Difference
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart. Markers repeat what colours say.
 INK, MUTED, GRID = "#24292f", "#6e7781", "#e2e5e9"
@@ -92,3 +96,12 @@ def saved(figure: Figure, **options: Any) -> bytes:
     out = io.BytesIO()
     figure.savefig(out, **options)
     return out.getvalue()
+
+
+def draw_intervals(
+    axes: Axes, places: Sequence[float], found: Iterable[Accuracy | Difference], colour: str
+) -> None:
+    """The 95% interval of each figure, in percent."""
+    entries = list(found)
+    low, high = [100 * entry.low for entry in entries], [100 * entry.high for entry in entries]
+    axes.vlines(places, low, high, color=colour, linewidth=0.9)

@@ -15,7 +15,7 @@ from bench import ROOT
 from bench.__main__ import main
 from bench.models.suites import load_suite
 from bench.nights.regression import MEASURED_WORSE, NOT_MEASURED
-from bench.records import Completion, Example
+from bench.records import Completion, Example, in_bucket
 from bench.run.evaluate import Plan, settings_of
 from bench.store import Run, Store
 from bench.task.examples import evaluation_set
@@ -101,6 +101,9 @@ def plant(path: Path, asked: tuple[Example, ...], model: str, points: float) -> 
     for index in range(number):
         answers[places[index * len(places) // number]] = "." if points > 0 else "o"
     saved["models"][model]["answers"] = "".join(answers)
+    for bucket, accuracy in saved["models"][model]["accuracies"].items():
+        right = [letter == "." for letter, n in zip(answers, num_ops, strict=True) if in_bucket(n, bucket)]
+        accuracy["correct"] = sum(right)
     path.write_text(json.dumps(saved))
 
 

@@ -103,7 +103,7 @@ def evaluated(bench_dir: Path, first: First) -> Path:
 
 
 def test_a_run_ends_with_a_table_and_a_report(first: First) -> None:
-    assert first.status == pytest.ExitCode.TESTS_FAILED  # random models are worse than random guessing
+    assert first.status == pytest.ExitCode.OK  # six examples are too few to fail a case
     printed = pytest.LineMatcher(first.stdout.splitlines())
     printed.fnmatch_lines(
         ["*entity tracking*", "*right (%)*", " one *", " two *", " random guessing *", "* one → two *"]
