@@ -12,14 +12,14 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import closing, suppress
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-import msgspec
 import regex
 
 from bench.decoding.client import Client, Refused, result
 from bench.decoding.constraint import Constraint
 from bench.decoding.grammar import gbnf
+from bench.decoding.reply import Cards, Reply, completion_of
 from bench.inputs import InputError, parse_json
 from bench.records import Completion, Counters, Prompt
 from bench.text import printable
@@ -33,60 +33,8 @@ DIALECTS: Mapping[str, Callable[[str], dict[str, Any]]] = {
 }
 OWNERS = {"me": "llamacpp"}  # owned_by in /v1/models where it is not the dialect's name: llama-cpp-python
 CANARY = Constraint("(xq|zq){3}", 24)  # no model says this of its own accord
-TOKEN = 128  # characters of a token at most, in any vocabulary that we know
 SHOWN, NAME = 5, 100  # names of a server's models in a message, and characters of each
-ADDED = 8  # tokens of a prompt beside those of its bytes at most: BOS, a space before it
 Kind = TypeVar("Kind")
-
-
-class Card(msgspec.Struct):
-    """A model of /v1/models."""
-
-    id: str
-    owned_by: str | None = None
-
-
-class Cards(msgspec.Struct):
-    data: Annotated[list[Card], msgspec.Meta(max_length=10_000)]
-
-
-class Choice(msgspec.Struct):
-    text: str
-    finish_reason: Literal["stop", "length"]
-
-
-class Usage(msgspec.Struct):
-    prompt_tokens: Annotated[int, msgspec.Meta(gt=0)]
-    completion_tokens: Annotated[int, msgspec.Meta(ge=0)]
-
-
-class Reply(msgspec.Struct):
-    """The answer of /v1/completions, as far as it is used."""
-
-    model: str
-    choices: Annotated[list[Choice], msgspec.Meta(min_length=1, max_length=1)]
-    usage: Usage
-
-
-def completion_of(reply: Reply, model: str, prompt: str, constraint: Constraint) -> Completion:
-    """A reply as a Completion. Raises InputError if its model or its numbers cannot be right."""
-    choice, read, wrote = reply.choices[0], reply.usage.prompt_tokens, reply.usage.completion_tokens
-    if reply.model != model:
-        raise InputError(f"was asked for {model}, and {reply.model} answered. Serve {model}")
-    if not len(prompt) / TOKEN <= read <= len(prompt.encode()) + ADDED:
-        raise InputError(f"counted {read} tokens in a prompt of {len(prompt)} characters")
-    if wrote > constraint.max_new_tokens or len(choice.text) > wrote * TOKEN:
-        raise InputError(
-            f"counted {wrote} tokens in an answer of {len(choice.text)} characters, "
-            f"and was asked for {constraint.max_new_tokens} at most"
-        )
-    if choice.finish_reason == "length" and (wrote < constraint.max_new_tokens or not choice.text):
-        raise InputError(
-            f"cut an answer of {len(choice.text)} characters after {wrote} of {constraint.max_new_tokens} "
-            "tokens. Give it a longer context: --max-model-len of vLLM, --context-length of SGLang, "
-            "-c of llama.cpp"
-        )
-    return Completion(choice.text, choice.finish_reason, read)
 
 
 class Server(Client):
