@@ -31,6 +31,7 @@ COMMANDS = {  # command: (module with add_arguments and run, help)
     "published": ("bench.report.published", "make reports/published/ from the published figures"),
     "scale": ("bench.cluster.scale", "make the table of docs/scale.md: the memory of each model"),
     "report": ("bench.report.command", "make every format of a report again, from a store or a run's folder"),
+    "export": ("bench.exports.answers", "write every answer of a run: JSON lines, Parquet, or for Inspect"),
     "export-task": ("bench.exports.tasks", "write the task for lm-evaluation-harness or Inspect"),
     "baseline-update": ("bench.nights.baseline_update", "make a saved run the baseline of later nights"),
 }

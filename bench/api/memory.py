@@ -50,7 +50,7 @@ class InMemory:
             raise InputError(f"model {self.entry.name}: {found.problem}")
         with untouched(self.model):
             self.engine = engine_for(
-                plan.engine,
+                "logprob" if plan.metric == "logprob" else plan.engine,
                 self.model,
                 tokenizer,
                 plan.constraint,

@@ -54,7 +54,7 @@ class Result:
 
     def answers(self) -> pd.DataFrame:
         """One row a query: prompt, completion, gold, answer, correct, kind of error."""
-        return pd.DataFrame(rows(self.evaluation, self.plan.examples, self.plan.protocol))
+        return pd.DataFrame(rows(self.evaluation, self.plan))
 
     def plot(self) -> Figure:
         """Accuracy by the number of operations on the box, with random guessing."""

@@ -24,6 +24,7 @@ from bench.text import printable, say
 
 JUDGING = (  # options of pytest that matter only when answers are judged
     "buckets", "require", "dry_run", "report_dir", "released_examples", "save", "compare", "compare_fail",
+    "log_samples", "track",
 )  # fmt: skip
 HERE = ("models", "gpus_per_worker", "dataset_password")  # not for whoever is told of this run
 RENAMED = {"--gpus-per-worker": "--gpus-per-model"}

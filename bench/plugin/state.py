@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
+from bench.exports.after import hand_on
 from bench.inputs import place
 from bench.plugin.cases import markers_of
 from bench.plugin.nights import Nights
@@ -57,6 +58,7 @@ class State:
         self.failed: dict[str, str] = {}
         self.results: Results | None = None
         self.folder: Path | None = None
+        self.handed_on: list[str] = []
 
     @cached_property
     def session(self) -> Session:
@@ -155,6 +157,7 @@ class State:
         exit_status = self.nights.finish(exit_status, self.results, models_of(self.ran_pairs()))
         if self.results.evaluations:
             self.folder = self.write(self.results)
+            self.handed_on = hand_on(self.options, self.results, self.plan, self.folder)
         return exit_status
 
     def find_results(self) -> Results:

@@ -105,6 +105,8 @@ class Terminal:
             self.say(f"store: {notice}")
         if self.state.folder:
             self.reporter.write_line(printable(f"report: {self.state.folder / 'report.html'}"))
+        for line in self.state.handed_on:
+            self.say(line)
 
     def nothing_selected(self) -> str:
         """Why no case of the suite ran, and what can be chosen."""

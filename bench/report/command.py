@@ -146,8 +146,11 @@ def settle(arguments: argparse.Namespace, metadata: Mapping[str, Any]) -> Option
         protocol=arguments.protocol,
         metric=arguments.metric,
     )
-    if not metadata:
-        return asked
+    return as_made(asked, metadata) if metadata else asked
+
+
+def as_made(asked: Options, metadata: Mapping[str, Any]) -> Options:
+    """The options under which a run was made, and the others as they are."""
     return replace(
         asked,
         dataset=metadata["data set"].rpartition(" ")[0],

@@ -1,40 +1,41 @@
-"""Evaluation, examples -> one row a query: what was asked, what was right, what was answered."""
+"""Evaluation, Plan -> one row a query: what was asked, what was right, what was answered."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from bench.records import Evaluation, Example
-from bench.scoring.answers import statements
-from bench.task.prompts import Protocol, as_text, turns
+from bench.records import Evaluation
+from bench.run.evaluate import Plan
+from bench.task.prompts import as_text, turns
 from bench.task.wording import name_objects
 
 
-def rows(
-    evaluation: Evaluation, examples: Sequence[Example], protocol: Protocol
-) -> Iterator[dict[str, object]]:
-    """The queries of each example, box by box. answer: the contents as stated, None if not readable.
+def rows(evaluation: Evaluation, plan: Plan, *, released: bool = True) -> Iterator[dict[str, object]]:
+    """The queries of each example, box by box. answer: the contents as read, None if not readable.
 
-    prompt: the turns as plain text. A chat model was given the same turns under its own template.
+    prompt: the turns as plain text; a chat model was given the same turns under its own template. It is None
+    for released data unless released is True: its authors ask that it stay out of repositories.
     """
     scores = {(score.example_id, score.box): score for score in evaluation.scores}
-    for example in examples:
-        completion = evaluation.completions[example.id].text
-        stated = statements(completion, example.version, len(example.queries))
-        prompt = as_text(turns(example, protocol))
-        for query, answer in zip(example.queries, stated, strict=True):
+    hidden = plan.dataset.startswith("release:") and not released
+    for example in plan.examples:
+        completion = evaluation.completions[example.id]
+        answer, _ = plan.read(completion, example)
+        prompt = None if hidden else as_text(turns(example, plan.protocol))
+        for query, contents in zip(example.queries, answer.boxes, strict=True):
             score = scores[example.id, query.box]
             yield {
                 "model": evaluation.model,
+                "run": plan.run_id,
                 "example": example.id,
                 "scenario": example.scenario_id,
                 "box": query.box,
                 "num_ops": query.num_ops,
                 "bucket": f"ops{query.num_ops}",
                 "prompt": prompt,
-                "completion": completion,
+                "completion": completion.text,
                 "gold": name_objects(query.target),
-                "answer": answer,
+                "answer": None if contents is None else name_objects(contents),
                 "correct": score.correct,
                 "error": score.error,
             }

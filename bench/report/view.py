@@ -27,9 +27,13 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def page_of(run: str, reports: Path) -> Path:
-    """Raises ValueError if there is no such run."""
+    return folder_of_run(run, reports) / "report.html"
+
+
+def folder_of_run(run: str, reports: Path) -> Path:
+    """The folder of a run by its name or path. Raises InputError if there is none."""
     for folder in (reports / run, Path(run)):
         if (folder / "report.html").is_file():
-            return (folder / "report.html").resolve()
+            return folder.resolve()
     known = sorted(path.parent.name for path in reports.glob("*/report.html"))
     raise InputError(f"no report.html of {run} in {reports}. There is {', '.join(known) or 'no run yet'}.")

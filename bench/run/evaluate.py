@@ -31,12 +31,12 @@ from bench.decoding.thinking import ThinkingEngine, engine_name, thinking_tokens
 from bench.inputs import InputError
 from bench.models.gpus import visible_gpus
 from bench.models.thinking import closing_tag
-from bench.records import Completion, Evaluation, Example, ModelEntry, Prompt
+from bench.records import Answer, Completion, Evaluation, Example, ModelEntry, Prompt
 from bench.run.environment import package_versions
 from bench.run.leases import gpu_leases, model_lock
 from bench.scoring.answers import read_answer
 from bench.scoring.baselines import baseline
-from bench.scoring.choices import chance, mean_margins, read_choice
+from bench.scoring.choices import Margins, chance, mean_margins, read_choice
 from bench.scoring.scores import score
 from bench.store import Run, Settings, Store
 from bench.task.choices import build_choices
@@ -105,6 +105,14 @@ class Plan:
         render = models.render_for(entry, tokenizer)
         make = build_choices if self.metric == "logprob" else build
         return [make(example, self.protocol, render) for example in self.examples]
+
+    def read(self, completion: Completion, example: Example) -> tuple[Answer, Margins]:
+        """What a completion says of each box; the margins are of the metric logprob alone."""
+        if self.metric == "logprob":
+            return read_choice(completion, example)
+        if self.thinks:
+            completion = replace(completion, text=split_notes(completion.text)[0])
+        return read_answer(completion, self.constraint, self.version, self.num_boxes), []
 
     def keys(self, settings: Settings) -> dict[str, str]:
         """Example id -> the key of its completion in the store."""
@@ -285,23 +293,16 @@ def read_and_score(
 
 def scored(name: str, plan: Plan, settings: Settings, completions: Mapping[str, Completion]) -> Evaluation:
     """What the completions say, and how much of it is right."""
-    margins: dict[str, list[float]] = {}
-    answers = {}
-    for example in plan.examples:
-        done = completions[example.id]
-        if plan.metric == "logprob":
-            answers[example.id], margins[example.id] = read_choice(done, example)
-        else:
-            done = replace(done, text=split_notes(done.text)[0]) if plan.thinks else done
-            answers[example.id] = read_answer(done, plan.constraint, plan.version, plan.num_boxes)
-    scores = tuple(entry for example in plan.examples for entry in score(example, answers[example.id]))
+    found = {example.id: plan.read(completions[example.id], example) for example in plan.examples}
+    scores = tuple(entry for example in plan.examples for entry in score(example, found[example.id][0]))
+    margins = {example_id: of_boxes for example_id, (_, of_boxes) in found.items()}
     return Evaluation(
         name,
         completions,
         scores,
-        margins=mean_margins(scores, margins) if margins else {},
+        margins=mean_margins(scores, margins) if plan.metric == "logprob" else {},
         thinking={name: thinking_tokens(done) for name, done in completions.items()} if plan.thinks else {},
-        forms=Counter(answer.form for answer in answers.values()),
+        forms=Counter(answer.form for answer, _ in found.values()),
         engine=settings.engine,
         fingerprint=settings.as_dict(),
     )

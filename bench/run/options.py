@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ from bench.task.prompts import PROTOCOLS
 from bench.task.wording import WORDINGS
 
 METRICS = ("generation", "logprob")
+TRACKERS = ("mlflow", "wandb")
 IN_MEMORY = (":memory:", "off")
 
 
@@ -67,6 +69,8 @@ class Options:
     dry_run: bool = option(False, None, "show how each model would be asked, and run nothing")
     report_dir: str = option(str(ROOT / "reports"), "DIR", "default: reports")
     released_examples: bool = option(False, None, "show released data in report.html too")
+    log_samples: bool = option(False, None, "write every answer to answers.jsonl in the report's folder")
+    track: str = option("", "NAME", "hand figures and report to a tracker: mlflow or wandb")
     save: str | None = option(
         None, "NAME", "keep this run to compare with, and for history.html", nargs="?", const=""
     )
@@ -80,6 +84,7 @@ class Options:
     def __post_init__(self) -> None:
         choose("protocol", self.protocol, PROTOCOLS)
         choose("metric", self.metric, METRICS)
+        check_tracker(self.track)
         choose("engine", self.engine, ENGINES)
         number_or_auto("--boxes-think-tokens", str(self.think_tokens))
         if self.metric == "logprob" and self.protocol == "think":
@@ -135,6 +140,12 @@ def choose(kind: str, name: str, known: Collection[str]) -> str:
     if name not in known:
         raise InputError(f"unknown {kind} {name!r}. Choose from {', '.join(known)}.")
     return name
+
+
+def check_tracker(name: str) -> None:
+    """Known, and installed: otherwise the whole run would be over before it is said."""
+    if name and find_spec(choose("tracker", name, TRACKERS)) is None:
+        raise InputError(f"--boxes-track={name} needs {name}. Run pip install {name}.")
 
 
 def number_or_auto(option: str, text: str) -> int | None:

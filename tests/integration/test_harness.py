@@ -100,7 +100,7 @@ def test_inspect_scores_as_we_do(
 ) -> None:
     run(
         python, task, "inspect", "eval", "boxes_inspect.py", "--model", "hf/tiny-tracking",
-        "-M", f"model_path={MODEL}", "-M", "device=cpu", "-M", "torch_dtype=float32",
+        "-M", f"model_path={MODEL}", "-M", "device=cpu", "-M", "torch_dtype=float32", "-M", "do_sample=false",
         "-M", "chat_template='{{ messages[0].content }}'", "--limit", str(LIMIT),
         "--log-format", "json", "--log-dir", str(tmp_path),
     )  # fmt: skip

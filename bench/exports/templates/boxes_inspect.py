@@ -1,6 +1,7 @@
 """The boxes task in Inspect. entity-tracking-bench, installed beside it, reads the answers.
 
-inspect eval THIS_FILE --model ...   (a base model of hf/: -M "chat_template='{{ messages[0].content }}'")
+inspect eval THIS_FILE --model ...
+A base model of hf/ also needs -M do_sample=false -M "chat_template='{{ messages[0].content }}'".
 """
 
 from pathlib import Path

@@ -1,0 +1,87 @@
+"""boxes export: a run and its store -> every answer as JSON lines, Parquet or a log of Inspect."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from bench import ROOT
+from bench.exports.inspect_log import log_of
+from bench.inputs import InputError, place
+from bench.models.named import name_of
+from bench.outputs import replacing, write_text
+from bench.records import Evaluation, ModelEntry, Suite
+from bench.report.command import as_made, checked, read_run, recall_runs
+from bench.report.rows import rows
+from bench.report.view import folder_of_run
+from bench.run.evaluate import Plan
+from bench.run.metadata import describe_run
+from bench.run.options import Options
+from bench.run.plans import plan_of
+from bench.store import Store
+from bench.store.command import WRITERS
+from bench.text import say
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("run", nargs="?", default="latest", help="a folder, or its name in reports (default: %(default)s)")
+    add("--format", choices=FORMATS, default="jsonl", help="default: %(default)s")
+    add("--output", type=Path, metavar="PATH", help="a file, or for inspect a folder (default: in the run)")
+    add("--store", type=Path, default=ROOT / ".boxes" / "store.sqlite", help="default: .boxes/store.sqlite")
+    add("--report-dir", type=Path, default=ROOT / "reports", metavar="DIR", help="default: reports")
+    add("--dataset-password", metavar="WORD")
+    add("--released-examples", action="store_true", help="export the prompts of released data too")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Write the answers of every model of the run that the store still has."""
+    folder, store = folder_of_run(chosen.run, place(chosen.report_dir)), place(chosen.store)
+    if not store.is_file():
+        raise InputError(f"no store at {store}. Name the one that the run used with --store.")
+    plan, evaluations = recall(folder, store, chosen.dataset_password)
+    output = chosen.output or folder / DEFAULTS[chosen.format]
+    made = FORMATS[chosen.format](evaluations, plan, output, chosen.released_examples)
+    say(f"answers of {len(evaluations)} models: {made}")
+    return 0
+
+
+def recall(folder: Path, store: Path, password: str | None) -> tuple[Plan, dict[str, Evaluation]]:
+    """What a run asked, and what its models answered. Raises InputError where that cannot be known."""
+    made = read_run(folder)
+    plan = plan_of(as_made(Options(dataset_password=password), made.metadata))
+    plan = replace(plan, run_id=str(made.metadata.get("run", folder.name)))
+    suite = Suite("run", {name: ModelEntry(name, "") for name in made.models}, ())
+    checked(describe_run(suite, plan), made.metadata)
+    with Store(store) as kept:
+        evaluations = recall_runs(suite, plan, kept, made.models)
+    if not evaluations:
+        raise InputError(f"{store} has no model's answers of this run. Name its store with --store.")
+    return plan, evaluations
+
+
+def write_table(
+    evaluations: Mapping[str, Evaluation], plan: Plan, output: Path, released: bool, kind: str = "jsonl"
+) -> Path:
+    """One row a query of every model. kind: jsonl or parquet."""
+    found = [row for entry in evaluations.values() for row in rows(entry, plan, released=released)]
+    with replacing(output) as fresh:
+        WRITERS[kind](found, fresh)
+    return output
+
+
+def write_parquet(evaluations: Mapping[str, Evaluation], plan: Plan, output: Path, released: bool) -> Path:
+    return write_table(evaluations, plan, output, released, kind="parquet")
+
+
+def write_inspect(evaluations: Mapping[str, Evaluation], plan: Plan, output: Path, released: bool) -> Path:
+    """One log a model, for `inspect view --log-dir`."""
+    for name, evaluation in evaluations.items():
+        write_text(output / f"{name_of(name)}.json", log_of(evaluation, plan, released))
+    return output
+
+
+FORMATS = {"jsonl": write_table, "parquet": write_parquet, "inspect": write_inspect}
+DEFAULTS = {"jsonl": "answers.jsonl", "parquet": "answers.parquet", "inspect": "inspect"}

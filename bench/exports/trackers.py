@@ -1,0 +1,58 @@
+"""Results, a report -> a metrics tracker. Another one is a function of ten lines and a row of TRACKERS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+from bench.records import Results
+
+
+def metrics_of(results: Results) -> dict[str, float]:
+    """MODEL/accuracy_BUCKET, PAIR/difference_BUCKET with its interval and p, and random_BUCKET."""
+    found = {f"random_{bucket}": value for bucket, value in results.baseline.items()}
+    for model, accuracies in results.accuracies.items():
+        found |= {f"{model}/accuracy_{bucket}": accuracy.value for bucket, accuracy in accuracies.items()}
+    for verdict in results.verdicts:
+        compared = verdict.comparison
+        difference = compared.difference
+        figures = {"": difference.value, "_low": difference.low, "_high": difference.high}
+        name = f"{compared.pair.id}/difference_{compared.bucket}"
+        found |= {f"{name}{end}": value for end, value in figures.items()}
+        found[f"{name}_p"] = compared.p_adjusted
+    return found
+
+
+def parameters_of(results: Results) -> dict[str, str]:
+    """How the run was made, and the verdict of each pair in words."""
+    verdicts = {
+        f"verdict {verdict.comparison.pair.id}": verdict.outcome
+        for verdict in results.verdicts
+        if verdict.comparison.bucket == "ops1plus"
+    }
+    return {name: str(value) for name, value in results.metadata.items()} | verdicts
+
+
+def to_mlflow(results: Results, folder: Path) -> str:
+    """Where it goes is MLflow's own affair: $MLFLOW_TRACKING_URI, $MLFLOW_EXPERIMENT_NAME."""
+    mlflow = import_module("mlflow")
+    with mlflow.start_run(run_name=folder.name) as run:
+        mlflow.log_params(parameters_of(results))
+        mlflow.log_metrics(metrics_of(results))
+        mlflow.log_artifacts(str(folder))
+    return f"MLflow run {run.info.run_id} at {mlflow.get_tracking_uri()}"
+
+
+def to_wandb(results: Results, folder: Path) -> str:
+    """Project and mode are W&B's own affair: $WANDB_PROJECT, $WANDB_MODE."""
+    wandb = import_module("wandb")
+    with wandb.init(name=folder.name, config=parameters_of(results)) as run:
+        run.log(metrics_of(results))
+        report = wandb.Artifact(f"report-{folder.name}", type="report")
+        report.add_dir(str(folder))
+        run.log_artifact(report)
+    return f"W&B run {run.id}"
+
+
+TRACKERS: dict[str, Callable[[Results, Path], str]] = {"mlflow": to_mlflow, "wandb": to_wandb}
