@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bench.decoding.constraint import Constraint
 from bench.models.chat import count_bos, has_own_bos, roles_for
-from bench.models.files import folder_of
+from bench.models.load import load_config
 from bench.records import ModelEntry, Prompt
 from bench.text import printable
 
@@ -74,7 +73,7 @@ def audit(
     bos = count_bos(prompts[0].text, tokenizer)
     problem = (
         wrong_ends(tokenizer, bos)
-        or no_room(config or config_of(entry), prompt_tokens + constraint.max_new_tokens)
+        or no_room(config or load_config(entry), prompt_tokens + constraint.max_new_tokens)
         or forbidden(golds, constraint)
         or misspelled(golds, answers, spelling)
         or too_short(cut, len(golds), constraint)
@@ -100,10 +99,6 @@ def wrong_ends(tokenizer: Any, bos: int) -> str | None:
     if bos not in expected:
         return f"its first prompt has {bos} BOS tokens and needs {expected[0]}. Mend its tokenizer."
     return None
-
-
-def config_of(entry: ModelEntry) -> dict[str, Any]:
-    return json.loads((folder_of(entry) / "config.json").read_text(encoding="utf-8"))
 
 
 def no_room(config: Mapping[str, Any], tokens: int) -> str | None:

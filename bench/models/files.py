@@ -19,6 +19,7 @@ from bench.records import ModelEntry
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+GGUF = b"GGUF"  # a file of that kind begins with it
 TOKENIZER = ("*token*", "vocab.*", "merges.txt", "chat_template*")
 
 
@@ -57,22 +58,25 @@ def lacks_gpu(entry: ModelEntry, gpus_per_model: int) -> str | None:
 def lacks_package(entry: ModelEntry, gpus_per_model: int) -> str | None:
     needed = {
         "bitsandbytes": entry.quantization is not None,
-        "accelerate": entry.quantization is not None or (entry.memory_gb and gpus_per_model > 1),
+        "accelerate": entry.quantization or is_gguf(entry) or (entry.memory_gb and gpus_per_model > 1),
         "peft": entry.adapter is not None,
+        "gguf": is_gguf(entry),
     }
     missing = [name for name, wanted in needed.items() if wanted and find_spec(name) is None]
     return f"needs {' and '.join(missing)}. Run pip install {' '.join(missing)}." if missing else None
 
 
 def folder_of(entry: ModelEntry) -> Path:
-    """The folder of a model: its own, or its snapshot in the hub's cache. Never uses the network.
+    """The folder of a model: its own, that of its GGUF file, or its snapshot in the hub's cache.
 
-    Raises ValueError if it is not there.
+    Never uses the network. Raises ValueError if it is not there.
     """
     if entry.source == "local":
-        if not Path(entry.path).is_dir():
-            raise InputError(f"model {entry.name}: no folder {entry.path}. Check path in the suite file.")
-        return Path(entry.path)
+        path = Path(entry.path)
+        if not (path.is_file() if is_gguf(entry) else path.is_dir()):
+            kind = "file" if is_gguf(entry) else "folder"
+            raise InputError(f"model {entry.name}: no {kind} {entry.path}. Check path in the suite file.")
+        return path.parent if is_gguf(entry) else path
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -80,6 +84,11 @@ def folder_of(entry: ModelEntry) -> Path:
         return Path(snapshot_download(entry.path, revision=entry.revision, local_files_only=True))
     except LocalEntryNotFoundError:
         raise InputError(f"model {entry.name}: is not downloaded. {how_to_download(entry)}") from None
+
+
+def is_gguf(entry: ModelEntry) -> bool:
+    """Whether weights, configuration, tokenizer and chat template are in one GGUF file."""
+    return entry.source == "local" and entry.path.endswith(".gguf")
 
 
 def how_to_download(entry: ModelEntry) -> str:
@@ -96,6 +105,9 @@ def weights_of(entry: ModelEntry) -> list[Path]:
     Raises ValueError for missing or cut files, and for pickled weights without allow_pickle.
     """
     folder = folder_of(entry)
+    if is_gguf(entry):
+        check_gguf(entry)
+        return [Path(entry.path)]
     names = (*WEIGHTS, *PICKLES) if entry.allow_pickle else WEIGHTS
     first = next((folder / name for name in names if (folder / name).exists()), None)
     if first is None:
@@ -200,6 +212,18 @@ def check_size(entry: ModelEntry, config: Mapping[str, Any], shapes: Sequence[Se
                 )
 
 
+def check_gguf(entry: ModelEntry) -> None:
+    """Raises ValueError for a file that is no GGUF, and for what cannot be done with one."""
+    with open(entry.path, "rb") as file:
+        if file.read(len(GGUF)) != GGUF:
+            raise InputError(f"model {entry.name}: {entry.path} is no GGUF file. {how_to_mend(entry)}")
+    if entry.quantization:
+        raise InputError(
+            f"model {entry.name}: a GGUF file is loaded in full precision, so quantization = "
+            f'"{entry.quantization}" cannot be had. Take it out, or give a folder with safetensors.'
+        )
+
+
 def fingerprint(entry: ModelEntry) -> dict[str, object]:
     """All of a model that its answers depend on. Raises ValueError if its files are not there."""
     return {
@@ -217,15 +241,21 @@ def weights_digest(entry: ModelEntry) -> str:
     folder = folder_of(entry)
     if entry.source == "hub":
         return folder.name
+    if is_gguf(entry):
+        return digest(weights_of(entry))
     code = sorted(folder.glob("*.py")) if entry.trust_remote_code else []
     return digest([folder / "config.json", *weights_of(entry), *code])
 
 
 def tokenizer_digest(entry: ModelEntry) -> str:
-    return digest(tokenizer_files(folder_of(entry)))
+    return digest(tokenizer_files(entry))
 
 
-def tokenizer_files(folder: Path) -> list[Path]:
+def tokenizer_files(entry: ModelEntry) -> list[Path]:
+    """The files of a model's tokenizer: a GGUF file has it in itself."""
+    folder = folder_of(entry)
+    if is_gguf(entry):
+        return [Path(entry.path)]
     files = sorted({path for pattern in TOKENIZER for path in folder.glob(pattern)})
     if strange := [path for path in files if not path.is_file()]:
         raise InputError(f"{strange[0]} is not a file. Take it out.")

@@ -6,10 +6,11 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
-from bench.inputs import InputError
-from bench.models.files import dtype_of, folder_of, weights_of
+from bench.inputs import InputError, read_json
+from bench.models.files import dtype_of, folder_of, is_gguf, weights_of
 from bench.records import ModelEntry
 
 
@@ -80,15 +81,27 @@ def padded_left(tokenizer: Any) -> Any:
 
 
 def read(entry: ModelEntry, from_pretrained: Callable[..., Any], **settings: object) -> Any:
-    """What transformers makes of a folder. Raises ValueError, in one line, where that is nothing."""
-    folder = folder_of(entry)
+    """What transformers makes of a folder or a GGUF file. Raises ValueError, in one line, for nothing."""
+    folder = place = folder_of(entry)
+    if is_gguf(entry):
+        place = Path(entry.path)
+        settings["gguf_file"] = place.name
     try:
         return from_pretrained(
             folder, trust_remote_code=entry.trust_remote_code, local_files_only=True, **settings
         )
     except Exception as error:  # of a config or tokenizer that is damaged, transformers raises anything
         kind = "" if isinstance(error, OSError | ValueError | ImportError) else f"{type(error).__name__}: "
-        raise InputError(f"model {entry.name}: transformers cannot load {folder}: {kind}{error}") from error
+        raise InputError(f"model {entry.name}: transformers cannot load {place}: {kind}{error}") from error
+
+
+def load_config(entry: ModelEntry) -> dict[str, Any]:
+    """The model's configuration, as config.json has it. Raises ValueError if it is not there."""
+    if not is_gguf(entry):
+        return read_json(folder_of(entry) / "config.json", dict[str, Any])
+    from transformers import AutoConfig
+
+    return read(entry, AutoConfig.from_pretrained).get_text_config().to_dict()
 
 
 def placement(entry: ModelEntry, devices: Sequence[str]) -> dict[str, object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from bench.models.files import folder_of, tokenizer_digest, tokenizer_files, weights_digest
+from bench.models.files import tokenizer_digest, tokenizer_files, weights_digest
 from bench.models.load import load_tokenizer
 from bench.records import ModelEntry
 
@@ -46,8 +46,7 @@ def lacks_template(entry: ModelEntry) -> str | None:
 
 
 def has_tokenizer(entry: ModelEntry) -> bool:
-    folder = if_here(folder_of, entry)
-    return folder is not None and bool(tokenizer_files(folder))
+    return bool(if_here(tokenizer_files, entry))
 
 
 def if_here(find: Callable[[ModelEntry], Found], entry: ModelEntry) -> Found | None:
