@@ -6,15 +6,17 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bench.decoding import client, server
+from bench.decoding.notes import split_notes
 from bench.models import load_tokenizer
 from bench.models.suites import load_suite
 from bench.records import Evaluation, Example, Suite
-from bench.run.evaluate import Plan
+from bench.run.evaluate import Plan, evaluate
 from bench.run.plans import limited
 from bench.run.session import Session
 from bench.store import Store
@@ -95,6 +97,19 @@ def test_a_server_of_the_embedded_base_model_answers_as_the_engine_here(
         ENTRY.name
     )
     assert count_same(found, evaluation_examples) >= 709
+
+
+def test_a_served_model_thinks_as_the_engine_here(llama_server: Start, few: tuple[Example, ...]) -> None:
+    """The chat model's thinking ends at its first full stop, or after 62 tokens without one."""
+    entry = replace(load_suite("embedded").models["tiny-chat"], think_end=".")
+    here = Plan(few, PROTOCOLS["think"], think_tokens=62)
+    there = replace(here, engine="server", servers=(llama_server("tiny-chat", "tiny-chat").url,))
+    found, local = (evaluate(entry, plan, Store(":memory:"), wait=0) for plan in (there, here))
+    same = sum(split_notes(found.completions[name].text)[0] == split_notes(answer.text)[0]
+               for name, answer in local.completions.items())  # fmt: skip
+    assert same >= len(few) - 1
+    assert found.forms == local.forms
+    assert found.forms.keys() == {"whole", "unfinished"}
 
 
 def test_a_grammar_that_kills_the_server_is_a_failure_by_name(

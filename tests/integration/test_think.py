@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bench import models as loading
+from bench.models.suites import load_suite
 from bench.records import ModelEntry
 from bench.run.evaluate import Plan, evaluate
 from bench.store import Store
@@ -27,6 +28,16 @@ def test_thinking_without_end_is_wrong_and_counted(
     assert first.engine.startswith("think/1 5 ")
     monkeypatch.setattr(loading, "load", lambda *args: pytest.fail("the store has the answers"))
     assert evaluate(entry, thinks, store, wait=0).scores == first.scores
+
+
+def test_thinking_that_ends_leads_to_an_answer(plan: Plan) -> None:
+    """tiny-chat states something of its own: its thinking ends at the full stop, and a statement follows."""
+    entry = replace(load_suite("embedded").models["tiny-chat"], think_end=".")
+    thinks = replace(plan, protocol=PROTOCOLS["think"], think_tokens=90, examples=plan.examples[:2])
+    found = evaluate(entry, thinks, Store(":memory:"), wait=0)
+    assert found.forms == {"whole": 2}
+    assert all(one.error != "unread" for one in found.scores)
+    assert all(0 < tokens <= 90 for tokens in found.thinking.values())
 
 
 def test_a_model_without_a_tag_is_refused(plan: Plan, models: dict[str, ModelEntry]) -> None:
