@@ -393,6 +393,7 @@ class Results:
     """All that a run found, for every kind of report.
 
     accuracies, over_random, published (others' figures of the same models): by model and bucket.
+    asked: the options of data and protocol, by name.
     factors: accuracy at 1+ by model, factor (as "last operation") and level (as "put").
     groups: models that differ only in seed, wording or precision.
     """
@@ -407,3 +408,4 @@ class Results:
     published: Mapping[str, Mapping[str, Accuracy]] = field(default_factory=dict)
     factors: Mapping[str, Mapping[str, Mapping[str, Accuracy]]] = field(default_factory=dict)
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    asked: Mapping[str, object] = field(default_factory=dict)

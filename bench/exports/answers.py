@@ -51,7 +51,7 @@ def run(chosen: argparse.Namespace) -> int:
 def recall(folder: Path, store: Path, password: str | None) -> tuple[Plan, dict[str, Evaluation]]:
     """What a run asked, and what its models answered. Raises InputError where that cannot be known."""
     made = read_run(folder)
-    plan = plan_of(as_made(Options(dataset_password=password), made.metadata))
+    plan = plan_of(as_made(Options(dataset_password=password), made))
     plan = replace(plan, run_id=str(made.metadata.get("run", folder.name)))
     suite = Suite("run", {name: ModelEntry(name, "") for name in made.models}, ())
     checked(describe_run(suite, plan), made.metadata)

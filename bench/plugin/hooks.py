@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -89,13 +90,21 @@ def asked_of(config: pytest.Config) -> Options:
         raise pytest.UsageError(printable(str(error))) from None
 
 
+def command_of(arguments: Sequence[object], password: str | None) -> str:
+    """The command line to type again, without the password."""
+    command = shlex.join(["pytest", *map(str, arguments)])
+    return command.replace(password, "***") if password else command
+
+
 def state_of(config: pytest.Config) -> State:
     """The state of this process, made when it is first asked for."""
     if STATE not in config.stash:
         from bench.plugin.state import State
 
         try:
-            config.stash[STATE] = state = State(asked_of(config), config.stash[RUN_ID], is_worker(config))
+            options = asked_of(config)
+            command = command_of(config.invocation_params.args, options.dataset_password)
+            config.stash[STATE] = state = State(options, config.stash[RUN_ID], is_worker(config), command)
             if not (is_worker(config) or runs_nothing(config)):
                 from bench.plugin.terminal import Terminal
 

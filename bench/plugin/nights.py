@@ -28,6 +28,7 @@ class Nights:
     def __init__(self, options: Options, describe: Callable[[], Mapping[str, object]]) -> None:
         self.saved = Path(options.report_dir) / "saved"
         self.name, self.fail = options.save, options.compare_fail
+        self.kept: Path | None = None
         self.regression: Regression | None = None
         if self.name is not None:
             check_saved(self.name, self.saved)
@@ -40,9 +41,9 @@ class Nights:
         """Save and compare as asked for. Returns the exit status of the run."""
         if self.name is not None and results.evaluations:
             night = night_of(results)
-            save(night, self.saved / f"{self.name or night.run}.json")
             from bench.report.history import write_history
 
+            self.kept = save(night, self.saved / f"{self.name or night.run}.json")
             write_history(self.saved)
         if self.baseline is None:
             return exit_status
@@ -52,11 +53,16 @@ class Nights:
         return exit_status
 
     def show(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self.kept is not None:
+            name = self.kept.stem
+            terminalreporter.write_line(
+                printable(f"saved: {self.kept}. Compare later runs with --boxes-compare={name}")
+            )
         if self.regression is None:
             return
         from bench.report.history import headline
 
-        terminalreporter.section(printable(f"since the baseline {self.regression.baseline}"))
+        terminalreporter.section(printable(f"since {self.regression.baseline}"))
         terminalreporter.write_line(printable(headline(self.regression)))
         for model, reason in self.regression.unmeasured.items():
             terminalreporter.write_line(printable(f"- not measured: {model}: {reason}"))

@@ -39,8 +39,8 @@ class State:
     Raises ValueError for options that cannot be met.
     """
 
-    def __init__(self, options: Options, run_id: str, worker: bool = False) -> None:
-        self.options, self.run_id, self.worker = options, run_id, worker
+    def __init__(self, options: Options, run_id: str, worker: bool = False, command: str = "") -> None:
+        self.options, self.run_id, self.worker, self.command = options, run_id, worker, command
         self.suites = load_suites(options)
         if options.metric != "generation":  # what suites record was generated
             self.suites = [replace(suite, recorded={}, recorded_baseline={}) for suite in self.suites]
@@ -142,7 +142,7 @@ class State:
             self.runnable = find_runnable(self.options, self.suite, self.ran_pairs())
 
     def describe(self) -> dict[str, object]:
-        return describe_run(self.suite, self.plan)
+        return describe_run(self.suite, self.plan) | {"command": self.command}
 
     def markers(self) -> dict[str, int]:
         """Every marker of the suite's pairs, and how many pairs have it."""

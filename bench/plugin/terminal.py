@@ -90,8 +90,8 @@ class Terminal:
         if self.state.offered and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
             self.say(self.nothing_selected(), red=True)
         if self.state.results is not None:
-            self.show_results(self.state.results)
             self.state.nights.show(self.reporter)
+            self.show_results(self.state.results)
         if self.state.ran and exitstatus == pytest.ExitCode.INTERRUPTED:
             self.say(stopped(self.state), bold=True)
 

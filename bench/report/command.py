@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -26,6 +26,7 @@ from bench.scoring.verdicts import families, judge_recorded
 from bench.store import Settings, Store
 from bench.text import say
 
+Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Metadata = dict[str, str | int | float | bool | None]
 
 
@@ -48,10 +49,22 @@ class VerdictOf(msgspec.Struct):
     comparison: ComparisonOf
 
 
+class Asked(msgspec.Struct):
+    """The options of data and protocol."""
+
+    dataset: str
+    seed: Number
+    version: str
+    limit: Number
+    protocol: str
+    metric: str
+
+
 class Run(msgspec.Struct):
     """What is needed of a run's results.json to make its report again."""
 
     metadata: Metadata
+    asked: Asked
     models: dict[str, ModelOf]
     verdicts: list[VerdictOf]
     skipped: dict[str, str]
@@ -90,7 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
     store_path = place(arguments.store) if made else source
     if not store_path.is_file():
         raise InputError(f"no store at {store_path}. Name the one that the run used.")
-    asked = settle(arguments, made.metadata if made else {})
+    asked = settle(arguments, made)
     suites, plan = load_suites(asked), plan_of(asked)
     with Store(store_path) as store:
         session = Session(merge(suites), plan, store, wait=0.0)
@@ -125,16 +138,13 @@ def read_run(folder: Path) -> Run:
     if not (folder / "results.json").exists():
         raise InputError(f"{folder} is not the folder of a run. Name one of reports/, or a store.")
     made = read_json(folder / "results.json", Run, limit=64 * MEGABYTE)
-    for key in ("data set", "version of the task", "protocol"):
+    for key in SAME:
         if not isinstance(made.metadata.get(key), str):
             raise InputError(f"{folder / 'results.json'}: metadata: {key} is missing. Run it again.")
-    for key in ("seed", "examples"):
-        if not isinstance(number := made.metadata.get(key), int) or not 0 <= number < 2**63:
-            raise InputError(f"{folder / 'results.json'}: metadata: {key} is no number. Run it again.")
     return made
 
 
-def settle(arguments: argparse.Namespace, metadata: Mapping[str, Any]) -> Options:
+def settle(arguments: argparse.Namespace, made: Run | None) -> Options:
     """The options that a run was made with, or those given for a store."""
     asked = Options(
         suite=arguments.suite,
@@ -146,20 +156,12 @@ def settle(arguments: argparse.Namespace, metadata: Mapping[str, Any]) -> Option
         protocol=arguments.protocol,
         metric=arguments.metric,
     )
-    return as_made(asked, metadata) if metadata else asked
+    return as_made(asked, made) if made else asked
 
 
-def as_made(asked: Options, metadata: Mapping[str, Any]) -> Options:
+def as_made(asked: Options, made: Run) -> Options:
     """The options under which a run was made, and the others as they are."""
-    return replace(
-        asked,
-        dataset=metadata["data set"].rpartition(" ")[0],
-        seed=metadata["seed"],
-        version=metadata["version of the task"],
-        limit=metadata["examples"],
-        protocol=metadata["protocol"].rpartition(" ")[0],
-        metric=metadata.get("metric", "generation"),
-    )
+    return replace(asked, **msgspec.structs.asdict(made.asked))
 
 
 def recall_runs(

@@ -73,6 +73,8 @@ def draw_factors(factors: Mapping[str, Factors]) -> Figure:
 
 
 def draw_levels(axes: Axes, found: Mapping[str, Accuracy], colour: str, marker: str, side: int) -> None:
+    if not found:  # no box was changed
+        return
     places = [place + 0.08 * side for place in range(len(found))]
     axes.set_xticks(range(len(found)), found)
     ordered = all(level.isdecimal() for level in found)

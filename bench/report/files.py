@@ -123,6 +123,7 @@ def as_json(results: Results) -> dict[str, object]:
     """Every figure of the run, without the answers themselves (the store has them)."""
     return {
         "metadata": dict(results.metadata),
+        "asked": dict(results.asked),
         "random_baseline": dict(results.baseline),
         "models": {
             name: {

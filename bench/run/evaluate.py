@@ -71,6 +71,18 @@ class Plan:
     progress: bool = False
 
     @property
+    def asked(self) -> dict[str, object]:
+        """The options that make the same data and protocol again."""
+        return {
+            "dataset": self.dataset,
+            "seed": self.seed,
+            "version": self.version,
+            "limit": len(self.examples),
+            "protocol": self.protocol.name,
+            "metric": self.metric,
+        }
+
+    @property
     def version(self) -> str:
         return self.examples[0].version
 

@@ -129,6 +129,7 @@ class Session(Schedule):
             tuple(verdicts),
             self.skipped | {name: str(error) for name, error in self.failed.items()},
             {name: self.gates(evaluation) for name, evaluation in evaluated.items()},
+            asked=self.plan.asked,
             factors={
                 name: accuracy_by_factor(evaluation, self.plan.examples)
                 for name, evaluation in evaluated.items()

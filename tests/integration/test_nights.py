@@ -109,7 +109,9 @@ def plant(path: Path, asked: tuple[Example, ...], model: str, points: float) -> 
 
 def test_a_night_is_saved_compared_and_made_the_baseline(bench, night, asked, capsys):
     """First night, second night the same, then five points worse than the baseline."""
-    assert bench("--boxes-save=first", "--junitxml=junit.xml").ret == 0
+    run = bench("--boxes-save=first", "--junitxml=junit.xml")
+    assert run.ret == 0
+    run.stdout.fnmatch_lines(["saved: *first.json. Compare later runs with --boxes-compare=first"])
     saved = night / "reports" / "saved" / "first.json"
     figures = {
         entry.get("name"): entry.get("value")

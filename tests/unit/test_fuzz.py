@@ -122,7 +122,10 @@ def test_recorded_figures(examples: int, place) -> None:
 RESULTS = {
     "metadata": {
         "run": "r", "data set": "evaluation 0123", "version of the task": "base", "protocol": "paper 0123",
-        "seed": 0, "examples": 4,
+    },
+    "asked": {
+        "dataset": "evaluation", "seed": 0, "version": "base", "limit": 4, "protocol": "paper",
+        "metric": "generation",
     },
     "models": {"one": {"fingerprint": {"model.weights": "1f", "engine": "x", "max_new_tokens": 100}}},
     "verdicts": [{"comparison": {"pair": {"base": "one", "variant": "two"}}}],
@@ -135,7 +138,7 @@ def test_results_of_a_run(examples: int, place, tmp_path: Path) -> None:
     def read(data: bytes) -> None:
         place("results.json", data)
         made = read_run(tmp_path)
-        assert 0 <= made.metadata["seed"] < 2**63
+        assert 0 <= made.asked.seed < 2**63
 
     fuzz(examples, edited(RESULTS).map(as_json) | damaged(as_json(RESULTS)), read)
 

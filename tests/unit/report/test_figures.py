@@ -12,12 +12,12 @@ import pytest
 
 from bench import DATA
 from bench.models.suites import load_suite
-from bench.records import Outcome, Suite
-from bench.report.error_figures import draw_errors
+from bench.records import Evaluation, Outcome, Suite
+from bench.report.error_figures import draw_errors, draw_factors
 from bench.report.figures import draw_all, draw_effects, draw_hypothesis
 from bench.report.panels import rows_of, sections
 from bench.report.style import render, svg
-from bench.scoring.factors import ERROR_KINDS
+from bench.scoring.factors import ERROR_KINDS, accuracy_by_factor
 from bench.scoring.verdicts import judge_recorded
 
 SUITE = Suite("made-up", {}, ())
@@ -126,6 +126,13 @@ def test_the_legend_of_effects_has_the_outcomes_that_are_drawn(results):
     assert "better" in outcomes
     for outcome in get_args(Outcome):
         assert (f">{outcome}<" in drawing) == (outcome in outcomes)
+
+
+def test_a_sample_without_an_operation_is_drawn_empty(asked):
+    """Its accuracies at 1+ have no level."""
+    nothing = accuracy_by_factor(Evaluation("m", {}, (), {}, "", {}), asked)
+    assert all(not levels for levels in nothing.values())
+    assert "accuracy at 1+" in svg(draw_factors({"before": nothing, "after": nothing}), "x")
 
 
 def test_bars_of_errors_are_as_high_as_the_share_that_is_wrong(results):
