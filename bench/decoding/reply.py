@@ -1,14 +1,10 @@
-"""Reply of a server -> Completion: what OpenAI's protocol says of both, and which numbers cannot be right."""
+"""What a server's reply may be, by OpenAI's protocol and by its numbers."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
 import msgspec
-
-from bench.decoding.constraint import Constraint
-from bench.inputs import InputError
-from bench.records import Completion
 
 TOKEN = 128  # characters of a token at most, in any vocabulary that we know
 ADDED = 8  # tokens of a prompt beside those of its bytes at most: BOS, a space before it
@@ -43,22 +39,27 @@ class Reply(msgspec.Struct):
     usage: Usage
 
 
-def completion_of(reply: Reply, model: str, prompt: str, constraint: Constraint) -> Completion:
-    """A reply as a Completion. Raises InputError if its model or its numbers cannot be right."""
-    choice, read, wrote = reply.choices[0], reply.usage.prompt_tokens, reply.usage.completion_tokens
+def impossible(reply: Reply, model: str, prompt: str, max_tokens: int) -> str | None:
+    """Why a reply's model or numbers cannot be right; None if they can."""
+    text, read, wrote = reply.choices[0].text, reply.usage.prompt_tokens, reply.usage.completion_tokens
     if reply.model != model:
-        raise InputError(f"was asked for {model}, and {reply.model} answered. Serve {model}")
+        return f"was asked for {model}, and {reply.model} answered. Serve {model}"
     if not len(prompt) / TOKEN <= read <= len(prompt.encode()) + ADDED:
-        raise InputError(f"counted {read} tokens in a prompt of {len(prompt)} characters")
-    if wrote > constraint.max_new_tokens or len(choice.text) > wrote * TOKEN:
-        raise InputError(
-            f"counted {wrote} tokens in an answer of {len(choice.text)} characters, "
-            f"and was asked for {constraint.max_new_tokens} at most"
+        return f"counted {read} tokens in a prompt of {len(prompt)} characters"
+    if wrote > max_tokens or len(text) > wrote * TOKEN:
+        return (
+            f"counted {wrote} tokens in an answer of {len(text)} characters, "
+            f"and was asked for {max_tokens} at most"
         )
-    if choice.finish_reason == "length" and (wrote < constraint.max_new_tokens or not choice.text):
-        raise InputError(
-            f"cut an answer of {len(choice.text)} characters after {wrote} of {constraint.max_new_tokens} "
-            "tokens. Give it a longer context: --max-model-len of vLLM, --context-length of SGLang, "
-            "-c of llama.cpp"
+    return None
+
+
+def cut_early(reply: Reply, max_tokens: int) -> str | None:
+    """What was cut before the limit that was asked for; None if nothing was."""
+    text, wrote = reply.choices[0].text, reply.usage.completion_tokens
+    if reply.choices[0].finish_reason == "length" and (wrote < max_tokens or not text):
+        return (
+            f"cut an answer of {len(text)} characters after {wrote} of {max_tokens} tokens. Give it a longer "
+            "context: --max-model-len of vLLM, --context-length of SGLang, -c of llama.cpp"
         )
-    return Completion(choice.text, choice.finish_reason, read)
+    return None

@@ -19,7 +19,7 @@ import regex
 from bench.decoding.client import Client, Refused, result
 from bench.decoding.constraint import Constraint
 from bench.decoding.grammar import gbnf
-from bench.decoding.reply import Cards, Reply, completion_of
+from bench.decoding.reply import Cards, Reply, cut_early, impossible
 from bench.inputs import InputError, parse_json
 from bench.records import Completion, Counters, Prompt
 from bench.text import printable
@@ -58,11 +58,18 @@ class Server(Client):
 
     def read(self, answer: Future[str], model: str, prompt: str, constraint: Constraint) -> Completion:
         """Wait for an answer and check it. Raises Refused, ConnectionError, InputError."""
-        reply = self.decode(result(answer), Reply)
-        try:
-            return completion_of(reply, model, prompt, constraint)
-        except InputError as error:
-            raise InputError(f"{self.name} {self.quote(error)}.") from None
+        reply = self.reply(answer, model, prompt, constraint.max_new_tokens)
+        if problem := cut_early(reply, constraint.max_new_tokens):
+            raise InputError(f"{self.name} {problem}.")
+        (choice,) = reply.choices
+        return Completion(choice.text, choice.finish_reason, reply.usage.prompt_tokens)
+
+    def reply(self, answer: Future[str], model: str, prompt: str, max_tokens: int) -> Reply:
+        """Wait for a reply whose model and numbers can be right. Raises as `read`."""
+        found = self.decode(result(answer), Reply)
+        if problem := impossible(found, model, prompt, max_tokens):
+            raise InputError(f"{self.name} {self.quote(problem)}.")
+        return found
 
     def decode(self, said: str, kind: type[Kind]) -> Kind:
         try:

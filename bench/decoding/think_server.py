@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from bench.decoding.client import result
-from bench.decoding.server import Reply, ServerEngine
+from bench.decoding.server import ServerEngine
 from bench.decoding.thinking import Thought, thought_of
 from bench.records import Completion, Prompt
 
@@ -46,14 +45,9 @@ class ServerThinker(ServerEngine):
         return self.server.start(self.server.post("completions", body))
 
     def read(self, prompt: Prompt, answer: Future[str]) -> Completion:
-        """The reply as it came. Raises ValueError if another model sent it, or it counts too many tokens."""
-        reply = self.server.decode(result(answer), Reply)
+        """The reply as it came. Raises InputError if its model or its numbers cannot be right."""
+        reply = self.server.reply(answer, self.model, prompt.text, self.max_tokens)
         text, usage = reply.choices[0].text, reply.usage
-        if reply.model != self.model or usage.completion_tokens > self.max_tokens:
-            raise ValueError(
-                f"{self.server.name} was asked for {self.max_tokens} tokens of {self.model} at most, and "
-                f"sent {usage.completion_tokens} of {self.server.quote(reply.model)}. Look into its log."
-            )
         thought = thought_of(text, self.tag, usage.completion_tokens, usage.prompt_tokens)
         self.thoughts[prompt.example_id] = thought
         found = Completion(text, reply.choices[0].finish_reason, usage.prompt_tokens)

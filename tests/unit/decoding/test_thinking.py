@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from typing import Any
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from bench.decoding.spelling import encode_inside
 from bench.decoding.think_local import Thinker
 from bench.decoding.think_server import ServerThinker
 from bench.decoding.thinking import ThinkingEngine, thinking_tokens, thought_of
+from bench.inputs import InputError
 from bench.models.thinking import closing_tag
 from bench.records import Completion, Counters, ModelEntry, Prompt
 from bench.scoring.answers import read_answer
@@ -151,6 +153,23 @@ def test_a_served_model_thinks_and_then_answers_under_the_constraint(dialect: st
     assert endless.finish_reason == "unfinished"
     assert engine.name == f"think/1 64 server/1 {dialect}"
     assert thinking_tokens(well) >= len(WELL.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [pytest.param("a" * 100_000, 64, id="too long"), pytest.param("a", 65, id="too many tokens")],
+)
+def test_a_thought_whose_numbers_cannot_be_right_is_refused(text: str, tokens: int, serve) -> None:
+    def edit(answer: dict[str, Any]) -> dict[str, Any]:
+        answer["choices"][0]["text"], answer["usage"]["completion_tokens"] = text, tokens
+        return answer
+
+    served = serve(lambda prompt: "so be it")
+    with closing(Server(served.url)) as server:
+        thinker = ServerThinker(ServerEngine(server, "one", RULE, PROMPTS[0]), TAG, 64)
+        served.edit = edit
+        with pytest.raises(InputError, match=f"counted {tokens} tokens in an answer of {len(text)} char"):
+            list(thinker.think(PROMPTS[:1]))
 
 
 class Template:
