@@ -18,7 +18,10 @@ COMMANDS = {  # command: (module with add_arguments and run, help)
     "view": ("bench.report.view", "open the page of a run"),
     "train-tiny": ("bench.training.command", "train a model of the embedded family from its seed"),
     "generate": ("bench.task.write", "write data sets in the released row format"),
-    "score": ("bench.cluster.command", "have a suite's models answer into the store: here, by Ray or SLURM"),
+    "score": (
+        "bench.cluster.command",
+        "have a model, or a suite's, answer into the store: here, by Ray or SLURM",
+    ),
     "score-predictions": ("bench.scoring.predictions", "score answers that were made elsewhere"),
     "probes": ("bench.run.probes", "measure what one critical sentence costs models, on minimal pairs"),
     "pin": ("bench.models.pin", "write the commits that the hub's cache has into a suite file"),

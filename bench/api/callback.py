@@ -11,16 +11,20 @@ from bench.api.evaluate import plan_of
 from bench.api.memory import InMemory
 from bench.api.results import Result
 
+METRICS = {"generation": "", "logprob": "logprob_"}  # metric: how its names in the logs begin
 LOGGED = {"ops0": "0", "ops1plus": "1plus"}  # bucket: its name in the logs
 
 
 class BoxesCallback(TrainerCallback):
-    """Logs boxes/accuracy_0 and boxes/accuracy_1plus with random guessing beside them.
+    """Logs boxes/accuracy_0 and boxes/accuracy_1plus with random guessing beside them, of two metrics.
+
+    boxes/logprob_accuracy_0 and so on choose the likeliest clause, without generation: they move earlier in
+    training. They are left out for models whose log-probabilities cannot be had in one pass.
 
     `trainer.add_callback(BoxesCallback(trainer, every=100))`. The model is asked before the first step, every
     so many steps, and after the last one. Neither weights nor random state change: the losses stay the same.
-    limit: so many examples at most, evenly spread. seconds: no new batch begins after them, so fewer examples
-    may be asked; boxes/examples says how many. chat, protocol: as bench.evaluate takes them.
+    limit: so many examples at most, evenly spread. seconds: for both metrics; no new batch begins after them,
+    so fewer examples may be asked, and boxes/examples says how many. chat, protocol: as bench.evaluate's.
     """
 
     def __init__(
@@ -36,8 +40,11 @@ class BoxesCallback(TrainerCallback):
         if every < 1 or seconds <= 0:
             raise ValueError(f"every {every} steps for {seconds} seconds cannot be. Give numbers above zero.")
         self.trainer, self.every, self.seconds, self.chat = trainer, every, seconds, chat
-        self.plan = plan_of(limit=limit, protocol=protocol, progress=False)
-        self.asker: InMemory | None = None
+        self.plans = {
+            prefix: plan_of(metric=metric, limit=limit, protocol=protocol, progress=False)
+            for metric, prefix in METRICS.items()
+        }
+        self.askers: dict[str, InMemory] = {}
         self.last_step = -1
 
     def on_train_begin(
@@ -53,7 +60,12 @@ class BoxesCallback(TrainerCallback):
             tokenizer = self.trainer.processing_class
             if tokenizer is None:
                 raise ValueError("the Trainer has no tokenizer. Give it as processing_class.")
-            self.asker = InMemory(self.trainer.model, tokenizer, self.plan, chat=self.chat)
+            for prefix, plan in self.plans.items():
+                try:
+                    self.askers[prefix] = InMemory(self.trainer.model, tokenizer, plan, chat=self.chat)
+                except ValueError:
+                    if not prefix:
+                        raise
             self.log(state.global_step)
 
     def on_step_end(
@@ -69,24 +81,25 @@ class BoxesCallback(TrainerCallback):
 
     def log(self, step: int) -> None:
         """Ask the model as it is now, once a step."""
-        if self.asker is None or step == self.last_step:
+        if not self.askers or step == self.last_step:
             return
         self.last_step, started = step, time.monotonic()
-        result = Result(*self.asker.evaluate(self.seconds))
-        figures = {
-            f"boxes/{what}_{name}": value
-            for bucket, name in LOGGED.items()
-            if bucket in result.accuracies
-            for what, value in (
-                ("accuracy", result.accuracies[bucket].value),
-                ("random", result.random[bucket]),
-            )
-        }
-        figures |= {
-            "boxes/examples": len(result.plan.examples),
-            "boxes/seconds": round(time.monotonic() - started, 3),
-        }
+        figures: dict[str, float] = {}
+        for prefix, asker in self.askers.items():
+            result = Result(*asker.evaluate(self.seconds / len(self.askers)))
+            figures |= figures_of(result, f"boxes/{prefix}")
+        figures["boxes/seconds"] = round(time.monotonic() - started, 3)
         control = self.trainer.control
         waiting = control.should_log
         self.trainer.log(figures)
         control.should_log = waiting  # else the Trainer would take its own log of this step for done
+
+
+def figures_of(result: Result, prefix: str) -> dict[str, float]:
+    """Accuracy and random guessing at 0 and at 1 or more operations, and how many examples were asked."""
+    found = {f"{prefix}examples": float(len(result.plan.examples))}
+    for bucket, name in LOGGED.items():
+        if bucket in result.accuracies:
+            found[f"{prefix}accuracy_{name}"] = result.accuracies[bucket].value
+            found[f"{prefix}random_{name}"] = result.random[bucket]
+    return found

@@ -10,24 +10,22 @@ from bench.api.results import Compared, Result
 from bench.inputs import InputError
 from bench.models.named import entry_of
 from bench.records import Pair, Suite
+from bench.run import plans
 from bench.run.environment import new_run_id
 from bench.run.evaluate import Plan, unavailable
 from bench.run.evaluate import evaluate as evaluate_entry
 from bench.run.metadata import describe_run
-from bench.run.options import choose
-from bench.run.plans import limited
+from bench.run.options import Options
 from bench.run.session import Session
 from bench.scoring.verdicts import families
 from bench.store import Store
-from bench.task import datasets
-from bench.task.prompts import PROTOCOLS
 
 
 class Asked(TypedDict, total=False):
     """What is asked, and how. Every key may be left out.
 
-    limit: so many examples, evenly spread (default: all 716). dataset, version, seed, protocol, engine: as
-    pytest's --boxes options of these names. batch_size: prompts a batch, reference engine (default: what
+    limit: so many examples, evenly spread (default: all 716). dataset, version, seed, protocol, engine,
+    metric: as pytest's --boxes options of these names. batch_size: prompts a batch, reference engine (default: what
     suits the device). progress: show a bar (default: True).
     """
 
@@ -37,6 +35,7 @@ class Asked(TypedDict, total=False):
     seed: int
     protocol: str
     engine: str
+    metric: str
     batch_size: int | None
     progress: bool
 
@@ -102,24 +101,9 @@ def as_result(model: Any, **asked: Unpack[Asked]) -> Result:
     return evaluate(*model, **asked) if isinstance(model, tuple) else evaluate(model, **asked)
 
 
-def plan_of(
-    limit: int | None = None,
-    dataset: str = "evaluation",
-    version: str = "base",
-    seed: int = 0,
-    protocol: str = "paper",
-    engine: str = "auto",
-    batch_size: int | None = None,
-    progress: bool = True,
-) -> Plan:
+def plan_of(*, batch_size: int | None = None, progress: bool = True, **asked: Any) -> Plan:
     """Raises ValueError for a name that is not known."""
-    return Plan(
-        limited(datasets.load(dataset, seed, version), limit),
-        PROTOCOLS[choose("protocol", protocol, PROTOCOLS)],
-        engine=choose("engine", engine, ("auto", "speculative", "reference")),
-        batch_size=batch_size,
-        dataset=dataset,
-        seed=seed,
-        run_id=new_run_id(),
-        progress=progress,
-    )
+    options = Options(batch_size="auto" if batch_size is None else str(batch_size), **asked)
+    if options.engine == "server":
+        raise InputError("no engine 'server' from Python. Choose auto, speculative or reference.")
+    return plans.plan_of(options, new_run_id(), progress)

@@ -11,12 +11,13 @@ from typing import Any
 
 from tqdm import tqdm
 
+from bench.api.evaluate import evaluate
 from bench.cluster.slurm import write_job
 from bench.cluster.tasks import score_here, score_over_ray
 from bench.inputs import InputError
 from bench.records import Suite
 from bench.run.environment import new_run_id
-from bench.run.options import Options, add_options, choose, options_of, words
+from bench.run.options import IN_MEMORY, Options, add_options, choose, options_of, words
 from bench.run.plans import load_suites, merge, models_of, override, plan_of
 from bench.run.schedule import Schedule
 from bench.store import Store
@@ -28,6 +29,7 @@ JUDGING = (  # options of pytest that matter only when answers are judged
 )  # fmt: skip
 HERE = ("models", "gpus_per_worker", "dataset_password")  # not for whoever is told of this run
 RENAMED = {"--gpus-per-worker": "--gpus-per-model"}
+OF_ONE = ("limit", "dataset", "version", "seed", "protocol", "engine", "metric")  # options for one model
 CHANGED: dict[str, dict[str, Any]] = {
     "--models": {"help": "these models (default: those of all pairs)"},
     "--store": {"metavar": "PATH"},
@@ -38,6 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     def add(flag: str, **settings: Any) -> None:
         parser.add_argument(RENAMED.get(flag, flag), **{**settings, **CHANGED.get(flag, {})})
 
+    parser.add_argument(
+        "model", nargs="?", metavar="MODEL", help="one model instead: a hub id, a folder, a GGUF file"
+    )
+    parser.add_argument("--chat", action="store_true", help="ask MODEL in turns, under its chat template")
     add_options(add, prefix="--", without=JUDGING)
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
@@ -53,9 +59,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Exit status 1 if a model could not be scored: each is named with the reason."""
     try:
-        return score_all(args)
+        return score_one(args) if args.model else score_all(args)
     except ValueError as error:
         raise InputError(as_typed(str(error))) from None
+
+
+def score_one(args: argparse.Namespace) -> int:
+    """One model by name, into the store; its accuracy by number of operations."""
+    asked = {name: getattr(args, f"boxes_{name}") for name in OF_ONE}
+    store = None if args.boxes_store in IN_MEMORY else args.boxes_store
+    result = evaluate(args.model, chat=args.chat, store=store, **asked)
+    say(repr(result), result.accuracy().to_string(float_format="{:.3f}".format))
+    return 0
 
 
 def score_all(args: argparse.Namespace) -> int:

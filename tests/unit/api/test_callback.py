@@ -41,6 +41,8 @@ def test_the_logs_have_a_curve_and_the_loss_is_the_same(random_checkpoints: Path
     assert [entry["step"] for entry in curve] == [0, 2, 4]
     assert all(0 <= entry["boxes/accuracy_0"] <= 1 and entry["boxes/examples"] == 3 for entry in curve)
     assert 0 < curve[0]["boxes/random_1plus"] < curve[0]["boxes/random_0"] < 1
+    assert all(0 <= entry["boxes/logprob_accuracy_1plus"] <= 1 for entry in curve)
+    assert curve[0]["boxes/logprob_random_1plus"] != curve[0]["boxes/random_1plus"]
     losses = [[entry["loss"] for entry in found if "loss" in entry] for found in (without, logs)]
     norms = [[entry["grad_norm"] for entry in found if "grad_norm" in entry] for found in (without, logs)]
     assert len(losses[0]) == STEPS and losses[0] == losses[1] and norms[0] == norms[1]

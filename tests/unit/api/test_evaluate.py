@@ -152,7 +152,7 @@ def test_results_show_as_tables_and_figures_in_a_notebook(by_name: bench.Result)
         pytest.param({"model": "./nowhere"}, "no model at nowhere", id="folder"),
         pytest.param({"model": "a b"}, "is no model", id="name"),
         pytest.param({"model": "tiny-base", "protocol": "lax"}, "unknown protocol", id="protocol"),
-        pytest.param({"model": "tiny-base", "engine": "server"}, "unknown engine", id="engine"),
+        pytest.param({"model": "tiny-base", "engine": "server"}, "no engine 'server'", id="engine"),
         pytest.param({"model": torch.nn.Linear(1, 1)}, "needs its tokenizer", id="tokenizer"),
         pytest.param(
             {"model": torch.nn.Linear(1, 1), "tokenizer": "x"}, "a model of transformers", id="model"
