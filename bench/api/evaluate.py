@@ -25,8 +25,8 @@ class Asked(TypedDict, total=False):
     """What is asked, and how. Every key may be left out.
 
     limit: so many examples, evenly spread (default: all 716). dataset, version, seed, protocol, engine,
-    metric: as pytest's --boxes options of these names. batch_size: prompts a batch, reference engine (default: what
-    suits the device). progress: show a bar (default: True).
+    metric: as pytest's --boxes options of these names. batch_size: prompts a batch, reference engine
+    (default: what suits the device). progress: show a bar (default: True).
     """
 
     limit: int | None
