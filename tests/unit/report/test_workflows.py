@@ -29,8 +29,8 @@ def test_every_command_is_a_program_that_is_there_and_shell_that_parses(path):
         program, *arguments = shlex.split(command)
         if program == "make":
             assert set(arguments) <= set(targets), command
-        elif program == ".ci/run":
-            assert os.access(ROOT / program, os.X_OK) and "make test" in (ROOT / program).read_text()
+        elif program.startswith(".ci/"):
+            assert os.access(ROOT / program, os.X_OK), command
         else:
             assert program in (".venv/bin/python", "cat"), command
 
@@ -38,15 +38,17 @@ def test_every_command_is_a_program_that_is_there_and_shell_that_parses(path):
 def test_continuous_integration_runs_the_check_on_two_versions_of_python():
     [path] = [path for path in WORKFLOWS if path.stem == "ci"]
     versions = yaml.safe_load(path.read_text())["jobs"]["test"]["strategy"]["matrix"]["python"]
-    assert ".ci/run" in commands(path) and len(set(versions)) == 2 and "3.11" in versions
+    assert {".ci/run", ".ci/install"} <= set(commands(path))
+    assert "make test" in (ROOT / ".ci" / "run").read_text()
+    assert len(set(versions)) == 2 and "3.11" in versions
 
 
 def test_the_nightly_commands_are_taken_by_pytest(pytestconfig):
     """Every option exists, and the markers are declared."""
     [path] = [path for path in WORKFLOWS if path.stem == "nightly"]
     asked = [shlex.split(command.partition(" -m pytest ")[2]) for command in commands(path)]
-    chosen, servers = (pytestconfig._parser.parse(arguments) for arguments in asked if arguments)
+    chosen, servers, harnesses = (pytestconfig._parser.parse(arguments) for arguments in asked if arguments)
     assert chosen.boxes_save == chosen.boxes_compare == "" and chosen.boxes_compare_fail
     assert chosen.xmlpath == "reports/junit.xml" and chosen.numprocesses == 2
     declared = {line.split(":")[0] for line in pytestconfig.getini("markers")}
-    assert {*chosen.markexpr.split(" or "), servers.markexpr} <= declared
+    assert {*chosen.markexpr.split(" or "), servers.markexpr, harnesses.markexpr} <= declared
