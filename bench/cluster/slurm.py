@@ -49,6 +49,8 @@ def write_job(
         score=" ".join([bench, "score", *map(shell, options)]),
         merge=merge,
     )
+    if not script.parent.is_dir():
+        raise InputError(f"cannot write {script}: {script.parent} is no folder. Name another after --slurm.")
     try:
         shards.mkdir(parents=True, exist_ok=True)  # SLURM does not make the folder of its logs
         write_text(script, text)

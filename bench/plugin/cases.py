@@ -28,7 +28,7 @@ def of_fixture(state: State, name: str, test: pytest.Item) -> list[Any]:
         return of_pairs(state, test)
     if name == "published":
         return of_published(state, test)
-    asked = models_of(state.suite.pairs)
+    asked = [*models_of(state.suite.pairs), *state.singles]
     if name == "over_random":
         return of_models(state, asked)
     return of_models(state, [model for model in asked if model in state.published])
@@ -54,8 +54,8 @@ def of_published(state: State, test: pytest.Item) -> list[Any]:
 
 
 def of_models(state: State, names: Sequence[str]) -> list[Any]:
-    """Models on every bucket, under the markers of the hypotheses that they take part in."""
-    marks: dict[str, set[str]] = {}
+    """Models on every bucket, under the markers of the hypotheses that they take part in, if of any."""
+    marks: dict[str, set[str]] = {name: set() for name in names}
     for pair in state.suite.pairs:
         for name in (pair.base, pair.variant):
             marks.setdefault(name, set()).update(markers_of(pair))

@@ -33,7 +33,8 @@ MARKERS = (
     "alignment_hypothesis: alignment tuning improves entity tracking",
     "control: checks that the instrument shows a gain where there is one, and none where there is none",
 )
-CASE = re.compile(r"\[.+\.\..+-ops\w+\]$")  # the end of a case's id: BASE..VARIANT-BUCKET
+# The end of a case's id: BASE..VARIANT-BUCKET, or MODEL-BUCKET where a model is held against guessing.
+CASE = re.compile(r"(\[.+\.\.|::test_model_beats_random_guessing\[).+-ops\w+\]$")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -19,7 +19,16 @@ from bench.report.files import check_place, write
 from bench.run.evaluate import Listener, Plan
 from bench.run.metadata import describe_run
 from bench.run.options import Options, words
-from bench.run.plans import choose_models, find_runnable, load_suites, merge, models_of, override, plan_of
+from bench.run.plans import (
+    choose_models,
+    find_runnable,
+    load_suites,
+    merge,
+    models_of,
+    override,
+    plan_of,
+    singles_of,
+)
 from bench.run.session import Session
 from bench.scoring.verdicts import families, judge_recorded
 from bench.store import Store
@@ -51,7 +60,9 @@ class State:
         }
         self.whole = {suite.name for suite in self.suites if not options.models}
         self.offered = False  # whether a test was collected that the suite makes cases for
+        self.singles = singles_of(self.suite, options.models)
         self.ran: set[Pair] = set()
+        self.ran_singles: set[str] = set()
         self.num_cases = 0
         self.runnable: list[str] = []
         self.skipped: dict[str, str] = {}
@@ -62,7 +73,7 @@ class State:
 
     @cached_property
     def session(self) -> Session:
-        shared = models_of(self.ran_pairs()) if self.worker and not self.options.in_memory else ()
+        shared = self.asked() if self.worker and not self.options.in_memory else ()
         store = Store(self.options.store_path)
         session = Session(
             self.suite, self.plan, store, self.options.wait, shared, cases=max(1, self.num_cases)
@@ -119,6 +130,10 @@ class State:
         """The pairs of this run whose main tests are adjusted together with this one's."""
         return next(family for family in families(self.ran_pairs()) if pair in family)
 
+    def asked(self) -> list[str]:
+        """The models that this run asks: those of its pairs, and those in no pair."""
+        return [*models_of(self.ran_pairs()), *(name for name in self.singles if name in self.ran_singles)]
+
     def ran_pairs(self) -> list[Pair]:
         return [pair for pair in self.suite.pairs if pair in self.ran]
 
@@ -129,17 +144,19 @@ class State:
         _ = self.nights
 
     def note(self, node_ids: Iterable[str]) -> None:
-        """Remember the pairs whose cases are to run."""
+        """Remember the pairs, and the models in no pair, whose cases are to run."""
         found = [match[1] for node_id in node_ids if (match := re.search(r"\[(.*)\]$", node_id))]
         self.ran |= {self.cases[case_id][0] for case_id in found if case_id in self.cases}
-        of_models = {f"{name}-{bucket}" for name in self.suite.models for bucket in self.buckets}
+        of_models = {f"{name}-{bucket}": name for name in self.suite.models for bucket in self.buckets}
+        asked = {of_models[case_id] for case_id in found if case_id in of_models}
+        self.ran_singles |= asked & {*self.singles}
         self.num_cases = sum(case_id in self.cases or case_id in of_models for case_id in found)
 
     def check_places(self) -> None:
         """Raises ValueError where the store, the models or the folder of reports cannot be used."""
-        if self.ran:
+        if asked := self.asked():
             check_place(place(self.options.report_dir))
-            self.runnable = find_runnable(self.options, self.suite, self.ran_pairs())
+            self.runnable = find_runnable(self.options, self.suite, asked)
 
     def describe(self) -> dict[str, object]:
         return describe_run(self.suite, self.plan) | {"command": self.command}
@@ -154,7 +171,7 @@ class State:
         Returns the exit status of the run.
         """
         self.results = self.find_results()
-        exit_status = self.nights.finish(exit_status, self.results, models_of(self.ran_pairs()))
+        exit_status = self.nights.finish(exit_status, self.results, self.asked())
         if self.results.evaluations:
             self.folder = self.write(self.results)
             self.handed_on = hand_on(self.options, self.results, self.plan, self.folder)
@@ -162,7 +179,7 @@ class State:
 
     def find_results(self) -> Results:
         self.session.skipped |= self.skipped  # a worker's, so that families are the same in the report
-        found = self.session.results(families(self.ran_pairs()), self.describe())
+        found = self.session.results(families(self.ran_pairs()), self.describe(), self.ran_singles)
         return replace(found, skipped={**found.skipped, **self.failed}, published=self.published)
 
     def write(self, results: Results) -> Path:

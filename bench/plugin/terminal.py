@@ -57,7 +57,7 @@ class Terminal:
         if state.options.limit is not None:
             from bench.run.power import warning
 
-            self.say(warning(state.plan.examples, max(map(len, families(state.ran_pairs())))))
+            self.say(warning(state.plan.examples, max(map(len, families(state.ran_pairs())), default=1)))
         counts = None
         if has_workers:
             counts = (lambda: {}) if state.options.in_memory else counter(state.options.store)
@@ -83,7 +83,7 @@ class Terminal:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the report, once."""
         self.end()
-        if self.state.ran and session.exitstatus != pytest.ExitCode.USAGE_ERROR:
+        if self.state.asked() and session.exitstatus != pytest.ExitCode.USAGE_ERROR:
             session.exitstatus = self.state.finish(session.exitstatus)
 
     def pytest_terminal_summary(self, exitstatus: int) -> None:
@@ -92,7 +92,7 @@ class Terminal:
         if self.state.results is not None:
             self.state.nights.show(self.reporter)
             self.show_results(self.state.results)
-        if self.state.ran and exitstatus == pytest.ExitCode.INTERRUPTED:
+        if self.state.asked() and exitstatus == pytest.ExitCode.INTERRUPTED:
             self.say(stopped(self.state), bold=True)
 
     def show_results(self, results: Results) -> None:
@@ -113,17 +113,17 @@ class Terminal:
         expression = self.config.option.markexpr
         by = f" by -m {expression}" if expression else ""
         has = ", ".join(f"{mark} ({count})" for mark, count in self.state.markers().items())
-        hint = f"Its pairs by marker: {has}." if has else "It has no pair here: add a [[pairs]] entry."
+        hint = f"Its pairs by marker: {has}." if has else "Its models are in no pair: call it without -m."
         return f"Nothing of the suite {self.state.suite.name} was selected{by}. {hint}"
 
 
 def announcement(state: State) -> str:
     """What will be asked, and how long that may take."""
     names, prompts = state.runnable, len(state.plan.examples)
-    others = len(models_of(state.ran_pairs())) - len(names)
+    others = len(state.asked()) - len(names)
     missing = f" {others} models cannot run here." if others else ""
     if not names:
-        return f"No model of these {len(state.ran)} pairs can run here. Published figures are judged."
+        return f"No model of these {len(state.asked())} can run here. Published figures are judged."
     stored = answered(state)
     asked = [name for name in names if stored.get(name, 0) < prompts]
     entries = [state.suite.models[name] for name in asked]
@@ -231,7 +231,7 @@ def lines_by_kind(skipped: Mapping[str, str], entries: Mapping[str, ModelEntry])
 
 def show_models(state: State, write_line: Callable[[str], object]) -> None:
     """How every model that this machine can run would be asked, without its weights."""
-    for name in models_of(state.suite.pairs):
+    for name in [*models_of(state.suite.pairs), *state.singles]:
         try:
             said = preview(state, state.suite.models[name])
         except (OSError, ValueError) as error:  # of a server; what is wrong with files is known before

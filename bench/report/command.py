@@ -20,7 +20,7 @@ from bench.report.files import write
 from bench.run.evaluate import Plan, read_and_score
 from bench.run.metadata import describe_run
 from bench.run.options import Options
-from bench.run.plans import load_suites, merge, plan_of
+from bench.run.plans import load_suites, merge, plan_of, singles_of
 from bench.run.session import Session
 from bench.scoring.verdicts import families, judge_recorded
 from bench.store import Settings, Store
@@ -205,7 +205,8 @@ def remake(session: Session, made: Run | None) -> Results:
         if session.has_evaluated(pair) and (not made or (pair.base, pair.variant) in tested)
     ]
     session.skipped |= made.skipped if made else {}
-    return session.results(families(pairs), metadata)
+    singles = [name for name in singles_of(session.suite) if made is None or name in made.models]
+    return session.results(families(pairs), metadata, singles)
 
 
 def checked(now: Mapping[str, object], made: Mapping[str, object]) -> dict[str, object]:

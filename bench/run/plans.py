@@ -16,7 +16,7 @@ from bench.task import datasets
 from bench.task.prompts import PROTOCOLS
 
 
-def find_runnable(options: Options, suite: Suite, pairs: Iterable[Pair]) -> list[str]:
+def find_runnable(options: Options, suite: Suite, asked: Sequence[str]) -> list[str]:
     """The models that can be asked here, as far as their files tell.
 
     Raises ValueError where the store, or a local model, cannot be read.
@@ -26,9 +26,9 @@ def find_runnable(options: Options, suite: Suite, pairs: Iterable[Pair]) -> list
     if not options.in_memory:
         check_store(options.store)
     if options.engine == "server":  # whose models need not be here
-        return models_of(pairs)
+        return list(asked)
     gpus = options.gpus_per_worker
-    return [name for name in models_of(pairs) if models.unavailable(suite.models[name], gpus) is None]
+    return [name for name in asked if models.unavailable(suite.models[name], gpus) is None]
 
 
 def plan_of(options: Options, run_id: str = "", progress: bool = False) -> Plan:
@@ -81,6 +81,13 @@ def merge(suites: Sequence[Suite]) -> Suite:
 def models_of(pairs: Iterable[Pair]) -> list[str]:
     """Each base before its variants, once."""
     return list(dict.fromkeys(name for pair in pairs for name in (pair.base, pair.variant)))
+
+
+def singles_of(suite: Suite, names: str = "") -> list[str]:
+    """The models in no pair, of all or of the chosen ones: each is held against guessing alone."""
+    chosen = [choose("model", name, suite.models) for name in words(names)] or list(suite.models)
+    paired = models_of(suite.pairs)
+    return [name for name in chosen if name not in paired]
 
 
 def choose_models(suite: Suite, names: str) -> Suite:

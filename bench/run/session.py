@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 
@@ -105,13 +105,21 @@ class Session(Schedule):
         ]
         return adjust_over_pairs([self.comparisons(pair) for pair in measured], untested=len(failed))
 
-    def results(self, families: Iterable[Sequence[Pair]], metadata: Mapping[str, object]) -> Results:
-        """All that is known when the cases have run, from the models that have been evaluated."""
+    def results(
+        self,
+        families: Iterable[Sequence[Pair]],
+        metadata: Mapping[str, object],
+        singles: Collection[str] = (),
+    ) -> Results:
+        """All that is known when the cases have run, from the models that have been evaluated.
+
+        singles: models in no pair, which are shown beside random guessing alone.
+        """
         families = [list(family) for family in families]
         names = [
             name
             for name in self.suite.models
-            if any(name in (p.base, p.variant) for f in families for p in f)
+            if name in singles or any(name in (p.base, p.variant) for f in families for p in f)
         ]
         self.recall(names)
         verdicts = [
