@@ -177,7 +177,7 @@ def note(config: pytest.Config, node_ids: Sequence[str]) -> None:
             state.check_places()
         except ValueError as error:
             raise pytest.UsageError(printable(str(error))) from None
-        if (terminal := config.pluginmanager.getplugin("boxes-terminal")) and state.ran:
+        if (terminal := config.pluginmanager.getplugin("boxes-terminal")) and state.asked():
             terminal.begin()
 
 
