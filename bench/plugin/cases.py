@@ -79,12 +79,17 @@ def markers_of(pair: Pair) -> list[str]:
     )
 
 
+def recorded_where(state: State) -> str:
+    """Recorded figures are of the evaluation set: other samples' figures are not "as recorded"."""
+    return "as recorded" if state.options.asks_evaluation_set else "recorded on the evaluation set"
+
+
 def xfail_as_recorded(state: State, pair: Pair, bucket: str) -> pytest.MarkDecorator | None:
     """xfail where the recorded figures fail the case too: XPASS is then a departure."""
     verdict = state.recorded.get((pair, bucket))
     if verdict is None or not verdict.fails:
         return None
-    return pytest.mark.xfail(raises=Contradicted, reason=f"as recorded: {verdict.sentence}")
+    return pytest.mark.xfail(raises=Contradicted, reason=f"{recorded_where(state)}: {verdict.sentence}")
 
 
 def xfail_as_below(state: State, name: str, bucket: str) -> pytest.MarkDecorator | None:
@@ -92,7 +97,7 @@ def xfail_as_below(state: State, name: str, bucket: str) -> pytest.MarkDecorator
     observed = state.recorded_accuracy(name, bucket)
     if observed is None or observed[0].value >= observed[1]:
         return None
-    reason = f"as recorded: {observed[0].value:.1%} against {observed[1]:.1%} by random guessing"
+    reason = f"{recorded_where(state)}: {observed[0].value:.1%} against {observed[1]:.1%} by random guessing"
     return pytest.mark.xfail(raises=Contradicted, reason=reason)
 
 

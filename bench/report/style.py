@@ -12,6 +12,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bench.nights.regression import SavedGain
 from bench.records import Accuracy, Difference
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart. Markers repeat what colours say.
@@ -99,9 +100,9 @@ def saved(figure: Figure, **options: Any) -> bytes:
 
 
 def draw_intervals(
-    axes: Axes, places: Sequence[float], found: Iterable[Accuracy | Difference], colour: str
+    axes: Axes, places: Sequence[float], found: Iterable[Accuracy | Difference | SavedGain], colour: str
 ) -> None:
-    """The 95% interval of each figure, in percent."""
+    """The interval of each figure, in percent."""
     entries = list(found)
     low, high = [100 * entry.low for entry in entries], [100 * entry.high for entry in entries]
     axes.vlines(places, low, high, color=colour, linewidth=0.9)

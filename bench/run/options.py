@@ -103,6 +103,12 @@ class Options:
             choose("bucket", bucket, BUCKETS)
 
     @property
+    def asks_evaluation_set(self) -> bool:
+        """Whether the sample is the one that recorded figures are of."""
+        asked = (self.dataset, self.seed, self.version, self.limit, self.protocol)
+        return asked == ("evaluation", 0, "base", None, "paper")
+
+    @property
     def servers(self) -> tuple[str, ...]:
         return words(self.server)
 
