@@ -231,4 +231,6 @@ def nearest(word: str, known: Collection[str]) -> str:
 
 
 def shortened(text: str | Path, most: int = 80) -> str:
-    return str(text) if len(str(text)) <= most else f"{str(text)[:most]}..."
+    """At most so many characters. Both ends stay: a path's end names the file."""
+    said = str(text)
+    return said if len(said) <= most else f"{said[: most // 2]}...{said[-(most // 2) :]}"
