@@ -1,7 +1,7 @@
 """One proportion: exact intervals and tests against SciPy's, and what clustering takes away."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest, poisson_binom
 
@@ -24,6 +24,7 @@ def test_interval_by_hand(correct, n, low, high):
     assert (found.low, found.high) == pytest.approx((low, high), abs=1e-4)
 
 
+@settings(deadline=None, database=None)
 @given(counts)
 def test_interval_of_counts_is_scipys_exact_one(pair):
     correct, n = pair
@@ -31,6 +32,7 @@ def test_interval_of_counts_is_scipys_exact_one(pair):
     assert exact_interval(correct / n, n, ALPHA) == pytest.approx((second.low, second.high), abs=1e-6)
 
 
+@settings(deadline=None, database=None)
 @given(counts, st.floats(0.01, 0.99), st.floats(1, 5))
 def test_p_is_below_alpha_just_where_the_interval_excludes_the_expectation(pair, expected, design_effect):
     correct, n = pair
@@ -39,6 +41,7 @@ def test_p_is_below_alpha_just_where_the_interval_excludes_the_expectation(pair,
     assert (p < ALPHA) == (not low <= expected <= high) or p == pytest.approx(ALPHA, abs=1e-9)
 
 
+@settings(deadline=None, database=None)
 @given(st.lists(st.floats(0.02, 0.9), min_size=1, max_size=40), st.data())
 def test_p_is_never_below_the_exact_one_of_guesses_with_different_chances(chances, data):
     correct = data.draw(st.integers(0, len(chances)))

@@ -4,7 +4,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import bootstrap, permutation_test
 from statsmodels.regression.linear_model import OLS
@@ -228,6 +228,7 @@ def test_adjustments_by_hand():
 
 
 @patch("gc.collect")  # which statsmodels calls each time: a tenth of a second beside torch
+@settings(deadline=None, database=None)
 @given(p_values=st.lists(st.floats(0, 1), max_size=20))
 def test_adjustments_agree_with_statsmodels(_collect, p_values):
     for adjust, method in ((holm, "holm"), (benjamini_hochberg, "fdr_bh")):
@@ -235,6 +236,7 @@ def test_adjustments_agree_with_statsmodels(_collect, p_values):
         assert adjust(p_values)[0] == pytest.approx(list(second))
 
 
+@settings(deadline=None, database=None)
 @given(p_values=st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_an_interval_at_the_level_of_the_family_rejects_what_the_adjusted_p_rejects(p_values):
     for adjust in (holm, benjamini_hochberg):

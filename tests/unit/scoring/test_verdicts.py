@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.proportions import ALPHA, accuracy
@@ -118,6 +118,7 @@ def test_holm_makes_a_family_stricter_and_counts_pairs_that_failed():
     assert alone.difference.detectable < family.difference.detectable < with_failed.difference.detectable
 
 
+@settings(deadline=None, database=None)
 @given(st.lists(st.integers(200, 400), min_size=1, max_size=6), st.integers(0, 3))
 def test_a_finding_its_interval_and_its_p_never_disagree(variants, untested):
     pairs = [
