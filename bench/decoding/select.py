@@ -15,6 +15,7 @@ from bench.decoding.reference import ReferenceEngine
 from bench.decoding.tree.attention import attention_of
 from bench.decoding.tree.costs import Costs
 from bench.decoding.tree.engine import SpeculativeEngine
+from bench.inputs import InputError
 from bench.records import Completion, Counters
 from bench.task.examples import examples
 from bench.task.prompts import PROTOCOLS, SHOTS, build
@@ -72,13 +73,13 @@ def check_once(speculative: SpeculativeEngine, identity: object) -> None:
     if identity is None:
         probe()
     else:
-        kept("probe", [identity, str(model.dtype), model.config._attn_implementation, device], probe)
+        kept("probe", [identity, str(model.dtype), attention_of(model), device], probe)
 
 
 def check_supported(model: Any) -> None:
-    """Raises ValueError if it is known that the speculative engine cannot run the model."""
+    """Raises InputError if it is known that the speculative engine cannot run the model."""
     if obstacle := unsupported(model):
-        raise ValueError(
+        raise InputError(
             f"the speculative engine cannot run this model: {obstacle}. Ask for reference or auto."
         )
 

@@ -15,6 +15,7 @@ from statistics import fmean
 
 from tabulate import tabulate
 
+from bench.inputs import InputError
 from bench.models.suites import load_suite
 from bench.proportions import ALPHA
 from bench.records import BUCKETS, Evaluation, Example, Suite, in_bucket
@@ -142,9 +143,9 @@ def assume(args: Namespace, suite: Suite, plan: Plan) -> Assumed:
     differing = found.differing if args.differing is None else args.differing
     effect = found.design_effect if args.design_effect is None else args.design_effect
     if not 0 < differing <= 1:
-        raise ValueError(f"--differing {differing} is no share of queries. Give a number above 0, at most 1.")
+        raise InputError(f"--differing {differing} is no share of queries. Give a number above 0, at most 1.")
     if effect < 1:
-        raise ValueError(f"--design-effect {effect} is below 1. Give 1 for queries that do not cluster.")
+        raise InputError(f"--design-effect {effect} is below 1. Give 1 for queries that do not cluster.")
     given = args.differing is not None or args.design_effect is not None
     return Assumed(differing, effect, "given" if given else found.source)
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from tabulate import tabulate
 
+from bench.inputs import InputError
 from bench.models.suites import load_suite
 from bench.outputs import write_text
 from bench.proportions import ALPHA
@@ -293,7 +294,7 @@ def run(args: Namespace) -> int:
     """Print the table; exit status 1 if a line does not keep its bounds."""
     names = args.measures.split(",")
     if unknown := set(names) - MEASURES.keys():
-        raise ValueError(f"unknown measures {', '.join(sorted(unknown))}. Choose from {', '.join(MEASURES)}.")
+        raise InputError(f"unknown measures {', '.join(sorted(unknown))}. Choose from {', '.join(MEASURES)}.")
     counts: Counts = {}
     if args.out and args.out.exists():
         counts = json.loads(args.out.read_text(encoding="utf-8"))

@@ -280,7 +280,9 @@ def scripted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[dict[
     log = tmp_path / "log"
 
     def script(seconds: dict[str, float]) -> Path:
-        def decode(entry: ModelEntry, plan: Plan, store: Store, candidates: Sequence[Settings]) -> None:
+        def decode(
+            entry: ModelEntry, plan: Plan, store: Store, candidates: Sequence[Settings], listener: object
+        ) -> None:
             time.sleep(seconds[entry.name])
             keys = plan.keys(candidates[0]).values()
             run = Run(plan.run_id, entry.name, candidates[0])

@@ -12,6 +12,7 @@ import pytest
 
 from bench import ROOT
 from bench.commands import main
+from bench.inputs import MISTAKE
 from bench.run.simulate import ACCURACIES, MEASURES, Counts, bounds_of, simulate, table, world
 from bench.run.worlds import CLUSTERINGS
 
@@ -79,7 +80,7 @@ def test_a_rate_outside_its_bounds_is_marked() -> None:
 
 
 def test_unknown_measures_are_refused(capsys) -> None:
-    assert main(["simulate", "--measures", "luck"]) == 2
+    assert main(["simulate", "--measures", "luck"]) == MISTAKE
     assert "unknown measures luck" in capsys.readouterr().err
 
 
