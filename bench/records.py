@@ -225,6 +225,13 @@ class ModelEntry:
         return self.source != "hub" or COMMIT.fullmatch(self.revision or "") is not None
 
 
+HYPOTHESES = {  # the built-in ones; a suite may have others
+    "code": "further training on code improves entity tracking",
+    "math": "further training on math improves entity tracking",
+    "alignment": "alignment tuning improves entity tracking",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Pair:
     """A base model, a variant trained further from it, and the hypothesis that they test.
@@ -233,7 +240,7 @@ class Pair:
     steps of a training or the sizes of a family.
     """
 
-    hypothesis: Literal["code", "math", "alignment"]
+    hypothesis: str
     base: str
     variant: str
     control: Literal["positive", "negative"] | None = None

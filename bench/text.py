@@ -27,7 +27,9 @@ LATEX = str.maketrans(
 def printable(text: str) -> str:
     """For a terminal: one line without control characters, cut after 4,000 characters."""
     line = BREAKS.sub(" ", text[: 2 * LONGEST])
-    shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in line)
+    shown = line
+    if not line.isprintable():
+        shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in line)
     return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}…"
 
 

@@ -47,7 +47,7 @@ class ModelTable(ModelFields, forbid_unknown_fields=True, kw_only=True):
 
 
 class PairTable(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    hypothesis: Literal["code", "math", "alignment"]
+    hypothesis: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]*$")]  # a word: a marker is made of it
     base: str
     variant: str
     control: Literal["positive", "negative"] | None = None

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bench.records import Pair, Verdict
+from bench.records import HYPOTHESES, Pair, Verdict
 from bench.run.plans import models_of
 from bench.scoring.verdicts import supports
 
 if TYPE_CHECKING:
     from bench.plugin.state import State
 
-HYPOTHESES = ("code", "math", "alignment")
 NO_CASE = pytest.param(None, id="no-case")  # pytest makes a skipped case of an empty list
 
 
@@ -35,12 +34,19 @@ def of_fixture(state: State, name: str, test: pytest.Item) -> list[Any]:
 
 
 def of_pairs(state: State, test: pytest.Item) -> list[Any]:
+    """Controls, or pairs of the hypotheses that the test is marked with; without a mark, of all others."""
     marks = {mark.name for mark in test.iter_markers()}
+    others = [name for name in state.hypotheses if name not in HYPOTHESES]
+    named = [name for name in HYPOTHESES if f"{name}_hypothesis" in marks] or others
+    more = [getattr(pytest.mark, f"{name}_hypothesis") for name in others] if "control" in marks else []
     return [
-        pytest.param((pair, bucket), id=case_id)
+        pytest.param(
+            (pair, bucket),
+            id=case_id,
+            marks=more or [getattr(pytest.mark, f"{pair.hypothesis}_hypothesis")],
+        )
         for case_id, (pair, bucket) in state.cases.items()
-        if ("control" in marks) == bool(pair.control)
-        and (pair.control or f"{pair.hypothesis}_hypothesis" in marks)
+        if ("control" in marks) == bool(pair.control) and (pair.control or pair.hypothesis in named)
     ]
 
 
@@ -58,7 +64,7 @@ def of_models(state: State, names: Sequence[str]) -> list[Any]:
     marks: dict[str, set[str]] = {name: set() for name in names}
     for pair in state.suite.pairs:
         for name in (pair.base, pair.variant):
-            marks.setdefault(name, set()).update(markers_of(pair))
+            marks.setdefault(name, set()).update(markers_of(pair, state.hypotheses))
     return [
         pytest.param(
             (name, bucket),
@@ -70,10 +76,10 @@ def of_models(state: State, names: Sequence[str]) -> list[Any]:
     ]
 
 
-def markers_of(pair: Pair) -> list[str]:
+def markers_of(pair: Pair, hypotheses: Iterable[str]) -> list[str]:
     """A control is there for every hypothesis."""
     return (
-        ["control", *(f"{name}_hypothesis" for name in HYPOTHESES)]
+        ["control", *(f"{name}_hypothesis" for name in hypotheses)]
         if pair.control
         else [f"{pair.hypothesis}_hypothesis"]
     )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bench.plugin.completeness import Completeness
+from bench.records import HYPOTHESES
 from bench.run.environment import new_run_id
 from bench.run.options import Options, add_options, options_of
 from bench.text import printable
@@ -28,10 +29,9 @@ PRINTED = ("help", "markers", "version", "cacheshow")  # pytest's options that c
 LOOKED_AT = ("collectonly", "showfixtures", "show_fixtures_per_test", "setupplan")  # collect, and run no case
 FIXTURES = ("verdict", "published", "over_random", "agreement")  # of a case, one value a case
 MARKERS = (
-    "code_hypothesis: further training on code improves entity tracking",
-    "math_hypothesis: further training on math improves entity tracking",
-    "alignment_hypothesis: alignment tuning improves entity tracking",
+    *(f"{name}_hypothesis: {claim}" for name, claim in HYPOTHESES.items()),
     "control: checks that the instrument shows a gain where there is one, and none where there is none",
+    "suite(name): runs where that suite is asked for as a whole",
 )
 # The end of a case's id: BASE..VARIANT-BUCKET, or MODEL-BUCKET where a model is held against guessing.
 CASE = re.compile(r"(\[.+\.\.|::test_model_beats_random_guessing\[).+-ops\w+\]$")
@@ -53,7 +53,6 @@ def pytest_configure(config: pytest.Config) -> None:
     """Check every option before anything runs: a user's mistake is one line and exit status 4."""
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
-    config.addinivalue_line("markers", "suite(name): runs where that suite is asked for as a whole")
     config.stash[RUN_ID] = new_run_id()
     if is_worker(config):
         share_cores(vars(config)["workerinput"]["workercount"])
@@ -114,6 +113,9 @@ def state_of(config: pytest.Config) -> State:
                 config.pluginmanager.register(Terminal(config, state), "boxes-terminal")
         except ValueError as error:
             raise pytest.UsageError(printable(str(error))) from None
+        for name in state.hypotheses:
+            if name not in HYPOTHESES:
+                config.addinivalue_line("markers", f"{name}_hypothesis: of the suite {state.suite.name}")
     return config.stash[STATE]
 
 

@@ -14,7 +14,7 @@ from bench.exports.after import hand_on
 from bench.inputs import place
 from bench.plugin.cases import markers_of
 from bench.plugin.nights import Nights
-from bench.records import Accuracy, Pair, Results, Verdict
+from bench.records import HYPOTHESES, Accuracy, Pair, Results, Verdict
 from bench.report.files import check_place, write
 from bench.run.evaluate import Listener, Plan
 from bench.run.metadata import describe_run
@@ -58,6 +58,7 @@ class State:
         self.cases = {
             f"{pair.id}-{bucket}": (pair, bucket) for pair in self.suite.pairs for bucket in self.buckets
         }
+        self.hypotheses = list(dict.fromkeys([*HYPOTHESES, *(pair.hypothesis for pair in self.suite.pairs)]))
         self.whole = {suite.name for suite in self.suites if not options.models}
         self.offered = False  # whether a test was collected that the suite makes cases for
         self.singles = singles_of(self.suite, options.models)
@@ -163,7 +164,8 @@ class State:
 
     def markers(self) -> dict[str, int]:
         """Every marker of the suite's pairs, and how many pairs have it."""
-        return dict(sorted(Counter(mark for pair in self.suite.pairs for mark in markers_of(pair)).items()))
+        marks = [mark for pair in self.suite.pairs for mark in markers_of(pair, self.hypotheses)]
+        return dict(sorted(Counter(marks).items()))
 
     def finish(self, exit_status: int) -> int:
         """Judge, compare with the baseline if asked to, and write every format of the report.

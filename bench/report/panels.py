@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.records import Pair, Suite, Verdict
+from bench.records import HYPOTHESES, Pair, Suite, Verdict
 
-HEADINGS = {"code": "Code", "math": "Math", "alignment": "Alignment"}
+HEADINGS = {name: name.capitalize() for name in HYPOTHESES}
 COLUMNS = 5
 
 

@@ -70,7 +70,7 @@ SLIMMER = [  # what an SVG of matplotlib does not need, and its replacement
 def render(figure: Figure, name: str) -> dict[str, bytes]:
     """One drawing in every format. The same figures give the same bytes."""
     drawing = svg(figure, name).encode()
-    figure.set_layout_engine("none")  # the places are found: the other formats keep them
+    figure.set_layout_engine(None)  # the places are found: the other formats keep them, and draw once
     with matplotlib.rc_context(STYLE):
         pdf = saved(figure, format="pdf", metadata={"CreationDate": None, "Creator": None})
     return {"svg": drawing, "png": png(figure), "pdf": pdf}

@@ -136,7 +136,7 @@ def pair(**fields: object) -> str:
         pytest.param(pair(variant="Two"), "Did you mean 'two'?", id="variant is misspelt"),
         pytest.param(pair(base="one"), "base and variant are both 'one'", id="a model beside itself"),
         pytest.param(pair(base="one", variant="two"), "is there twice", id="pair twice"),
-        pytest.param(pair(hypothesis="chess"), "'chess' is not one of", id="hypothesis"),
+        pytest.param(pair(hypothesis="chess game"), "hypothesis", id="hypothesis"),
         pytest.param(pair(control="neutral"), "'neutral' is not one of", id="control"),
         pytest.param(f'recorded = "no.csv"\n{SUITE}', "no.csv cannot be read", id="no recorded figures"),
         pytest.param(f'recorded = "suite.toml"\n{SUITE}', "cannot be read as", id="figures are no CSV"),

@@ -299,6 +299,17 @@ def test_the_paper_s_claims_run_with_the_paper_s_suite_alone(
     assert "test_published_claims.py" not in collected("--boxes-models=tiny-base,tiny-math")
 
 
+def test_any_word_of_a_suite_is_a_hypothesis_with_a_marker(
+    pytester: pytest.Pytester, with_claims: Path
+) -> None:
+    (with_claims / "suite.toml").write_text(SUITE.replace('"code"', '"rl"'))
+    options = ("-n0", "--co", "-q", "--boxes-suite=suite.toml", "-m")
+    found = pytester.runpytest_inprocess(*options, "rl_hypothesis")
+    assert found.ret == 0
+    found.stdout.fnmatch_lines(["*test_other.py::test_variant_beats_base[[]one..two-ops1plus]"])
+    assert pytester.runpytest_inprocess(*options, "code_hypothesis").ret == pytest.ExitCode.NO_TESTS_COLLECTED
+
+
 @pytest.mark.parametrize("workers", ["-n0", "-n2"])
 @pytest.mark.parametrize(
     "look", ["--fixtures", "--fixtures-per-test", "--collect-only", "--setup-plan", "--markers", "--help"]

@@ -61,7 +61,9 @@ def test_pair_of_a_local_and_a_hub_model_is_read(suite_file, tmp_path: Path) -> 
         pytest.param(ONE + PAIR, "variant: no model 'b' here", id="pair of an unknown model"),
         pytest.param(TWO + PAIR.replace('"b"', '"a"'), "both 'a'", id="pair of one model"),
         pytest.param(TWO + PAIR + PAIR, "'a..b' is there twice", id="pair twice"),
-        pytest.param(TWO + PAIR.replace("code", "prose"), "hypothesis: 'prose' is not one of", id="prose"),
+        pytest.param(
+            TWO + PAIR.replace("code", "A word"), "hypothesis: expected a string matching", id="no word"
+        ),
         pytest.param(HEAD + "recorded = 'no.csv'\n" + MODEL, "no.csv cannot be read", id="no recorded file"),
         pytest.param(HEAD + "recorded_baseline = 'b.csv'\n" + MODEL, "Add recorded", id="only a baseline"),
     ],
