@@ -69,6 +69,11 @@ def run(pytester: pytest.Pytester, *options: str, tests: str = "test_code.py") -
     return pytester.runpytest_subprocess(*OPTIONS, str(ROOT / "tests" / "hypotheses" / tests), *options)
 
 
+def in_one_line(printed: str) -> str:
+    """The terminal breaks its lines where they end."""
+    return " ".join(printed.split())
+
+
 def latest(folder: Path, name: str) -> str:
     return (folder / "reports" / "latest" / name).read_text()
 
@@ -178,7 +183,8 @@ def test_a_second_run_loads_no_model_and_imports_no_torch(
     pytester: pytest.Pytester, evaluated: Path, first: First
 ) -> None:
     again = run(pytester, "-m", "code_hypothesis", "-p", "watch", tests="")
-    assert "prompt/s" in first.stderr and "prompt/s" not in again.stderr.str()  # the bar of a decoding
+    told = "Their answers are in the store"
+    assert told not in in_one_line(first.stdout) and told in in_one_line(again.stdout.str())
     assert "torch was imported" in first.stdout and "no torch" in again.stdout.str()
     assert again.ret == first.status and latest(evaluated, "accuracy.csv") == first.read("accuracy.csv")
 
@@ -200,7 +206,7 @@ def test_other_protocols_are_kept_apart(pytester: pytest.Pytester, evaluated: Pa
 
 def test_single_buckets_and_models_can_be_chosen(pytester: pytest.Pytester, evaluated: Path) -> None:
     result = run(pytester, "--boxes-buckets=ops1plus", "--boxes-models=one,two")
-    assert result.parseoutcomes() == {"xfailed": 1}
+    assert result.parseoutcomes() == {"xfailed": 1, "deselected": 1}  # the controls have no case here
 
 
 def test_bad_input_is_one_line_and_status_4(pytester: pytest.Pytester, bench_dir: Path) -> None:
@@ -274,7 +280,7 @@ def test_a_suite_without_a_case_under_the_marker_is_never_green(
     options = ("-n0", "--boxes-suite=suite.toml", "--boxes-store=store.sqlite", "--boxes-report-dir=reports")
     result = pytester.runpytest_inprocess("-m", marker, *options)
     assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
-    result.stdout.fnmatch_lines([NOTHING.format(marker)])
+    assert NOTHING.format(marker) in in_one_line(result.stdout.str())
     assert "passed" not in result.parseoutcomes() and "skipped" not in result.parseoutcomes()
     assert not (with_claims / "reports" / "latest").exists()
 
@@ -284,7 +290,7 @@ def test_workers_that_get_no_case_of_the_suite_are_not_green_either(
 ) -> None:
     result = run(pytester, "-n1", "-m", "math_hypothesis", tests="")
     assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
-    result.stdout.fnmatch_lines([NOTHING.format("math_hypothesis")])
+    assert NOTHING.format("math_hypothesis") in in_one_line(result.stdout.str())
 
 
 def test_the_paper_s_claims_run_with_the_paper_s_suite_alone(
