@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bench.records import Accuracy, Difference
-from bench.scoring.verdicts import show_p
+from bench.scoring.sentences import show_p
 from bench.text import csv_cell, inert, latex, printable
 
 WIDE = ("share", "interval", "gain")  # kinds whose values have an interval

@@ -15,7 +15,7 @@ from bench.records import Example
 from bench.run.evaluate import Plan, evaluate
 from bench.run.options import choose
 from bench.scoring.probes import Cost, cost_of
-from bench.scoring.verdicts import show_p
+from bench.scoring.sentences import show_p
 from bench.store import Store
 from bench.task.probes import MAX_OPERATIONS, NUM_PAIRS, PROBES, MinimalPair, minimal_pairs
 from bench.task.prompts import PROTOCOLS

@@ -14,8 +14,8 @@ import numpy as np
 
 from bench.proportions import t_quantile
 from bench.records import Comparison, Conclusion, Pooled, Verdict
+from bench.scoring.sentences import interval_clause, p_clause
 from bench.scoring.stats import NORMAL, two_sided
-from bench.scoring.verdicts import interval_clause, p_clause
 
 Effect = tuple[float, float]  # gain, standard error
 

@@ -23,6 +23,7 @@ from bench.records import Accuracy, Difference, Gate, Score, in_bucket
 POWER = 0.80
 NORMAL = 1e9  # degrees of freedom at which Student's t is the normal distribution
 MORE_DIFFER = (0.25, 0.7)  # queries that differ more where a model gains d: by d and d^2
+MARGIN = 0.03  # two models whose interval lies within three points are taken for equivalent
 FEWEST_SCENARIOS = 6  # five that all differ in one direction have p = 2 / 2**5 = .06 by a sign test
 
 

@@ -23,8 +23,10 @@ from bench.records import (
     Suite,
     Verdict,
 )
+from bench.scoring.sentences import describe, name_bucket, points, show_p
 from bench.scoring.stats import (
     FEWEST_SCENARIOS,
+    MARGIN,
     benjamini_hochberg,
     compare_counts,
     compare_scores,
@@ -33,9 +35,7 @@ from bench.scoring.stats import (
     leveled,
 )
 
-MARGIN = 0.03  # two models whose interval lies within three points are taken for equivalent
 ASSUMED_DESIGN_EFFECTS = (1.4, 2.0)  # of published counts: as the embedded models have, and more
-SMALLEST_P = 0.0002  # shown as "< 0.0002": beyond that, a p value says nothing more
 
 
 def compare(
@@ -198,7 +198,7 @@ def families(pairs: Iterable[Pair]) -> list[list[Pair]]:
 def judge(found: Comparison, cases: int = 1) -> Verdict:
     """What the comparison found. cases: of the run that can fail as this one can."""
     outcome = outcome_of(found)
-    return Verdict(outcome, f"{outcome}: {describe(found)}.", found, fails(found, outcome, cases))
+    return Verdict(outcome, f"{outcome}: {describe(found, outcome)}.", found, fails(found, outcome, cases))
 
 
 def outcome_of(found: Comparison) -> Outcome:
@@ -235,70 +235,6 @@ def supports(verdict: Verdict) -> bool:
     return verdict.outcome == "better" and (above or verdict.comparison.pair.control is not None)
 
 
-def describe(found: Comparison) -> str:
-    """The figures, how the models stand to guessing, and what a result without a difference means."""
-    return f"{gain_clause(found)}; {standing_clause(found)}{remark(found)}"
-
-
-def gain_clause(found: Comparison) -> str:
-    difference, pair = found.difference, found.pair
-    side = "above" if difference.value >= 0 else "below"
-    sample = f"n = {found.base.n} in {found.scenarios} scenarios" if found.paired else f"n = {found.base.n}"
-    return (
-        f"{pair.variant} is {points(abs(difference.value))} {side} {pair.base} "
-        f"on {name_bucket(found.bucket)} ({found.variant.value:.1%} against {found.base.value:.1%}, "
-        f"random {found.baseline:.1%}, {sample}; "
-        f"{interval_clause(difference.low, difference.high, difference.confidence)}, "
-        f"{p_clause(found.p_adjusted, found.tests)}"
-        f"{'' if found.paired else ', from counts: pairing and clustering unknown'})"
-    )
-
-
-def interval_clause(low: float, high: float, confidence: float = 1 - ALPHA) -> str:
-    return f"{100 * confidence:.4g}% interval {100 * low:+.1f} to {100 * high:+.1f}"
-
-
-def p_clause(p: float, tests: int = 1) -> str:
-    name, shown = f"p adjusted over {tests} tests" if tests > 1 else "p", show_p(p)
-    return f"{name} {shown}" if shown.startswith("<") else f"{name} = {shown}"
-
-
-def show_p(p: float) -> str:
-    """ "0.031"; "< 0.0002" for what is smaller."""
-    return f"< {SMALLEST_P}" if p < SMALLEST_P else f"{p:.2g}"
-
-
-def points(difference: float) -> str:
-    return f"{100 * difference:.1f} points"
-
-
-def standing_clause(found: Comparison) -> str:
-    """How both models stand to random guessing."""
-    variant, base = found.variant_over_random.standing, found.base_over_random.standing
-    if variant == base:
-        return f"{STANDINGS[variant]} guessing"
-    return f"{found.pair.variant} is {variant} guessing, {found.pair.base} is {base} it"
-
-
-STANDINGS = {
-    "above": "both are above",
-    "below": "both are below",
-    "not shown to differ from": "neither is shown to differ from",
-}
-
-
-def remark(found: Comparison) -> str:
-    """What a comparison without a difference means."""
-    outcome = outcome_of(found)
-    if outcome == "equivalent":
-        return f"; the two agree within {points(MARGIN)}"
-    if outcome == "too few scenarios":
-        return f"; with fewer than {FEWEST_SCENARIOS} scenarios no difference can be shown"
-    if outcome == "no difference shown":
-        return f"; this sample shows a difference of {points(found.difference.detectable)} with 80% power"
-    return ""
-
-
 def judge_over_random(
     model: str, bucket: str, observed: Accuracy, gate: Gate, cases: int = 1
 ) -> tuple[bool | None, str]:
@@ -314,9 +250,3 @@ def judge_over_random(
         f"interval {100 * gate.low:+.1f} to {100 * gate.high:+.1f}, p adjusted over the model's buckets "
         f"{show_p(gate.p_adjusted)})."
     )
-
-
-def name_bucket(bucket: str) -> str:
-    """ "ops3" -> "queries with 3 operations"."""
-    number = bucket.removeprefix("ops").replace("1plus", "1 or more")
-    return f"queries with {number} operation{'' if number == '1' else 's'}"

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from bench.proportions import ALPHA, accuracy
 from bench.records import BUCKETS, Comparison, Evaluation, Pair, Score
 from bench.run.session import accuracies
+from bench.scoring.sentences import name_bucket, show_p
 from bench.scoring.stats import clustered_difference
 from bench.scoring.verdicts import (
     adjust_over_pairs,
@@ -17,8 +18,6 @@ from bench.scoring.verdicts import (
     compare_recorded,
     judge,
     judge_over_random,
-    name_bucket,
-    show_p,
     supports,
 )
 
