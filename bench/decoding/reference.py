@@ -15,7 +15,7 @@ from transformers import GenerationConfig
 from bench.decoding.constraint import Constraint
 from bench.decoding.device import device_of, peak_bytes
 from bench.decoding.measure import check_finite, clock
-from bench.decoding.spelling import SpelledTokenizer, spell, tokens_for
+from bench.decoding.spelling import respell, spell, tokens_for
 from bench.records import Completion, Counters, Prompt
 
 
@@ -35,7 +35,7 @@ class ReferenceEngine:
         self.counters = Counters()
         self.spelling = spell(tokenizer)
         outlined = outlines.from_transformers(model, self.tokenizer)
-        outlined.tokenizer = SpelledTokenizer(self.tokenizer, tokens_for(constraint.regex, self.spelling))
+        respell(outlined.tokenizer, tokens_for(constraint.regex, self.spelling))
         self.generator = outlines.Generator(outlined, Regex(constraint.regex), backend="outlines_core")
         self.config = GenerationConfig(
             max_new_tokens=constraint.max_new_tokens,

@@ -100,23 +100,16 @@ def index_of(regex: str, texts: Mapping[int, str], end: int) -> Index:
     return Index(regex, Vocabulary(end, tokens))
 
 
-class SpelledTokenizer(TransformerTokenizer):
-    """outlines' view of a tokenizer, with our spelling in place of its own.
+def respell(seen: TransformerTokenizer, texts: Mapping[int, str]) -> None:
+    """Give outlines' view of a tokenizer our spelling in place of its own.
 
     outlines puts a space before every token that begins with U+2581 (since its pull request 1817, and still
     in 1.3.3), because SentencePiece's decoder drops that space at the beginning of a text. Gemma's decoder
     keeps it, so that outlines spells Gemma's "▁the" with two spaces and no right answer can be written.
     The spelling can go once outlines looks at the decoder.
 
-    texts: token id -> text, of the tokens that may be allowed; no others are indexed.
+    texts: token id -> text, of the tokens that may be allowed; no others are indexed. Each token is named by
+    its id, since outlines only asks for the id and the text of a name.
     """
-
-    def __init__(self, tokenizer: Any, texts: Mapping[int, str]) -> None:
-        super().__init__(tokenizer)
-        words = tokenizer.convert_ids_to_tokens(list(texts))
-        self.vocabulary = dict(zip(words, texts, strict=True))
-        self.get_vocab = lambda: self.vocabulary
-        self.spelled = dict(zip(words, texts.values(), strict=True))
-
-    def convert_token_to_string(self, token: str) -> str:
-        return self.spelled.get(token, "")
+    seen.get_vocab = lambda: dict(zip(texts, texts, strict=True))
+    seen.convert_token_to_string = lambda token: texts.get(token, "")

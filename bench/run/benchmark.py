@@ -36,6 +36,7 @@ from bench.decoding.tree.packing import common_prefix
 from bench.decoding.tree.tree import Tree
 from bench.inputs import InputError
 from bench.records import Completion, Counters, Example, Prompt
+from bench.run import startup
 from bench.run.environment import package_versions
 from bench.task.choices import build_choices
 from bench.task.examples import NUM_EXAMPLES, NUM_SCENARIOS, evaluation_set, examples
@@ -110,13 +111,19 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--threads", type=int, default=1, metavar="N", help="of torch (default: 1)")
     add("--device", default="cpu", help="(default: %(default)s)")
     add("--dtype", default="float32", help="(default: %(default)s)")
+    add("--startup", type=Path, metavar="TOKENIZER", help="time what comes before the first answer instead")
     add("--json", action="store_true", help="print one JSON object")
 
 
 def run(args: Namespace) -> int:
     """Measure, and print a table or JSON."""
-    result = measured(args)
-    print(json.dumps(result, indent=1) if args.json else as_table(result))
+    if args.startup:
+        result = startup.startup(args.startup, constraint(PROTOCOLS[args.protocol]))
+        table = startup.as_table(result)
+    else:
+        result = measured(args)
+        table = as_table(result)
+    print(json.dumps(result, indent=1) if args.json else table)
     return 0
 
 

@@ -197,7 +197,7 @@ class SpeculativeEngine:
             if refused:
                 among = logits[refused][:, self.tables.tokens]
                 allowed = self.tables.allowed[[states[row] for row in refused]]
-                best = self.tables.tokens[among.masked_fill(~allowed, -torch.inf).argmax(-1)]
+                best = self.tables.tokens[among.masked_fill_(~allowed, -torch.inf).argmax(-1)]
                 for row, token in zip(refused, best.tolist(), strict=True):
                     chosen[row] = token
             return chosen

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from bench.__main__ import main
-from bench.decoding import scripted
+from bench.decoding import scripted, select
 from bench.task.examples import examples
 from bench.task.generator import generate
 from bench.task.prompts import gold_statement
@@ -47,3 +47,17 @@ def test_a_scripted_answer_errs_only_on_boxes_that_changed():
 def test_a_folder_without_a_checkpoint_is_one_clear_line(tmp_path, capsys):
     assert main(["benchmark", "--model", str(tmp_path)]) == 4
     assert "no checkpoint in" in capsys.readouterr().err
+
+
+def test_starting_is_measured_by_part_and_a_full_cache_probes_nothing(
+    random_checkpoints, capsys, monkeypatch
+):
+    probed = []
+    monkeypatch.setattr(select, "difference", lambda *engines: probed.append(engines))
+    assert main(["benchmark", "--startup", str(random_checkpoints / "one"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    parts = {"spelling", "automaton", "engine and probe", "before the first answer"}
+    assert found["cold"].keys() == found["warm"].keys() == parts
+    assert len(probed) == 1
+    assert main(["benchmark", "--startup", str(random_checkpoints / "one")]) == 0
+    assert "| before the first answer |" in capsys.readouterr().out

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from outlines.models.transformers import TransformerTokenizer
 
-from bench.decoding.spelling import SpelledTokenizer, encode_inside, spell
+from bench.decoding.spelling import encode_inside, respell, spell
 from bench.task.examples import evaluation_set
 from bench.task.prompts import gold_statement
 from fixtures.checkpoints import STYLES, Style, make_tokenizer
@@ -42,8 +43,10 @@ def test_a_token_is_spelled(style: Style, token: str, text: str) -> None:
     index = tokenizer.convert_tokens_to_ids(token)
     assert tokenizer.convert_ids_to_tokens(index) == token
     assert spell(tokenizer)[index] == text
-    texts = dict(enumerate(spell(tokenizer)))
-    assert SpelledTokenizer(tokenizer, texts).convert_token_to_string(token) == text
+    seen = TransformerTokenizer(tokenizer)
+    respell(seen, dict(enumerate(spell(tokenizer))))
+    assert seen.get_vocab()[index] == index
+    assert seen.convert_token_to_string(index) == text
 
 
 def test_tidied_decoding_does_not_change_an_answer() -> None:
