@@ -2,13 +2,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: bench test lint docs clean
+.PHONY: bench bench-real test lint docs clean
 
 bench: .venv/installed  ## test the code hypothesis; the report is reports/latest/report.md
 	$(BIN)/python -m pytest -m code_hypothesis
 
+bench-real: .venv/installed  ## optional: a pretrained model of 135M parameters on 716 examples; downloads 100 MB
+	$(BIN)/python -m pytest -m alignment_hypothesis --boxes-suite=$$($(BIN)/python -m fixtures.real)
+
 test: .venv/installed  ## the tests of the suite itself; the long ones first, so that no worker is left with one
-	$(BIN)/python -m pytest tests/integration tests/unit -m "not nightly and not server" -n 2 --dist=load \
+	$(BIN)/python -m pytest tests/integration tests/unit -m "not real and not nightly and not server" -n 2 --dist=load \
 		-p hypothesispytest
 
 lint: .venv/installed

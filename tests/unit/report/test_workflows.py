@@ -47,8 +47,9 @@ def test_the_nightly_commands_are_taken_by_pytest(pytestconfig):
     """Every option exists, and the markers are declared."""
     [path] = [path for path in WORKFLOWS if path.stem == "nightly"]
     asked = [shlex.split(command.partition(" -m pytest ")[2]) for command in commands(path)]
-    chosen, servers, harnesses = (pytestconfig._parser.parse(arguments) for arguments in asked if arguments)
+    chosen, *others = (pytestconfig._parser.parse(arguments) for arguments in asked if arguments)
     assert chosen.boxes_save == chosen.boxes_compare == "" and chosen.boxes_compare_fail
     assert chosen.xmlpath == "reports/junit.xml" and chosen.numprocesses == 2
     declared = {line.split(":")[0] for line in pytestconfig.getini("markers")}
-    assert {*chosen.markexpr.split(" or "), servers.markexpr, harnesses.markexpr} <= declared
+    assert {*chosen.markexpr.split(" or "), *(other.markexpr for other in others)} <= declared
+    assert [other.markexpr for other in others] == ["server", "harness", "real"]
