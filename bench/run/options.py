@@ -98,6 +98,10 @@ class Options:
         number_or_auto("--boxes-pack-tokens", self.pack_tokens)
         number_or_auto("--boxes-gpus-per-worker", str(self.gpus_per_worker))
         number_or_auto("--boxes-server-concurrency", str(self.server_concurrency))
+        if not self.wait >= 0:  # nan is not either
+            raise InputError(f"--boxes-wait {self.wait} is no time. Give the seconds to wait, 0 or more.")
+        if not 0 <= self.seed < 2**63:
+            raise InputError(f"--boxes-seed {self.seed} is not from 0 to 2**63. Give another.")
         check_servers(self.engine, self.servers)
         for bucket in self.buckets.split(","):
             choose("bucket", bucket, BUCKETS)
@@ -172,8 +176,12 @@ def check_servers(engine: str, urls: Sequence[str]) -> None:
 
         server_key()
     for url in urls:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            parts = urlsplit(url)
+            known = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
+        except ValueError:  # brackets or a port that are none
+            known = False
+        if not known:
             raise InputError(f"--boxes-server {url!r} is no URL. Write http://127.0.0.1:8000/v1.")
         if parts.username or parts.password or parts.query:
             raise InputError("--boxes-server holds a password or a query. Put a key into $BOXES_SERVER_KEY.")

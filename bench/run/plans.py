@@ -21,8 +21,6 @@ def find_runnable(options: Options, suite: Suite, asked: Sequence[str]) -> list[
 
     Raises ValueError where the store, or a local model, cannot be read.
     """
-    if options.wait < 0:
-        raise InputError(f"--boxes-wait {options.wait} is below zero. Give the seconds to wait.")
     if not options.in_memory:
         check_store(options.store)
     if options.engine == "server":  # whose models need not be here

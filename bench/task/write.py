@@ -14,7 +14,7 @@ from typing import TextIO
 
 import pyzipper
 
-from bench.inputs import InputError
+from bench.inputs import InputError, place
 from bench.outputs import replacing
 from bench.records import Scenario, State
 from bench.task.examples import DEFAULT_SEED
@@ -146,6 +146,6 @@ def run(args: Namespace) -> int:
         found = generate(None, seed=args.seed, version=args.version, size=size, where=where)
         if number:
             splits[split] = islice(found, number)
-    for path in write(splits, args.out, args.password):
+    for path in write(splits, place(args.out), args.password):
         say(str(path))
     return 0

@@ -1,0 +1,95 @@
+"""What users have done wrong, a row each: one line that names the thing, exit status 4, and an end."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from bench.commands import main
+from bench.inputs import MISTAKE, InputError
+from bench.run.options import Options
+
+LONG = "x" * 300
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with what should never be read, and no store but those that a command makes."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "loop").symlink_to("loop")
+    os.mkfifo(tmp_path / "pipe")
+    os.mkfifo(tmp_path / "pipe.json")
+    (tmp_path / "deep.toml").write_text("a = " + "[" * 3000 + "]" * 3000)
+    (tmp_path / "deep.json").write_text("[" * 3000 + "]" * 3000)
+    (tmp_path / "figures.csv").write_text(f"model,bucket,accuracy,n\na,ops0,0.5,{'9' * 400}\n")
+    model = '[[models]]\nname = "a"\npath = "a"\n'
+    (tmp_path / "figures.toml").write_text(f'name = "s"\nrecorded = "figures.csv"\n{model}')
+    row = '"sentence": "a", "sentence_masked": "a", "masked_content": "a"'
+    (tmp_path / "infinite.jsonl").write_text(f'{{{row}, "numops": Infinity}}\n')
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "results.json").write_text("null")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        *(("score --limit=1 --suite=" + name, name.partition("/")[0][:30])
+          for name in ("deep.toml", "loop", "pipe", LONG, "~nosuchuser/x.toml")),
+        *(("score --limit=1 --dataset=release:" + name, name[:30]) for name in ("pipe", "loop", LONG)),
+        *(("store ls --store " + name, name.partition("/")[0][:30])
+          for name in ("pipe", "loop", LONG, "~nosuchuser/x")),
+        ("score --limit=1 --suite=figures.toml", "figures.csv, line 2: cannot be read as recorded"),
+        ("store export --store pipe --output x", "pipe is not a file"),
+        ("store merge --store new.sqlite pipe", "pipe is not a file"),
+        ("report run", "results.json: expected a table of keys"),
+        *(("report " + name, name.partition("/")[0][:30])
+          for name in ("pipe", "loop", LONG, "~nosuchuser/x")),
+        ("score-predictions --gold infinite.jsonl --predictions infinite.jsonl", "row 1: not a row of"),
+        ("score-predictions --gold pipe --predictions pipe", "pipe is not a file"),
+        ("score-predictions --gold deep.json --predictions pipe", "deep.json, row 1"),
+        ("score-predictions --gold /dev/zero --predictions pipe", "/dev/zero is not a file"),
+        *(("baseline-update " + name, name.partition("/")[0][:30])
+          for name in ("deep.json", "pipe.json", LONG, "~nosuchuser/x.json", "../x")),
+        *(("generate --scenarios=3 --out " + name, name.partition("/")[0][:30])
+          for name in ("pipe", LONG, "~nosuchuser/x")),
+        ("score --limit=1 --seed=-1", "--seed -1 is not from 0"),
+        ("score --limit=1 --wait=-1", "--wait -1.0 is no time"),
+        ("score --limit=1 --wait=nan", "--wait nan is no time"),
+        ("score --engine=server --server=http://[::1", "'http://[::1' is no URL"),
+        ("score --engine=server --server=http://a:99999", "'http://a:99999' is no URL"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line_with_status_4(
+    command: str, says: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = command.split()
+    if words[0] == "score" and "--store" not in command:
+        words.append("--store=new.sqlite")
+    assert main(words) == MISTAKE
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and says in error, error
+    assert "bug of" not in error
+
+
+def test_a_zip_that_grows_is_read_up_to_its_limit(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("bench.task.release.MOST_BYTES", 1_000_000)
+    with zipfile.ZipFile("bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.jsonl", bytes(2_000_000))
+    assert main(["score", "--dataset=release:bomb.zip/x.jsonl", "--store=new.sqlite"]) == MISTAKE
+    assert "x.jsonl of bomb.zip has more than 1 MB" in capsys.readouterr().err
+
+
+def test_a_name_with_a_line_break_is_no_path(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["store", "ls", "--store", "a\nb"]) == MISTAKE
+    assert "it has a control character" in capsys.readouterr().err
+
+
+def test_options_are_checked_where_they_are_made() -> None:
+    with pytest.raises(InputError, match="--boxes-wait"):
+        Options(wait=float("nan"))
