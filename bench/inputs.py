@@ -86,7 +86,8 @@ def read_bytes(path: Path, limit: int = 16 * MEGABYTE) -> bytes:
     except (OSError, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{shortened(path)} cannot be read: {getattr(error, 'strerror', error)}.") from None
+        why = getattr(error, "strerror", error)
+        raise InputError(f"{shortened(path, 300)} cannot be read: {why}.") from None
     if len(data) > limit:
         raise InputError(f"{path} has more than {limit // MEGABYTE} MB, so it is not what it should be.")
     return data

@@ -134,7 +134,7 @@ def test_progress_and_cases_do_not_overwrite_each_other(
 
 
 def test_ctrl_c_says_what_is_kept_and_how_to_go_on(tmp_path: Path) -> None:
-    terminal = Terminal(tmp_path, 80, 24, "-n0", "-q", delay=0.3)
+    terminal = Terminal(tmp_path, 80, 24, "-n0", "-q", delay=3)
     terminal.until(r"one \d+ of 12 prompts")
     terminal.child.kill(signal.SIGINT)
     shown = " ".join(terminal.to_end())
