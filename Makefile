@@ -1,16 +1,16 @@
-# The two commands of the README, and what keeps the code in order. Needs Python 3.11 or newer and nothing else.
+# The two commands of the README, and the checks of the code. Needs only Python 3.11 or newer.
 PYTHON ?= python3
 BIN := .venv/bin
 
 .PHONY: bench bench-real test lint docs clean
 
-bench: .venv/installed  ## test the code hypothesis; the report is reports/latest/report.md
+bench: .venv/installed  ## test the code hypothesis; writes reports/latest/report.md
 	$(BIN)/python -m pytest -m code_hypothesis
 
-bench-real: .venv/installed  ## optional: a pretrained model of 135M parameters on 716 examples; downloads 100 MB
+bench-real: .venv/installed  ## optional: test a pretrained model of 135M parameters on 716 examples; downloads 100 MB
 	$(BIN)/python -m pytest -m alignment_hypothesis --boxes-suite=$$($(BIN)/python -m fixtures.real)
 
-test: .venv/installed  ## the tests of the suite itself; the long ones first, so that no worker is left with one
+test: .venv/installed  ## test the suite itself; the long tests run first, so that the workers end together
 	$(BIN)/python -m pytest tests/integration tests/unit -m "not real and not nightly and not server" -n 2 --dist=load \
 		-p hypothesispytest
 
@@ -22,7 +22,7 @@ lint: .venv/installed
 	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml bench fixtures
 	$(BIN)/pip-audit --requirement constraints.txt --disable-pip --no-deps --progress-spinner off
 
-docs: .venv/installed  ## the pages of docs/ as a site in build/site; a warning is an error
+docs: .venv/installed  ## build docs/ as a site in build/site; a warning is an error
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
