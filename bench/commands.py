@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None, prog: str = "python -m bench") -> i
                 command.add_argument("--boxes-debug", action="store_true", help="show an error's traceback")
     chosen, rest = parser.parse_known_args(arguments)
     if rest and chosen.command != "run":
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        commands.choices[chosen.command].error(f"unrecognized arguments: {' '.join(rest)}")
     chosen.rest = rest
     try:
         check_checkout(Path.cwd())

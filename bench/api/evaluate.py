@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from bench.api.memory import InMemory
 from bench.api.results import Compared, Result
 from bench.inputs import InputError
 from bench.models.named import entry_of
@@ -64,6 +63,8 @@ def evaluate(
                 "a model in memory needs its tokenizer, and has no store: evaluate(model, tokenizer). "
                 "Save it and give its folder to keep its answers."
             )
+        from bench.api.memory import InMemory  # and torch: what is refused is refused before
+
         return Result(*InMemory(model, tokenizer, plan, chat=chat, name=name).evaluate())
     entry = entry_of(model, chat=chat, name=name)
     if reason := unavailable(entry, plan):

@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
+from typing import TYPE_CHECKING
 
 import pandas as pd
-from matplotlib.figure import Figure
 
-from bench.api.drawing import draw_model, draw_pair
 from bench.records import Accuracy, Evaluation, Pair, Results, Verdict
 from bench.report.rows import rows
 from bench.run.evaluate import Plan
 from bench.run.session import accuracies
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +60,8 @@ class Result:
 
     def plot(self) -> Figure:
         """Accuracy by the number of operations on the box, with random guessing."""
+        from bench.api.drawing import draw_model  # and matplotlib
+
         return draw_model(self.evaluation.model, self.accuracies, self.random)
 
     def __repr__(self) -> str:
@@ -109,6 +113,8 @@ class Compared:
 
     def plot(self) -> Figure:
         """The paper's figure: accuracy of both models by the number of operations, with random guessing."""
+        from bench.api.drawing import draw_pair  # and matplotlib
+
         return draw_pair(self.pair, self.results.verdicts)
 
     def __repr__(self) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from bench.api.evaluate import evaluate
+import bench
 from bench.cluster.slurm import write_job
 from bench.cluster.tasks import score_here, score_over_ray
 from bench.inputs import InputError
@@ -68,7 +68,7 @@ def score_one(args: argparse.Namespace) -> int:
     """One model by name, into the store; its accuracy by number of operations."""
     asked = {name: getattr(args, f"boxes_{name}") for name in OF_ONE}
     store = None if args.boxes_store in IN_MEMORY else args.boxes_store
-    result = evaluate(args.model, chat=args.chat, store=store, **asked)
+    result = bench.evaluate(args.model, chat=args.chat, store=store, **asked)
     say(repr(result), result.accuracy().to_string(float_format="{:.3f}".format))
     return 0
 

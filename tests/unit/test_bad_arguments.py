@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from bench import ROOT
 from bench.commands import main
 from bench.inputs import MISTAKE, InputError
 from bench.run.options import Options
@@ -93,3 +96,26 @@ def test_a_name_with_a_line_break_is_no_path(capsys: pytest.CaptureFixture[str])
 def test_options_are_checked_where_they_are_made() -> None:
     with pytest.raises(InputError, match="--boxes-wait"):
         Options(wait=float("nan"))
+
+
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [
+        ("score --help", 0),
+        ("score --engin server", MISTAKE),
+        ("score nobody/has-this", MISTAKE),
+        ("score --suite nope", MISTAKE),
+    ],
+)
+def test_help_and_refusals_come_before_torch(command: str, status: int) -> None:
+    """Its import takes seconds."""
+    code = (
+        "import sys; from bench.commands import main\n"
+        "try: status = main(sys.argv[1:])\n"
+        "except SystemExit as ended: status = ended.code\n"
+        "print(status, 'torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *command.split()], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.stdout.splitlines()[-1] == f"{status} False", done.stderr
