@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bench.decoding.constraint import Constraint
@@ -12,6 +14,7 @@ from bench.models.load import load_config
 from bench.records import ModelEntry, Prompt
 from bench.text import printable
 
+CHAT_NAME = re.compile(r"(?i)(^|[-_.])(instruct|chat|it)($|[-_.])")
 SHOWN = 8  # tokens of the first prompt, characters of an answer
 
 
@@ -21,7 +24,7 @@ class Audit:
 
     starts: the tokens that an answer may begin with; canonical: whether the tokenizer's own is among them.
     longest, cut: of the right answers, in tokens, and how many are longer than max_new_tokens.
-    problem: why the model cannot be asked, None if it can.
+    problem: why the model cannot be asked, None if it can. warning: what makes its answers doubtful.
     """
 
     roles: str
@@ -34,6 +37,7 @@ class Audit:
     cut: int
     max_new_tokens: int
     problem: str | None
+    warning: str | None
 
     def __str__(self) -> str:
         """For a person to read, a line a fact."""
@@ -47,6 +51,8 @@ class Audit:
             "its canonical first token": "allowed" if self.canonical else "not allowed by the constraint",
             "verdict": self.problem or "can be asked",
         }
+        if self.warning:
+            said["warning"] = self.warning
         return "\n".join(printable(f"  {what}: {fact}") for what, fact in said.items())
 
 
@@ -89,6 +95,7 @@ def audit(
         cut=cut,
         max_new_tokens=constraint.max_new_tokens,
         problem=problem,
+        warning=plain_chat(entry, tokenizer),
     )
 
 
@@ -98,6 +105,14 @@ def wrong_ends(tokenizer: Any, bos: int) -> str | None:
     expected = (1,) if has_own_bos(tokenizer) else (0, 1)
     if bos not in expected:
         return f"its first prompt has {bos} BOS tokens and needs {expected[0]}. Mend its tokenizer."
+    return None
+
+
+def plain_chat(entry: ModelEntry, tokenizer: Any) -> str | None:
+    """A model that was taught turns, by its name and its template, but is given one text."""
+    named = any(CHAT_NAME.search(name) for name in (entry.name, Path(entry.path).name))
+    if named and tokenizer.chat_template and not entry.chat:
+        return "it has a chat template and is asked as plain text; chat = true in the suite uses the template"
     return None
 
 

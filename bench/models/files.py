@@ -147,11 +147,20 @@ def adapter_of(entry: ModelEntry) -> list[Path]:
 
 
 def no_weights(entry: ModelEntry, folder: Path) -> str:
+    """Why a folder has no weights that may be loaded, and what to do about it."""
     if any((folder / name).exists() for name in PICKLES):
+        other = "name a revision with safetensors" if entry.source == "hub" else "convert them to safetensors"
         return (
             f"model {entry.name}: {folder} has only pickled weights, and loading them can run code. "
-            "Convert them to safetensors, or set allow_pickle = true if you trust their origin."
+            f"{other.capitalize()}, or set allow_pickle = true if you trust their origin."
         )
+    if (folder / "adapter_config.json").exists():
+        return (
+            f"model {entry.name}: {folder} is an adapter (LoRA) without its model. "
+            'Give the model as path or hub, and this folder as adapter = "...".'
+        )
+    if files := sorted(folder.glob("*.gguf")):
+        return f'model {entry.name}: {folder} has a GGUF file. Give the file: path = ".../{files[0].name}".'
     return f"model {entry.name}: no {WEIGHTS[0]} in {folder}. {how_to_mend(entry)}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -39,11 +39,15 @@ class ModelFields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class ModelTable(ModelFields, forbid_unknown_fields=True, kw_only=True):
-    """One [[models]] entry: a folder, relative to the suite file, or a model id of the hub."""
+    """One [[models]] entry: a folder, relative to the suite file, or a model id of the hub.
+
+    recorded_as: the model's name in the recorded figures, where that is neither its name nor its hub id.
+    """
 
     name: str
     path: Text | None = None
     hub: Text | None = None
+    recorded_as: Text | None = None
 
 
 class PairTable(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -73,7 +77,7 @@ def load_suite(name_or_path: str) -> Suite:
     check_unique([model.name for model in models], f"{path}: [[models]]: name")
     pairs = [pair_of(entry, known, path, number) for number, entry in enumerate(table.pairs, start=1)]
     check_unique([pair.id for pair in pairs], f"{path}: [[pairs]]")
-    return Suite(table.name, known, tuple(pairs), *read_recorded(table, path, known))
+    return Suite(table.name, known, tuple(pairs), *read_recorded(table, path))
 
 
 def find_suite(name_or_path: str) -> Path:
@@ -143,17 +147,21 @@ def check_unique(names: Sequence[str], where: str) -> None:
             raise InputError(f"{where}: {name!r} is there twice. Remove or rename one.")
 
 
-def read_recorded(
-    table: SuiteTable, suite: Path, models: Mapping[str, ModelEntry]
-) -> tuple[dict[str, dict[str, Accuracy]], dict[str, float]]:
-    """Recorded accuracies of the suite's models (their rows go by name or by hub id), and the baseline's."""
+def read_recorded(table: SuiteTable, suite: Path) -> tuple[dict[str, dict[str, Accuracy]], dict[str, float]]:
+    """Recorded accuracies of the suite's models, and the baseline's.
+
+    A model's rows go by recorded_as, by its name or by its hub id.
+    """
     if table.recorded is None:
         if table.recorded_baseline is not None:
             raise InputError(f"{suite}: recorded_baseline: stands beside recorded accuracies. Add recorded.")
         return {}, {}
     found = read_accuracies(relative(table.recorded, suite))
-    keys = {name: name if name in found else entry.path for name, entry in models.items()}
-    recorded = {name: found[key] for name, key in keys.items() if key in found}
+    rows = {
+        model.name: found.get(model.recorded_as or model.name) or found.get(model.hub or "")
+        for model in table.models
+    }
+    recorded = {name: figures for name, figures in rows.items() if figures}
     if table.recorded_baseline is None:
         return recorded, {}
     return recorded, read_baseline(relative(table.recorded_baseline, suite), next(iter(found.values())))

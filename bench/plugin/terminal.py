@@ -15,8 +15,9 @@ from bench import models
 from bench.plugin.live import Live
 from bench.plugin.state import State
 from bench.records import BUCKETS, ModelEntry, Results, Verdict
-from bench.run.evaluate import audit, unavailable
+from bench.run.evaluate import unavailable
 from bench.run.plans import models_of
+from bench.run.preview import preview as previewed
 from bench.run.progress import added_since, estimate, in_words, kept_of, last_number
 from bench.scoring.verdicts import families
 from bench.store import Store
@@ -246,4 +247,4 @@ def preview(state: State, entry: ModelEntry) -> str:
     if state.plan.engine == "server" and not models.has_tokenizer(entry):
         return "is served, and would be given plain text: its tokenizer is not here"
     pinned = "" if entry.pinned else "\n  not pinned: run python -m bench pin SUITE"
-    return f"{pinned}\n{audit(entry, state.plan, models.load_tokenizer(entry))}"
+    return f"{pinned}\n{previewed(entry, state.plan)}"

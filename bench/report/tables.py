@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, mean, stdev
 
 from bench.proportions import ALPHA
-from bench.records import BUCKETS, Accuracy, Comparison, Gate, Outcome, Pooled, Results, Verdict
+from bench.records import BUCKETS, Accuracy, Comparison, Evaluation, Gate, Outcome, Pooled, Results, Verdict
 from bench.report.panels import HEADINGS, Panel, Section, sections
 from bench.report.sentences import find, recorded_sentence
 from bench.report.tabular import Bold, Column, Kind, Table, share
@@ -308,6 +308,7 @@ def answers(results: Results) -> Table:
     errors = {name: Counter(s.error for s in found.scores) for name, found in results.evaluations.items()}
     forms = [form for form in ANSWER_FORMS if any(f.forms.get(form) for f in results.evaluations.values())]
     kinds = [kind for kind in ERROR_KINDS if any(counts[kind] for counts in errors.values())]
+    warned = any(map(warning_of, results.evaluations.values()))
     rows = [
         (
             name,
@@ -315,6 +316,7 @@ def answers(results: Results) -> Table:
             *(errors[name][k] for k in kinds),
             *([round(mean(found.thinking.values()))] if found.thinking else []),
             found.engine,
+            *([warning_of(found)] if warned else []),
         )
         for name, found in results.evaluations.items()
     ]
@@ -322,12 +324,19 @@ def answers(results: Results) -> Table:
     if any(found.thinking for found in results.evaluations.values()):
         counts.append("mean tokens of thinking")
     columns = (Column("model"), *(Column(heading, "count") for heading in counts), Column("engine"))
+    columns += (Column("warning"),) if warned else ()
     caption = (
         "An answer states all boxes. It is whole, cut at the token limit, malformed, or missing because the "
         "model's thinking did not end (unfinished). "
         "A wrong box is stale (an earlier state), missing or extra (objects), other, or unread."
     )
     return Table("answers", caption, columns, tuple(rows))
+
+
+def warning_of(found: Evaluation) -> str:
+    """What the audit found doubtful about how the model was asked."""
+    metadata = found.run.get("metadata")
+    return str(metadata.get("warning") or "") if isinstance(metadata, dict) else ""
 
 
 def metadata(results: Results) -> Table:

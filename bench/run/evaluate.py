@@ -239,8 +239,11 @@ def decode(
 def loaded(entry: ModelEntry, plan: Plan, listener: Listener) -> Iterator[Running]:
     """The model on leased GPUs, or on the CPU."""
     tokenizer = models.load_tokenizer(entry)
-    if problem := audit(entry, plan, tokenizer).problem:
-        raise InputError(f"model {entry.name}: {problem}")
+    audited = audit(entry, plan, tokenizer)
+    if audited.problem:
+        raise InputError(f"model {entry.name}: {audited.problem}")
+    if audited.warning:
+        listener.say(entry.name, audited.warning)
     tag = closing_tag(entry, tokenizer) if plan.thinks else None
     gpus = visible_gpus()
     wanted = min(plan.gpus_per_model, len(gpus))
@@ -260,7 +263,10 @@ def loaded(entry: ModelEntry, plan: Plan, listener: Listener) -> Iterator[Runnin
 
             thinker = Thinker(here.model, here.tokenizer, tag, plan.think_tokens, plan.batch_size)
             engine = ThinkingEngine(engine, thinker.think, plan.think_tokens)
-        yield engine, plan.prompts(entry, here.tokenizer), {"device": here.device, "dtype": here.dtype}
+        place = {"device": here.device, "dtype": here.dtype}
+        if audited.warning:
+            place["warning"] = audited.warning
+        yield engine, plan.prompts(entry, here.tokenizer), place
 
 
 @contextmanager

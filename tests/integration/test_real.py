@@ -6,6 +6,7 @@ taught is also a small test without a download (test_spelling.py, test_chat.py, 
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -65,13 +66,18 @@ def tokenizer_of():
     return find
 
 
+@cache
+def evaluation_of(version: str) -> list[Example]:
+    return load("evaluation", version=version)
+
+
 @pytest.mark.parametrize("name", real.VOCABULARIES)
 def test_every_right_answer_is_spelled_exactly_and_allowed(name: str, tokenizer_of) -> None:
     tokenizer = tokenizer_of(name)
     spelling = spell(tokenizer)
     tables: dict[str, Any] = {}
     for version in WORDINGS:
-        examples = load("evaluation", version=version)
+        examples = evaluation_of(version)
         golds = [gold_statement(example) for example in examples]
         answers = encode_inside(tokenizer, golds)
         assert ["".join(spelling[token] for token in ids) for ids in answers] == golds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -126,3 +127,26 @@ def test_audit_fails_a_model_that_cannot_be_asked(
     prompt = Prompt("a", "b", changes.get("prompt", "Description:"))
     found = audit(entry, make_tokenizer(), [prompt], [changes.get("gold", gold_statement(example))], asked)
     assert said in str(found.problem)
+
+
+@pytest.mark.parametrize(
+    ("name", "template", "chat", "warned"),
+    [
+        pytest.param("small-Instruct", "system role", False, True, id="Instruct, asked as plain text"),
+        pytest.param("gemma-2b-it", "system role", False, True, id="-it is Gemma's word"),
+        pytest.param("small-instruct", "system role", True, False, id="asked as chat"),
+        pytest.param("small-instruct", None, False, False, id="without a template"),
+        pytest.param("small-base", "system role", False, False, id="a base model that has a template"),
+        pytest.param("italian-chatter", "system role", False, False, id="letters of other words"),
+    ],
+)
+def test_audit_warns_of_a_chat_model_that_is_asked_as_plain_text(
+    name: str, template: str | None, chat: bool, warned: bool, entry: ModelEntry, example: Example
+) -> None:
+    tokenizer = make_tokenizer(template=TEMPLATES.get(template or ""))
+    asked = replace(entry, name=name, chat=chat)
+    prompts = [build(example, PAPER, render_for(asked, tokenizer))]
+    found = audit(asked, tokenizer, prompts, [gold_statement(example)], constraint(PAPER))
+    assert found.problem is None
+    assert ("chat = true" in (found.warning or "")) is warned
+    assert ("warning: it has a chat template" in str(found)) is warned

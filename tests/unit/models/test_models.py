@@ -51,6 +51,15 @@ def to_pickle(folder: Path) -> None:
     torch.save(tensors, folder / "pytorch_model.bin")
 
 
+def to_adapter(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "adapter_model.safetensors")
+    (folder / "adapter_config.json").write_text("{}")
+
+
+def to_gguf(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "q4.gguf")
+
+
 def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1000])
 
@@ -101,6 +110,8 @@ def test_checkpoint_that_does_not_fill_the_model_is_refused(change, said: str, f
         pytest.param(lambda f: (f / "model.safetensors").unlink(), "no model.safetensors", id="no weights"),
         pytest.param(lambda f: (f / "config.json").unlink(), "config.json is missing", id="no config"),
         pytest.param(to_pickle, "set allow_pickle = true", id="pickle"),
+        pytest.param(to_adapter, 'is an adapter .*this folder as adapter = "', id="an adapter as a model"),
+        pytest.param(to_gguf, 'has a GGUF file. .*path = ".../q4.gguf"', id="a folder with a GGUF file"),
     ],
 )
 def test_folder_that_cannot_be_loaded_is_refused_before_torch_sees_it(
@@ -237,6 +248,12 @@ def test_hub_s_own_environment_says_where_the_cache_is(hub: ModelEntry) -> None:
 def test_hub_model_that_is_not_downloaded_is_skipped_with_what_to_do(hub: ModelEntry) -> None:
     reason = models.unavailable(replace(hub, path="org/other", revision="v1"))
     assert reason is not None and "hf download org/other --revision v1" in reason
+
+
+def test_pickle_of_the_hub_is_skipped_with_both_ways_out(hub: ModelEntry) -> None:
+    to_pickle(files.folder_of(hub))
+    reason = str(models.unavailable(hub))
+    assert "Name a revision with safetensors, or set allow_pickle = true" in reason
 
 
 def test_unfinished_download_is_skipped(hub: ModelEntry) -> None:

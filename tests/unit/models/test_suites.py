@@ -105,6 +105,15 @@ def test_recorded_figures_are_pooled_from_counts(suite_file, tmp_path: Path, lin
     assert (found["ops1plus"].correct, found["ops1plus"].n) == (2 + 2, 8 + 2)
 
 
+def test_recorded_figures_may_go_by_another_name(suite_file, tmp_path: Path) -> None:
+    (tmp_path / "figures.csv").write_text(
+        "model,bucket,accuracy,n\norg/b-original,ops0,0.5,10\na,ops0,1,10\n"
+    )
+    text = RECORDED + 'recorded_as = "org/b-original"\n'
+    recorded = load_suite(suite_file(text)).recorded
+    assert {name: found["ops0"].correct for name, found in recorded.items()} == {"a": 10, "b": 5}
+
+
 @pytest.mark.parametrize(
     "line", ["a,ops9,0.5,10", "a,ops0,50,10", "a,ops0,0.5,many", "a,ops0,0.5,0", "a,ops0"]
 )

@@ -11,6 +11,7 @@ import pytest
 
 from bench.nights.regression import compare_nights, night_of
 from bench.records import Completion, Pair, Results, Suite
+from bench.report import tables
 from bench.report.files import point_latest_at, write
 from bench.text import inert, printable
 
@@ -91,3 +92,11 @@ def test_text_of_others_stays_readable() -> None:
         "no folder /models/naïve_ä of \N{REPLACEMENT CHARACTER}[1mit"
     )
     assert inert("a < b | `c`") == "a &lt; b \\| \\`c\\`"
+
+
+def test_the_table_of_answers_has_a_warning_only_where_there_is_one(results: Results) -> None:
+    assert "warning" not in [column.heading for column in tables.answers(results).columns]
+    doubtful = replace(results.evaluations["after"], run={"metadata": {"warning": "asked as plain text"}})
+    table = tables.answers(replace(results, evaluations=results.evaluations | {"after": doubtful}))
+    assert table.columns[-1].heading == "warning"
+    assert [row[-1] for row in table.rows] == ["", "asked as plain text"]

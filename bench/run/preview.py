@@ -1,0 +1,79 @@
+"""Model entry, Plan -> what a dry run prints: the audit, the first prompt, its right answer, an estimate."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from math import prod
+
+from bench import models
+from bench.models.files import dtype_of, shapes_in, weights_of
+from bench.models.gpus import visible_gpus
+from bench.records import ModelEntry
+from bench.run.evaluate import Plan, audit
+from bench.task.prompts import gold_statement
+from bench.text import printable
+
+SIZE = 2048  # of the matrices that are multiplied to see how fast the device is
+REPEATS = 3
+
+
+def preview(entry: ModelEntry, plan: Plan) -> str:
+    """How a model would be asked. Its weights are not loaded. Raises ValueError if it cannot be."""
+    tokenizer = models.load_tokenizer(entry)
+    prompts = [tokenizer(prompt.text).input_ids for prompt in plan.prompts(entry, tokenizer)]
+    answers = [gold_statement(example) for example in plan.examples]
+    said = [
+        "  first prompt, as the model sees it:",
+        *(f"    {printable(line)}" for line in tokenizer.decode(prompts[0]).split("\n")),
+        f"  its right answer: {printable(answers[0])}",
+        f"  estimate: {estimate(entry, prompts, tokenizer(answers, add_special_tokens=False).input_ids)}",
+    ]
+    return "\n".join([str(audit(entry, plan, tokenizer)), *said])
+
+
+def estimate(entry: ModelEntry, prompts: Sequence[list[int]], answers: Sequence[list[int]]) -> str:
+    """How long the arithmetic of a run takes: two operations for each weight and distinct token."""
+    weights = num_weights(entry)
+    if weights is None:
+        return "none, since parameters is not in the suite"
+    tokens = distinct(prompts) + sum(map(len, answers))
+    speed, device = operations_per_second(entry)
+    minutes = 2 * weights * tokens / speed / 60
+    return (
+        f"at least {minutes:.1f} minutes on {device}: {tokens:,} distinct tokens through {weights:,} weights "
+        f"at the {speed / 1e9:,.0f} GFLOP/s of its matrix products; wrong answers cost more"
+    )
+
+
+def num_weights(entry: ModelEntry) -> int | None:
+    """As its safetensors files have them, else as the suite says."""
+    files = weights_of(entry)
+    if all(path.suffix == ".safetensors" for path in files):
+        return sum(prod(shape) for path in files for shape in shapes_in(entry, path))
+    return round(entry.parameters * 1e9) if entry.parameters else None
+
+
+def distinct(sequences: Sequence[list[int]]) -> int:
+    """Tokens of all sequences where each shared prefix is counted once."""
+    from bench.decoding.tree.packing import shared
+
+    ordered = sorted(sequences)
+    return sum(len(ids) - shared(ids, before) for before, ids in zip([[], *ordered], ordered, strict=False))
+
+
+def operations_per_second(entry: ModelEntry) -> tuple[float, str]:
+    """Of a matrix product in the dtype that the model would have, measured now; and the device's name."""
+    import torch
+
+    on_gpu = bool(visible_gpus())
+    device = "cuda" if on_gpu else "cpu"
+    matrix = torch.randn(SIZE, SIZE, device=device, dtype=getattr(torch, dtype_of(entry, on_gpu)))
+
+    def seconds() -> float:
+        start = time.perf_counter()
+        float((matrix @ matrix)[0, 0])  # waits for a GPU
+        return time.perf_counter() - start
+
+    best = min(seconds() for _ in range(REPEATS))
+    return 2 * SIZE**3 / best, torch.cuda.get_device_name() if on_gpu else "this CPU"
