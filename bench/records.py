@@ -354,20 +354,21 @@ class Comparison:
 
 
 Outcome = Literal["better", "worse", "equivalent", "no difference shown", "too few scenarios"]
+Case = Literal["passes", "open", "fails"]
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What a comparison found, in a few words and in one sentence.
 
-    fails: whether it fails a case, which asks for more than the finding: see verdicts.fails.
+    case: what becomes of the case that asks for it, which is another question: see verdicts.case_of.
     if_clustered: of counts, what would be found under an assumed design effect.
     """
 
     outcome: Outcome
     sentence: str
     comparison: Comparison
-    fails: bool = False
+    case: Case = "open"
     if_clustered: tuple[tuple[float, Outcome], ...] = ()
 
 

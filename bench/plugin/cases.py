@@ -9,7 +9,6 @@ import pytest
 
 from bench.records import HYPOTHESES, Pair, Verdict
 from bench.run.plans import models_of
-from bench.scoring.verdicts import supports
 
 if TYPE_CHECKING:
     from bench.plugin.state import State
@@ -93,7 +92,7 @@ def recorded_where(state: State) -> str:
 def xfail_as_recorded(state: State, pair: Pair, bucket: str) -> pytest.MarkDecorator | None:
     """xfail where the recorded figures fail the case too: XPASS is then a departure."""
     verdict = state.recorded.get((pair, bucket))
-    if verdict is None or not verdict.fails:
+    if verdict is None or verdict.case != "fails":
         return None
     return pytest.mark.xfail(raises=Contradicted, reason=f"{recorded_where(state)}: {verdict.sentence}")
 
@@ -108,17 +107,17 @@ def xfail_as_below(state: State, name: str, bucket: str) -> pytest.MarkDecorator
 
 
 def require_supported(verdict: Verdict) -> None:
-    """Pass if the case's hypothesis is supported; xfail with the figures where that is open; else fail."""
+    """Pass or fail as the verdict says; xfail with the figures where the case is open."""
     __tracebackhide__ = True
-    if verdict.fails:
+    if verdict.case == "fails":
         raise Contradicted(verdict.sentence)
-    if not supports(verdict) and verdict.comparison.pair.control != "negative":
+    if verdict.case == "open":
         pytest.xfail(verdict.sentence)
 
 
 def require_published_support(verdict: Verdict) -> None:
     """Pass if published figures support the hypothesis; they are history, and xfail otherwise."""
-    if not supports(verdict):
+    if verdict.case != "passes":
         pytest.xfail(verdict.sentence)
 
 

@@ -19,6 +19,7 @@ from bench.run.evaluate import unavailable
 from bench.run.plans import models_of
 from bench.run.preview import preview as previewed
 from bench.run.progress import added_since, estimate, in_words, kept_of, last_number
+from bench.scoring.sentences import CONTROL_CASES
 from bench.scoring.verdicts import families
 from bench.store import Store
 from bench.text import printable
@@ -26,6 +27,7 @@ from bench.text import printable
 SKIPPED, FAILED = "boxes_skipped", "boxes_failed"  # user properties: JSON of [model or pair, reason]
 SHOWN = 3  # models that share a reason
 STYLES = {"better": "green", "worse": "red", "equivalent": "cyan"}
+CONTROL_STYLES = {"passes": "green", "fails": "red"}
 
 
 class Terminal:
@@ -202,18 +204,25 @@ def tables(results: Results, width: int, colour: bool) -> list[str]:
             findings.add_column(heading, overflow="fold")
         findings.add_column("gain [95%]", justify="right", no_wrap=True)
         for verdict in tested:
-            findings.add_row(*finding_of(verdict), style=STYLES.get(verdict.outcome, ""))
+            findings.add_row(*finding_of(verdict), style=style_of(verdict))
         console.print(findings)
     return [line.rstrip() for line in out.getvalue().splitlines() if line.strip()]
 
 
+def style_of(verdict: Verdict) -> str:
+    """A control is coloured by whether it came out as expected."""
+    if verdict.comparison.pair.control:
+        return CONTROL_STYLES.get(verdict.case, "")
+    return STYLES.get(verdict.outcome, "")
+
+
 def finding_of(verdict: Verdict) -> tuple[str, str, str, str]:
     found = verdict.comparison
-    gain = found.difference
+    gain, control = found.difference, found.pair.control
     return (
-        f"{found.pair.control} control" if found.pair.control else found.pair.hypothesis,
+        f"{control} control" if control else found.pair.hypothesis,
         f"{found.pair.base} → {found.pair.variant}",
-        verdict.outcome,
+        f"{verdict.outcome}: {CONTROL_CASES[verdict.case]}" if control else verdict.outcome,
         f"{100 * gain.value:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]",
     )
 

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.records import Pooled, Verdict
+from bench.records import Comparison, Pooled, Verdict
 from bench.report.panels import Panel, Section
 from bench.scoring.pooling import pool_all
-from bench.scoring.verdicts import supports
+from bench.scoring.sentences import points
 
 QUESTIONS = {
     "code": "Does further training on code help?",
@@ -63,14 +63,14 @@ def answer(verdict: Verdict) -> str:
     if value < 0:
         side, value, low, high = "below", -value, -high, -low
     ends = f"[{100 * low:.1f}, {100 * high:.1f}]".replace("-", "−")
-    unclear = verdict.outcome == "better" and not supports(verdict)
+    unclear = verdict.outcome == "better" and verdict.case != "passes"
     remark = ", but it is not shown to beat random guessing" if unclear else ""
     return f"{word(verdict)}: {pair.variant} is {100 * value:.1f} points {side} {pair.base} {ends}{remark}."
 
 
 def word(verdict: Verdict) -> str:
     """Yes asks for a gain and for a variant above random guessing."""
-    if verdict.outcome == "better" and not supports(verdict):
+    if verdict.outcome == "better" and verdict.case != "passes":
         return OPEN
     return WORDS.get(verdict.outcome, OPEN)
 
@@ -85,20 +85,26 @@ def count_answers(tested: Sequence[Panel]) -> str:
 
 
 def check_controls(tested: Sequence[Panel]) -> tuple[str, str]:
-    """Whether the positive controls show a gain, and the negative ones none."""
-    failed = [panel.main for panel in tested if (panel.main.outcome == "better") == is_negative(panel)]
-    if not failed:
-        number = {1: "The control", 2: "Both controls"}.get(len(tested), f"All {len(tested)} controls")
-        return "better", f"Yes: {number[0].lower()}{number[1:]} behaved as expected."
-    names = " and ".join(
-        f"the {verdict.comparison.pair.control} control {verdict.comparison.pair.variant}"
-        for verdict in failed
-    )
-    return "worse", f"No: {names} did not behave as expected. Do not trust this run."
+    """Whether the positive controls show a gain, and the negative ones none. Their losses are said."""
+    verdicts = [panel.main for panel in tested]
+    if failed := [verdict for verdict in verdicts if verdict.case == "fails"]:
+        return "worse", f"No: {names_of(failed)} did not behave as expected. Do not trust this run."
+    if unclear := [verdict for verdict in verdicts if verdict.case == "open"]:
+        return "no difference shown", f"{OPEN}: the run does not tell for {names_of(unclear)}."
+    number = {1: "the control", 2: "both controls"}.get(len(tested), f"all {len(tested)} controls")
+    losses = [loss_of(verdict.comparison) for verdict in verdicts if verdict.outcome == "worse"]
+    return "better", " ".join([f"Yes: {number} behaved as expected.", *losses])
 
 
-def is_negative(panel: Panel) -> bool:
-    return panel.pair.control == "negative"
+def names_of(controls: Sequence[Verdict]) -> str:
+    pairs = [verdict.comparison.pair for verdict in controls]
+    return " and ".join(f"the {pair.control} control {pair.variant}" for pair in pairs)
+
+
+def loss_of(found: Comparison) -> str:
+    """A negative control claims no more than that its training does not help."""
+    loss = points(-found.difference.value)
+    return f"The negative control {found.pair.variant} is {loss} below {found.pair.base}, which is no gain."
 
 
 def recorded_sentence(section: Section) -> str:
@@ -106,7 +112,7 @@ def recorded_sentence(section: Section) -> str:
     recorded = [panel.main for panel in section.elsewhere]
     if not recorded:
         return ""
-    improved = sum(map(supports, recorded))
+    improved = sum(verdict.case == "passes" for verdict in recorded)
     return (
         f"In the published figures, {improved} of {len(recorded)} {section.heading.lower()} models improve."
     )

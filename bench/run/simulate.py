@@ -170,7 +170,7 @@ def runs(rng: np.random.Generator) -> Found:
             zip(suite.models, place.answers(rng, clustering, [ACCURACIES] * len(suite.models)), strict=True)
         )
         failing = [
-            judge(entry, cases).fails
+            judge(entry, cases).case == "fails"
             for pair in suite.pairs
             for entry in place.compare(pair, answers[pair.base], answers[pair.variant])
             if not (pair.control == "positive" and entry.bucket == MAIN)  # it has no gain to show here
@@ -194,7 +194,7 @@ def controls(rng: np.random.Generator) -> Found:
         base, planted, same = place.answers(rng, clustering, [low, [0.9, *[0.15] * 7], low])
         for control, variant in (("negative", planted), ("positive", same)):
             found = main_of(place.compare(Pair("code", "b", "v", control), base, variant))  # type: ignore[arg-type]
-            yield f"planted: {control} control fails | {name}", judge(found, cases).fails
+            yield f"planted: {control} control fails | {name}", judge(found, cases).case == "fails"
 
 
 def published(rng: np.random.Generator) -> Found:

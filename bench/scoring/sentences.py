@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from bench.proportions import ALPHA
-from bench.records import Comparison, Outcome
+from bench.records import Case, Comparison, Outcome
 from bench.scoring.stats import FEWEST_SCENARIOS, MARGIN
 
 SMALLEST_P = 0.0002  # shown as "< 0.0002": beyond that, a p value says nothing more
+CONTROL_CASES: dict[Case, str] = {
+    "passes": "control as expected",
+    "open": "control open",
+    "fails": "control not as expected",
+}
 STANDINGS = {
     "above": "both are above",
     "below": "both are below",
@@ -14,9 +19,10 @@ STANDINGS = {
 }
 
 
-def describe(found: Comparison, outcome: Outcome) -> str:
-    """The figures, how the models stand to guessing, and what a result without a difference means."""
-    return f"{gain_clause(found)}; {standing_clause(found)}{remark(found, outcome)}"
+def describe(found: Comparison, outcome: Outcome, case: Case) -> str:
+    """The figures, how the models stand to guessing, what no difference means, whether a control holds."""
+    control = f"; {CONTROL_CASES[case]}" if found.pair.control else ""
+    return f"{gain_clause(found)}; {standing_clause(found)}{remark(found, outcome)}{control}"
 
 
 def gain_clause(found: Comparison) -> str:

@@ -14,6 +14,7 @@ from bench.proportions import ALPHA
 from bench.records import (
     BUCKETS,
     Accuracy,
+    Case,
     Comparison,
     Difference,
     Evaluation,
@@ -198,7 +199,8 @@ def families(pairs: Iterable[Pair]) -> list[list[Pair]]:
 def judge(found: Comparison, cases: int = 1) -> Verdict:
     """What the comparison found. cases: of the run that can fail as this one can."""
     outcome = outcome_of(found)
-    return Verdict(outcome, f"{outcome}: {describe(found, outcome)}.", found, fails(found, outcome, cases))
+    case = case_of(found, outcome, cases)
+    return Verdict(outcome, f"{outcome}: {describe(found, outcome, case)}.", found, case)
 
 
 def outcome_of(found: Comparison) -> Outcome:
@@ -213,26 +215,37 @@ def outcome_of(found: Comparison) -> Outcome:
     return "no difference shown"
 
 
-def fails(found: Comparison, outcome: Outcome, cases: int) -> bool:
-    """Whether a case fails: the variant is worse; for a negative control also where it is better.
+def case_of(found: Comparison, outcome: Outcome, cases: int) -> Case:
+    """What becomes of a case, in pytest as in every report.
 
-    The finding must hold over all cases that can fail (Bonferroni), so that chance alone fails at most 5% of
-    runs, however many cases they have. A positive control fails where its gain is not shown.
+    A case passes if the variant is better, and above guessing unless it is a control. It fails if the variant
+    is worse. That must hold over all cases that can fail (Bonferroni), so that chance alone fails at most 5%
+    of runs, however many cases they have. A positive control fails if its gain at ops1plus is not shown.
     """
-    control = found.pair.control
-    if control == "positive" and found.bucket == "ops1plus":
-        return outcome not in ("better", "too few scenarios")
-    wrong = ("worse", "better") if control == "negative" else ("worse",)
-    return outcome in wrong and found.difference.p * cases < ALPHA
+    if found.pair.control == "negative":
+        return negative_case_of(found, outcome, cases)
+    if outcome == "better":
+        above = found.variant_over_random.standing == "above"
+        return "passes" if above or found.pair.control else "open"
+    missed = found.pair.control == "positive" and found.bucket == "ops1plus"
+    if missed and outcome != "too few scenarios":
+        return "fails"
+    return "fails" if outcome == "worse" and holds_over(found, cases) else "open"
 
 
-def supports(verdict: Verdict) -> bool:
-    """Whether the hypothesis that training helps holds: a gain, and a variant above guessing.
+def negative_case_of(found: Comparison, outcome: Outcome, cases: int) -> Case:
+    """It claims no more than that its training does not help. A loss is no gain, and passes.
 
-    Controls check whether the tests see a gain, wherever the models stand.
+    With no operation there is nothing to track: a gain there leaves the case open.
     """
-    above = verdict.comparison.variant_over_random.standing == "above"
-    return verdict.outcome == "better" and (above or verdict.comparison.pair.control is not None)
+    if outcome == "better":
+        return "fails" if found.bucket != "ops0" and holds_over(found, cases) else "open"
+    return "open" if outcome == "too few scenarios" else "passes"
+
+
+def holds_over(found: Comparison, cases: int) -> bool:
+    """Whether a difference is significant over so many tests."""
+    return found.difference.p * cases < ALPHA
 
 
 def judge_over_random(

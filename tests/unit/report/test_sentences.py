@@ -9,6 +9,7 @@ import pytest
 from bench.records import Difference, Outcome, Pair, Verdict
 from bench.report.panels import Panel, Section
 from bench.report.sentences import find
+from bench.scoring.verdicts import case_of
 
 
 @pytest.fixture
@@ -18,11 +19,12 @@ def panel(results):
 
     def made(variant: str, outcome: Outcome, *points: float, control=None, above=True) -> Panel:
         value, low, high = (number / 100 for number in points)
-        change: Difference = replace(main.comparison.difference, value=value, low=low, high=high)
+        p = 0.5 if low <= 0 <= high else 1e-6
+        change: Difference = replace(main.comparison.difference, value=value, low=low, high=high, p=p)
         pair = Pair("code", "base", variant, control)
         gate = replace(main.comparison.variant_over_random, low=0.1 if above else -0.1)
         found = replace(main.comparison, pair=pair, difference=change, variant_over_random=gate)
-        return Panel(pair, {"ops1plus": Verdict(outcome, "", found)}, {})
+        return Panel(pair, {"ops1plus": Verdict(outcome, "", found, case_of(found, outcome, 90))}, {})
 
     return made
 
@@ -77,6 +79,20 @@ def test_controls_are_one_line(panel):
     assert (
         "No: the negative control same did not" in find(Section("controls", (positive, failed), ())).sentence
     )
+
+
+def test_a_negative_control_that_falls_is_as_expected_and_its_loss_is_said(panel):
+    found = find(Section("controls", (panel("same", "worse", -1.4, -1.8, -0.9, control="negative"),), ()))
+    assert found.sentence == (
+        "Yes: the control behaved as expected. "
+        "The negative control same is 1.4 points below base, which is no gain."
+    )
+
+
+def test_a_control_that_cannot_be_told_is_open(panel):
+    negative = panel("same", "too few scenarios", 9, -9, 20, control="negative")
+    found = find(Section("controls", (negative,), ()))
+    assert found.sentence == "Not clear: the run does not tell for the negative control same."
 
 
 def test_a_hypothesis_without_a_live_pair_has_no_answer():
