@@ -5,6 +5,4 @@ pytest_plugins = [
     "fixtures.datasets",
     "fixtures.models",
     "fixtures.generators",
-    "fixtures.servers",
-    "fixtures.llamacpp",
 ]

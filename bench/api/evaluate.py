@@ -11,11 +11,12 @@ from bench.models.named import entry_of
 from bench.records import Pair, Suite
 from bench.run import plans
 from bench.run.environment import new_run_id
-from bench.run.evaluate import Plan, unavailable
 from bench.run.evaluate import evaluate as evaluate_entry
 from bench.run.metadata import describe_run
 from bench.run.options import Options
+from bench.run.plans import Plan
 from bench.run.session import Session
+from bench.run.start import cannot_ask
 from bench.scoring.verdicts import families
 from bench.store import Store
 
@@ -67,7 +68,7 @@ def evaluate(
 
         return Result(*InMemory(model, tokenizer, plan, chat=chat, name=name).evaluate())
     entry = entry_of(model, chat=chat, name=name)
-    if reason := unavailable(entry, plan):
+    if reason := cannot_ask(entry, plan):
         raise InputError(f"model {entry.name}: {reason}")
     with Store(":memory:" if store is None else store) as kept:
         return Result(evaluate_entry(entry, plan, kept, wait=0.0), plan)

@@ -13,15 +13,14 @@ from tqdm import tqdm
 from bench import models
 from bench.api.untouched import bare, untouched
 from bench.decoding import engine_for
-from bench.decoding.audit import audit
 from bench.decoding.tree.costs import Costs
 from bench.decoding.tree.engine import SpeculativeEngine
 from bench.inputs import InputError
 from bench.models.named import name_of
 from bench.records import Completion, Evaluation, ModelEntry, Prompt
-from bench.run.evaluate import Plan, scored
+from bench.run.evaluate import scored
+from bench.run.plans import Plan
 from bench.store import Settings
-from bench.task.prompts import gold_statement
 
 AT_ONCE = 16  # prompts between two looks at the clock
 GOLDEN = 0.6180339887498949  # its multiples modulo 1 are evenly spread, however many are taken
@@ -43,9 +42,8 @@ class InMemory:
         tokenizer = models.padded_left(copy.deepcopy(tokenizer))
         self.entry = ModelEntry(name or model_name(self.model), "in memory", chat=chat)
         self.prompts = plan.prompts(self.entry, tokenizer)
-        golds = [gold_statement(example) for example in plan.examples]
         config = self.model.config.get_text_config().to_dict()
-        found = audit(self.entry, tokenizer, self.prompts, golds, plan.constraint, config)
+        found = plan.audit(self.entry, tokenizer, self.prompts, config)
         if found.problem:
             raise InputError(f"model {self.entry.name}: {found.problem}")
         with untouched(self.model):

@@ -11,7 +11,7 @@ import pandas as pd
 
 from bench.records import Accuracy, Evaluation, Pair, Results, Verdict
 from bench.report.rows import rows
-from bench.run.evaluate import Plan
+from bench.run.plans import Plan
 from bench.run.session import accuracies
 
 if TYPE_CHECKING:

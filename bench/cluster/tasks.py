@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from bench.inputs import InputError
 from bench.records import Completion, Suite
-from bench.run.evaluate import Plan
+from bench.run.plans import Plan
 from bench.run.progress import added_since, last_number
 from bench.run.schedule import Schedule, Unavailable
 from bench.store import Run, Settings, Store

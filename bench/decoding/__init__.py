@@ -19,9 +19,9 @@ ENGINES = {
 CHOICE = "logprob/1"  # what scores clauses, where the metric is logprob
 
 
-def engines_of(name: str) -> tuple[str, ...]:
-    """The engines that may run when this one is asked for."""
-    return ENGINES[name]
+def engine_name(engine: str, max_tokens: int) -> str:
+    """As results name an engine that lets a model think first."""
+    return f"think/1 {max_tokens} {engine}"
 
 
 def engine_for(
@@ -48,10 +48,12 @@ def engine_for(
         return ChoiceEngine(model, tokenizer, pack_tokens=pack_tokens)
     if name not in ENGINES or name == "server":
         raise InputError(f"no engine {name!r} for a loaded model. Choose auto, reference or speculative.")
+    if name == "reference":
+        from bench.decoding.reference import ReferenceEngine
+
+        return ReferenceEngine(model, tokenizer, constraint, batch_size=batch_size)
     from bench.decoding import select
 
-    if name == "reference":
-        return select.ReferenceEngine(model, tokenizer, constraint, batch_size=batch_size)
     if name == "speculative":
         select.check_supported(model)
         return select.SpeculativeEngine(

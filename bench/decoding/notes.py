@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from bench.records import Completion
+
 BREAK = "\n\n"
 
 
@@ -27,3 +29,8 @@ def write_logprobs(logprobs: Sequence[Sequence[float]]) -> str:
 
 def read_logprobs(notes: str) -> list[list[float]]:
     return json.loads(notes)
+
+
+def thinking_tokens(completion: Completion) -> int:
+    """How many tokens a model spent before its answer, or without one."""
+    return int(split_notes(completion.text)[1].partition(" ")[0])

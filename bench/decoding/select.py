@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import inspect
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from bench.cache import kept
 from bench.decoding.constraint import Constraint
 from bench.decoding.engine import Engine
-from bench.decoding.reference import ReferenceEngine
 from bench.decoding.tree.attention import attention_of
 from bench.decoding.tree.costs import Costs
 from bench.decoding.tree.engine import SpeculativeEngine
@@ -19,6 +18,9 @@ from bench.inputs import InputError
 from bench.records import Completion, Counters
 from bench.task.examples import examples
 from bench.task.prompts import PROTOCOLS, SHOTS, build
+
+if TYPE_CHECKING:
+    from bench.decoding.reference import ReferenceEngine
 
 NEEDED = ("attention_mask", "position_ids", "past_key_values", "logits_to_keep")
 ATTENTION = ("eager", "sdpa")  # those that take an additive mask over any columns
@@ -50,6 +52,8 @@ def automatic(
         )
         check_once(speculative, identity)
     except Obstacle as found:
+        from bench.decoding.reference import ReferenceEngine
+
         reference = ReferenceEngine(model, tokenizer, constraint, batch_size=batch_size)
         reference.reason = f"not speculative: {found}"
         return reference

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from outlines.models.transformers import TransformerTokenizer
 from outlines_core import Index, Vocabulary
 
 from bench.cache import kept
+
+if TYPE_CHECKING:
+    from outlines.models.transformers import TransformerTokenizer
 
 # Tokenizers treat the beginning of a text specially (SentencePiece adds a space there, or takes one away).
 # So a text is encoded behind one anchor and a token is decoded behind another. Pre-tokenizers never join a

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from bench.decoding import engine_name
 from bench.decoding.engine import Engine
-from bench.decoding.notes import BREAK, split_notes, with_notes
+from bench.decoding.notes import BREAK, with_notes
 from bench.records import Completion, Prompt
 
 
@@ -30,11 +31,6 @@ def thought_of(text: str, tag: str, tokens: int, prompt_tokens: int) -> Thought:
     """The text up to its first closing tag; without one, thinking that did not end."""
     before, found, _ = text.partition(tag)
     return Thought(before + found, tokens, bool(found), prompt_tokens)
-
-
-def engine_name(engine: str, max_tokens: int) -> str:
-    """As results name an engine that lets a model think first."""
-    return f"think/1 {max_tokens} {engine}"
 
 
 class ThinkingEngine:
@@ -74,8 +70,3 @@ def finish(prompt: Prompt, thought: Thought, answer: Completion) -> tuple[Prompt
 
 def write_thought(thought: Thought) -> str:
     return f"{thought.tokens} tokens of thinking:\n{thought.text}"
-
-
-def thinking_tokens(completion: Completion) -> int:
-    """How many tokens a model spent before its answer, or without one."""
-    return int(split_notes(completion.text)[1].partition(" ")[0])

@@ -7,8 +7,8 @@ from pathlib import Path
 from bench.exports.answers import write_table
 from bench.exports.trackers import TRACKERS
 from bench.records import Results
-from bench.run.evaluate import Plan
 from bench.run.options import Options
+from bench.run.plans import Plan
 
 
 def hand_on(options: Options, results: Results, plan: Plan, folder: Path) -> list[str]:

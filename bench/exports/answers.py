@@ -16,10 +16,9 @@ from bench.records import Evaluation, ModelEntry, Suite
 from bench.report.command import as_made, checked, read_run, recall_runs
 from bench.report.rows import rows
 from bench.report.view import folder_of_run
-from bench.run.evaluate import Plan
 from bench.run.metadata import describe_run
 from bench.run.options import Options
-from bench.run.plans import plan_of
+from bench.run.plans import Plan, plan_of
 from bench.store import Store
 from bench.store.command import WRITERS
 from bench.text import say

@@ -12,7 +12,7 @@ from typing import Any
 from bench import __version__
 from bench.records import Evaluation
 from bench.report.rows import rows
-from bench.run.evaluate import Plan
+from bench.run.plans import Plan
 from bench.run.session import accuracies
 
 BY_BOX = ("box", "num_ops", "gold", "answer", "correct", "error")

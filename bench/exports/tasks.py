@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.outputs import write_text
 from bench.records import Example
-from bench.run.evaluate import Plan
+from bench.run.plans import Plan
 from bench.scoring.baselines import expected_accuracy
 from bench.task import datasets
 from bench.task.prompts import PROTOCOLS, Protocol, as_text, gold_statement, turns

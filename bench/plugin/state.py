@@ -9,17 +9,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bench.exports.after import hand_on
 from bench.inputs import place
 from bench.plugin.cases import markers_of
-from bench.plugin.nights import Nights
 from bench.records import HYPOTHESES, Accuracy, Pair, Results, Verdict
 from bench.report.files import check_place, write
-from bench.run.evaluate import Listener, Plan
+from bench.run.evaluate import Listener
 from bench.run.metadata import describe_run
 from bench.run.options import Options, words
 from bench.run.plans import (
+    Plan,
     choose_models,
     find_runnable,
     load_suites,
@@ -33,6 +33,9 @@ from bench.run.session import Session
 from bench.scoring.verdicts import families, judge_recorded
 from bench.store import Store
 from bench.text import printable
+
+if TYPE_CHECKING:
+    from bench.plugin.nights import Nights
 
 
 class Aside(Listener):
@@ -89,8 +92,14 @@ class State:
         return plan_of(self.options, self.run_id)
 
     @cached_property
-    def nights(self) -> Nights:
-        return Nights(self.options, self.describe)
+    def nights(self) -> Nights | None:
+        """None where this run is neither saved nor compared with a saved one."""
+        options = self.options
+        if options.save is None and options.compare is None and not options.compare_fail:
+            return None
+        from bench.plugin.nights import Nights
+
+        return Nights(options, self.describe)
 
     @cached_property
     def baseline(self) -> dict[str, float]:
@@ -173,10 +182,14 @@ class State:
         Returns the exit status of the run.
         """
         self.results = self.find_results()
-        exit_status = self.nights.finish(exit_status, self.results, self.asked())
+        if self.nights:
+            exit_status = self.nights.finish(exit_status, self.results, self.asked())
         if self.results.evaluations:
             self.folder = self.write(self.results)
-            self.handed_on = hand_on(self.options, self.results, self.plan, self.folder)
+            if self.options.log_samples or self.options.track:
+                from bench.exports.after import hand_on
+
+                self.handed_on = hand_on(self.options, self.results, self.plan, self.folder)
         return exit_status
 
     def find_results(self) -> Results:
@@ -194,5 +207,5 @@ class State:
             self.suite,
             examples=self.plan.examples if shown else (),
             recorded=[entry for (pair, _), entry in self.recorded.items() if pair.hypothesis in ran],
-            regression=self.nights.regression,
+            regression=self.nights.regression if self.nights else None,
         )

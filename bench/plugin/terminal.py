@@ -15,10 +15,10 @@ from bench import models
 from bench.plugin.live import Live
 from bench.plugin.state import State
 from bench.records import BUCKETS, ModelEntry, Results, Verdict
-from bench.run.evaluate import unavailable
 from bench.run.plans import models_of
 from bench.run.preview import preview as previewed
 from bench.run.progress import added_since, estimate, in_words, kept_of, last_number
+from bench.run.start import cannot_ask
 from bench.scoring.sentences import CONTROL_CASES
 from bench.scoring.verdicts import families
 from bench.store import Store
@@ -93,7 +93,8 @@ class Terminal:
         if self.state.offered and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
             self.say(self.nothing_selected(), red=True)
         if self.state.results is not None:
-            self.state.nights.show(self.reporter)
+            if self.state.nights:
+                self.state.nights.show(self.reporter)
             self.show_results(self.state.results)
         if self.state.asked() and exitstatus == pytest.ExitCode.INTERRUPTED:
             self.say(stopped(self.state), bold=True)
@@ -251,7 +252,7 @@ def show_models(state: State, write_line: Callable[[str], object]) -> None:
 
 def preview(state: State, entry: ModelEntry) -> str:
     """How a model would be asked, or why it cannot be."""
-    if reason := unavailable(entry, state.plan, state.suite.models.values()):
+    if reason := cannot_ask(entry, state.plan, state.suite.models.values()):
         return reason
     if state.plan.engine == "server" and not models.has_tokenizer(entry):
         return "is served, and would be given plain text: its tokenizer is not here"

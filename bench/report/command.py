@@ -17,10 +17,10 @@ from bench.nights.files import find_night, load
 from bench.nights.regression import SAME, compare_nights
 from bench.records import Evaluation, Results, Suite
 from bench.report.files import write
-from bench.run.evaluate import Plan, read_and_score
+from bench.run.evaluate import read_and_score
 from bench.run.metadata import describe_run
 from bench.run.options import Options
-from bench.run.plans import load_suites, merge, plan_of, singles_of
+from bench.run.plans import Plan, load_suites, merge, plan_of, singles_of
 from bench.run.session import Session
 from bench.scoring.verdicts import families, judge_recorded
 from bench.store import Settings, Store

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.inputs import InputError
-from bench.nights.regression import Regression
 from bench.outputs import check_space, replacing
 from bench.records import Example, Results, Suite, Verdict
 from bench.scoring.pooling import pool_all
@@ -20,6 +19,8 @@ from bench.text import csv_cell, inert
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from bench.nights.regression import Regression
 
 REPORT_BYTES = 20_000_000  # more than a report of many models has
 
@@ -54,13 +55,15 @@ def write_formats(
     # matplotlib and jinja2 take a second to import: here the answers are there
     from bench.report import budget, forest, series
     from bench.report.figures import draw_all
-    from bench.report.history import changes_table, headline, regression_markdown
     from bench.report.page import html
     from bench.report.tables import markdown
 
-    since = headline(regression) if regression else ""
-    changes = changes_table(regression) if regression else None
-    details = f"\n{regression_markdown(regression)}" if regression else ""
+    since, details, changes = "", "", None
+    if regression:
+        from bench.report.history import changes_table, headline, regression_markdown
+
+        since, changes = headline(regression), changes_table(regression)
+        details = f"\n{regression_markdown(regression)}"
     figures = draw_all(results, recorded, suite) | series.draw_all(results.verdicts, suite.models)
     figures |= forest.draw_all(results.verdicts) | budget.draw_all(results.evaluations.values())
     drawings = write_figures(figures, folder / "figures")

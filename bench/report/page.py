@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from bench.nights.regression import Regression
 from bench.records import Example, Results, Verdict
 from bench.report import style
 from bench.report.cite import BIBTEX
@@ -29,6 +28,9 @@ from bench.report.tables import (
 )
 from bench.report.tabular import Bold, Column, Table, to_csv, to_latex, write_cell
 from bench.text import html as as_html
+
+if TYPE_CHECKING:
+    from bench.nights.regression import Regression
 
 THEME = {  # ink of the drawings -> the page's own, which knows light and dark
     style.INK: "var(--ink)",

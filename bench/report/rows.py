@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bench.records import Evaluation
-from bench.run.evaluate import Plan
+from bench.run.plans import Plan
 from bench.task.prompts import as_text, turns
 from bench.task.wording import name_objects
 

@@ -6,14 +6,16 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.nights.regression import SavedGain
 from bench.records import Accuracy, Difference
+
+if TYPE_CHECKING:
+    from bench.nights.regression import SavedGain
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart. Markers repeat what colours say.
 INK, MUTED, GRID = "#24292f", "#6e7781", "#e2e5e9"

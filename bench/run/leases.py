@@ -53,15 +53,12 @@ def gpu_leases(
     """Lease GPUs from all of the user's processes. Yields indices into `visible`: 1 means "cuda:1".
 
     Whoever waits stands at the head of one queue until it has all it asked for, so two that need several
-    GPUs cannot block each other, and a large request is not overtaken for ever. No GPUs, no queue.
+    GPUs cannot block each other, and a large request is not overtaken for ever.
     say: told once for whom it waits, in the queue and at its head.
     Raises ValueError if there are not so many GPUs, TimeoutError if none was free in time.
     """
     if count > len(visible):
         raise InputError(f"{count} GPUs are asked for and {len(visible)} are visible: ask for fewer.")
-    if not count:
-        yield ()
-        return
     folder = folder or gpu_folder()
     folder.mkdir(parents=True, exist_ok=True)
     locks = [folder / f"gpu-{slug(name)}.lock" for name in visible]

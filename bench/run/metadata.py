@@ -8,7 +8,7 @@ from bench import __version__
 from bench.models.gpus import visible_gpus
 from bench.records import Suite
 from bench.run.environment import git_commit, package_versions
-from bench.run.evaluate import Plan
+from bench.run.plans import Plan
 from bench.task.examples import digest
 
 

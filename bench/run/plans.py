@@ -2,18 +2,130 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from bench import models
+from bench.decoding import CHOICE, ENGINES, engine_name
+from bench.decoding.audit import Audit, audit
+from bench.decoding.constraint import Constraint, constraint
+from bench.decoding.notes import split_notes
 from bench.inputs import InputError, convert
 from bench.models.suites import ModelFields, load_suite
-from bench.records import Example, ModelEntry, Pair, Suite
-from bench.run.evaluate import Plan
+from bench.records import Answer, Completion, Example, ModelEntry, Pair, Prompt, Suite
 from bench.run.options import Options, choose, number_or_auto, words
-from bench.store import check_store
+from bench.scoring.answers import read_answer
+from bench.scoring.baselines import baseline
+from bench.scoring.choices import Margins, chance, read_choice
+from bench.store import Settings, check_store
 from bench.task import datasets
-from bench.task.prompts import PROTOCOLS
+from bench.task.choices import build_choices
+from bench.task.prompts import PROTOCOLS, Protocol, as_text, build, gold_statement, turns
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What every model of a run is asked, and how.
+
+    metric: "generation", or "logprob" for a choice between clauses by their log-probability. think_tokens: at
+    most, before the answer, where the protocol is "think". batch_size, pack_tokens: None for what suits the
+    device. servers: URLs for the engine "server", in_flight: how many answers it asks one for at once.
+    wait: seconds to wait for GPUs. run_id names the run in the store; progress shows a bar.
+    """
+
+    examples: tuple[Example, ...]
+    protocol: Protocol
+    engine: str = "auto"
+    metric: str = "generation"
+    think_tokens: int = 4096
+    batch_size: int | None = None
+    pack_tokens: int | None = None
+    gpus_per_model: int = 1
+    wait: float = 86400.0
+    servers: tuple[str, ...] = ()
+    in_flight: int = 16
+    dataset: str = "evaluation"
+    seed: int = 0
+    run_id: str = ""
+    progress: bool = False
+
+    @property
+    def asked(self) -> dict[str, object]:
+        """The options that make the same data and protocol again."""
+        return {
+            "dataset": self.dataset,
+            "seed": self.seed,
+            "version": self.version,
+            "limit": len(self.examples),
+            "protocol": self.protocol.name,
+            "metric": self.metric,
+        }
+
+    @property
+    def version(self) -> str:
+        return self.examples[0].version
+
+    @property
+    def num_boxes(self) -> int:
+        return len(self.examples[0].queries)
+
+    @property
+    def constraint(self) -> Constraint:
+        return constraint(self.protocol, self.version, self.num_boxes)
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """The engines that may run, as results name them."""
+        if self.metric == "logprob":
+            return (CHOICE,)
+        names = ENGINES[self.engine]
+        return tuple(engine_name(name, self.think_tokens) for name in names) if self.thinks else names
+
+    @property
+    def thinks(self) -> bool:
+        """Whether models think before they answer."""
+        return self.protocol.name == "think"
+
+    @property
+    def baseline(self) -> dict[str, float]:
+        """Random guessing, or where the metric is logprob a random choice, by bucket."""
+        return chance(self.examples) if self.metric == "logprob" else baseline(self.examples)
+
+    def prompts(self, entry: ModelEntry, tokenizer: Any) -> list[Prompt]:
+        """The examples as this model is asked."""
+        render = models.render_for(entry, tokenizer)
+        make = build_choices if self.metric == "logprob" else build
+        return [make(example, self.protocol, render) for example in self.examples]
+
+    def audit(
+        self,
+        entry: ModelEntry,
+        tokenizer: Any,
+        prompts: Sequence[Prompt] | None = None,
+        config: Mapping[str, Any] | None = None,
+    ) -> Audit:
+        """How the model is asked, and whether it can write the right answers; its weights are not needed.
+
+        prompts: as this model is asked, where they are known. config: of a model in memory; of others it is
+        read from their folder.
+        """
+        golds = [gold_statement(example) for example in self.examples]
+        prompts = self.prompts(entry, tokenizer) if prompts is None else prompts
+        return audit(entry, tokenizer, prompts, golds, self.constraint, config)
+
+    def read(self, completion: Completion, example: Example) -> tuple[Answer, Margins]:
+        """What a completion says of each box; the margins are of the metric logprob alone."""
+        if self.metric == "logprob":
+            return read_choice(completion, example)
+        if self.thinks:
+            completion = replace(completion, text=split_notes(completion.text)[0])
+        return read_answer(completion, self.constraint, self.version, self.num_boxes), []
+
+    def keys(self, settings: Settings) -> dict[str, str]:
+        """Example id -> the key of its completion in the store."""
+        texts = {example.id: as_text(turns(example, self.protocol)) for example in self.examples}
+        return {example_id: settings.key(text) for example_id, text in texts.items()}
 
 
 def find_runnable(options: Options, suite: Suite, asked: Sequence[str]) -> list[str]:
@@ -93,7 +205,7 @@ def choose_models(suite: Suite, names: str) -> Suite:
     chosen = {choose("model", name, suite.models) for name in words(names)}
     if not chosen:
         return suite
-    return dataclasses.replace(suite, pairs=tuple(p for p in suite.pairs if {p.base, p.variant} <= chosen))
+    return replace(suite, pairs=tuple(p for p in suite.pairs if {p.base, p.variant} <= chosen))
 
 
 def override(suite: Suite, model_args: str) -> Suite:
@@ -104,5 +216,5 @@ def override(suite: Suite, model_args: str) -> Suite:
     given = dict(part.split("=", 1) for part in words(model_args))
     fields = convert(given, ModelFields, "--boxes-model-args", strict=False)
     changes = {name: getattr(fields, name) for name in given}
-    models = {name: dataclasses.replace(entry, **changes) for name, entry in suite.models.items()}
-    return dataclasses.replace(suite, models=models)
+    models = {name: replace(entry, **changes) for name, entry in suite.models.items()}
+    return replace(suite, models=models)

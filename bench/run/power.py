@@ -19,8 +19,7 @@ from bench.inputs import InputError
 from bench.models.suites import load_suite
 from bench.proportions import ALPHA
 from bench.records import BUCKETS, Evaluation, Example, Suite, in_bucket
-from bench.run.evaluate import Plan
-from bench.run.plans import limited
+from bench.run.plans import Plan, limited
 from bench.run.session import Session
 from bench.scoring.stats import POWER, expected_difference, leveled
 from bench.scoring.verdicts import families

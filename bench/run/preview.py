@@ -10,7 +10,7 @@ from bench import models
 from bench.models.files import dtype_of, shapes_in, weights_of
 from bench.models.gpus import visible_gpus
 from bench.records import ModelEntry
-from bench.run.evaluate import Plan, audit
+from bench.run.plans import Plan
 from bench.task.prompts import gold_statement
 from bench.text import printable
 
@@ -29,7 +29,7 @@ def preview(entry: ModelEntry, plan: Plan) -> str:
         f"  its right answer: {printable(answers[0])}",
         f"  estimate: {estimate(entry, prompts, tokenizer(answers, add_special_tokens=False).input_ids)}",
     ]
-    return "\n".join([str(audit(entry, plan, tokenizer)), *said])
+    return "\n".join([str(plan.audit(entry, tokenizer)), *said])
 
 
 def estimate(entry: ModelEntry, prompts: Sequence[list[int]], answers: Sequence[list[int]]) -> str:

@@ -12,8 +12,9 @@ from tabulate import tabulate
 
 from bench.models.suites import load_suite
 from bench.records import Example
-from bench.run.evaluate import Plan, evaluate
+from bench.run.evaluate import evaluate
 from bench.run.options import choose
+from bench.run.plans import Plan
 from bench.scoring.probes import Cost, cost_of
 from bench.scoring.sentences import show_p
 from bench.store import Store

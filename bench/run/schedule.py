@@ -8,7 +8,9 @@ from functools import cached_property
 
 from bench import models
 from bench.records import Evaluation, Suite
-from bench.run.evaluate import LISTENER, Plan, evaluate, recall, unavailable
+from bench.run.evaluate import LISTENER, evaluate, recall
+from bench.run.plans import Plan
+from bench.run.start import cannot_ask
 from bench.store import Store
 
 
@@ -52,7 +54,7 @@ class Schedule:
         if name in self.evaluations:
             return
         try:
-            reason = self.skipped.get(name) or unavailable(
+            reason = self.skipped.get(name) or cannot_ask(
                 self.suite.models[name], self.plan, self.suite.models.values()
             )
         except (OSError, ValueError) as error:

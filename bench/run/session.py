@@ -18,7 +18,7 @@ from bench.records import (
     Suite,
     Verdict,
 )
-from bench.run.evaluate import Plan
+from bench.run.plans import Plan
 from bench.run.schedule import Schedule
 from bench.scoring.factors import accuracy_by_factor
 from bench.scoring.sentences import name_bucket, show_p

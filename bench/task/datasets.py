@@ -7,8 +7,7 @@ import os
 from bench.inputs import InputError
 from bench.records import Example
 from bench.task.examples import DEFAULT_SEED, evaluation_set, full_split
-from bench.task.probes import NUM_PAIRS, PROBES, probe_set
-from bench.task.release import read_release
+from bench.task.generator import SIZES
 from bench.task.wording import WORDINGS
 
 PASSWORD_VARIABLE = "BOXES_DATASET_PASSWORD"
@@ -23,13 +22,17 @@ def load(
     """
     if version not in WORDINGS:
         raise InputError(f"unknown version of the task {version!r}. Choose from {', '.join(WORDINGS)}.")
-    if version in PROBES and name in NUM_PAIRS:
+    if name in ("evaluation", "full") and version not in SIZES:
+        from bench.task.probes import NUM_PAIRS, probe_set
+
         return probe_set(version, seed, NUM_PAIRS[name])
     if name == "evaluation":
         return evaluation_set(seed, version=version)
     if name == "full":
         return full_split(seed, version=version)
     if name.startswith("release:"):
+        from bench.task.release import read_release
+
         password = password or os.environ.get(PASSWORD_VARIABLE)
         return read_release(name.removeprefix("release:"), password, version=version)
     raise InputError(f"unknown data set {name!r}. Choose from evaluation, full, release:PATH.zip.")

@@ -12,7 +12,8 @@ import torch
 from bench import DATA
 from bench.outputs import replacing, write_text
 from bench.records import BUCKETS, Accuracy, ModelEntry
-from bench.run.evaluate import Plan, evaluate
+from bench.run.evaluate import evaluate
+from bench.run.plans import Plan
 from bench.scoring.stats import accuracy_of
 from bench.store import Store
 from bench.task.examples import evaluation_set

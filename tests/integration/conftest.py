@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from bench.records import Example, ModelEntry, Pair, Suite
-from bench.run.evaluate import Plan
-from bench.run.plans import limited
+from bench.run.plans import Plan, limited
 from bench.run.session import Session
 from bench.store import Store
 from bench.task.prompts import PROTOCOLS
+from fixtures.llamacpp import gguf_of, llama_python, llama_server, llama_tokenize, tiny_gguf  # noqa: F401
+from fixtures.servers import serve  # noqa: F401
 
 PAIR = Pair("code", "one", "two")
 

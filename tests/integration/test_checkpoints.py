@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bench import models
 from bench.records import Evaluation, Example, ModelEntry
-from bench.run.evaluate import Plan, evaluate
+from bench.run.evaluate import evaluate
+from bench.run.leases import take
+from bench.run.plans import Plan
 from bench.store import Store
 from bench.task.prompts import PROTOCOLS
 from fixtures.checkpoints import TEMPLATES, make_checkpoint, make_tokenizer
@@ -77,3 +81,15 @@ def test_code_llama_keeps_its_rope_base(tmp_path: Path) -> None:
     folder = make_checkpoint(tmp_path, "codellama")
     config = models.load(ModelEntry("codellama", str(folder)), ["cpu"]).model.config
     assert config.rope_parameters["rope_theta"] == 1e6
+
+
+def test_a_model_on_the_cpu_stands_in_no_queue_for_gpus(
+    random_checkpoints: Path, plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr("bench.run.leases.gpu_folder", lambda: tmp_path)
+    entry = ModelEntry("one", str(random_checkpoints / "one"))
+    with ExitStack() as held:
+        assert take(held, tmp_path / "queue.lock")
+        found = evaluate(entry, replace(plan, wait=0.0), Store(":memory:"), wait=0)
+    assert len(found.completions) == len(plan.examples)

@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 from bench.records import Completion, ModelEntry
-from bench.run.evaluate import Plan, settings_of
+from bench.run.evaluate import settings_of
 from bench.run.leases import model_lock
+from bench.run.plans import Plan
 from bench.run.session import Session
 from bench.store import Run, Settings, Store
 

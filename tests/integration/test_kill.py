@@ -22,8 +22,7 @@ from bench.models.suites import load_suite
 from bench.records import Completion, ModelEntry
 from bench.report.files import accuracy_csv, as_json
 from bench.report.tables import markdown
-from bench.run.evaluate import Plan
-from bench.run.plans import limited
+from bench.run.plans import Plan, limited
 from bench.run.session import Session
 from bench.store import Run, Settings, Store
 from bench.task.examples import evaluation_set

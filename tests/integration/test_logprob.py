@@ -8,7 +8,8 @@ import pytest
 
 from bench import models as loading
 from bench.records import Completion, ModelEntry
-from bench.run.evaluate import Plan, evaluate, scored
+from bench.run.evaluate import evaluate, scored
+from bench.run.plans import Plan
 from bench.scoring.choices import chance
 from bench.store import Settings, Store
 from bench.task.prompts import gold_statement

@@ -16,7 +16,8 @@ from bench.__main__ import main
 from bench.models.suites import load_suite
 from bench.nights.regression import MEASURED_WORSE, NOT_MEASURED
 from bench.records import Completion, Example, in_bucket
-from bench.run.evaluate import Plan, settings_of
+from bench.run.evaluate import settings_of
+from bench.run.plans import Plan
 from bench.store import Run, Store
 from bench.task.examples import evaluation_set
 from bench.task.prompts import PROTOCOLS, STATEMENT, gold_statement

@@ -20,8 +20,8 @@ from bench.decoding.spelling import encode_inside, index_of, spell, tokens_for
 from bench.decoding.tree.engine import SpeculativeEngine
 from bench.decoding.tree.tables import build_tables
 from bench.records import Completion, Example, ModelEntry, Prompt
-from bench.run.evaluate import Plan, audit, evaluate
-from bench.run.plans import limited
+from bench.run.evaluate import evaluate
+from bench.run.plans import Plan, limited
 from bench.store import Store
 from bench.task.datasets import load
 from bench.task.prompts import PROTOCOLS, gold_statement
@@ -114,7 +114,7 @@ def test_its_own_chat_template_says_every_turn_after_one_bos(
     family = real.VOCABULARIES[name].family
     entry = ModelEntry("chatty", str(make_checkpoint(tmp_path, family, tokenizer)), chat=True)
     plan = Plan(evaluation_examples, PROTOCOLS["paper"])
-    found = audit(entry, plan, models.load_tokenizer(entry))
+    found = plan.audit(entry, models.load_tokenizer(entry))
     assert found.problem is None
     assert found.roles in (
         "system, user, assistant, user",
@@ -154,7 +154,7 @@ def test_both_engines_write_the_same_ten_answers(
     folder = make_checkpoint(tmp_path, family, tokenizer_of(vocabulary))
     entry = ModelEntry("untrained", str(folder))
     plan = Plan(limited(evaluation_examples, 10), PROTOCOLS[protocol])
-    assert audit(entry, plan, models.load_tokenizer(entry)).problem is None
+    assert plan.audit(entry, models.load_tokenizer(entry)).problem is None
     expected, found = both(entry, plan)
     assert found == expected
     assert len(found) == 10

@@ -16,8 +16,8 @@ from bench.decoding.notes import split_notes
 from bench.models import load_tokenizer
 from bench.models.suites import load_suite
 from bench.records import Evaluation, Example, Suite
-from bench.run.evaluate import Plan, evaluate
-from bench.run.plans import limited
+from bench.run.evaluate import evaluate
+from bench.run.plans import Plan, limited
 from bench.run.session import Session
 from bench.store import Store
 from bench.task.prompts import PROTOCOLS, gold_statement

@@ -14,7 +14,7 @@ import pytest
 from bench import ROOT
 from bench.decoding import client
 from bench.records import Example, ModelEntry, Pair, Suite
-from bench.run.evaluate import Plan
+from bench.run.plans import Plan
 from bench.run.schedule import Unavailable
 from bench.run.session import Session
 from bench.store import Store

@@ -9,7 +9,8 @@ import pytest
 from bench import models as loading
 from bench.models.suites import load_suite
 from bench.records import ModelEntry
-from bench.run.evaluate import Plan, evaluate
+from bench.run.evaluate import evaluate
+from bench.run.plans import Plan
 from bench.store import Store
 from bench.task.prompts import PROTOCOLS
 

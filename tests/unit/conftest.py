@@ -6,6 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from fixtures.llamacpp import gguf_of, llama_python  # noqa: F401
+from fixtures.servers import serve  # noqa: F401
+
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:

@@ -16,14 +16,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import itemgetter
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
 from bench.decoding.constraint import Constraint
 from bench.decoding.device import device_of, peak_bytes
 from bench.decoding.measure import check_finite, clock
-from bench.decoding.reference import ReferenceEngine
 from bench.decoding.tree.costs import Costs
 from bench.decoding.tree.drafts import Drafter
 from bench.decoding.tree.head import narrowed
@@ -31,6 +30,9 @@ from bench.decoding.tree.packing import attachment, common_prefix, pack_size, sh
 from bench.decoding.tree.tables import build_tables
 from bench.decoding.tree.tree import Tree
 from bench.records import Completion, Counters, Prompt
+
+if TYPE_CHECKING:
+    from bench.decoding.reference import ReferenceEngine
 
 ENCODED_AT_ONCE = 256  # prompts
 
@@ -127,7 +129,9 @@ class SpeculativeEngine:
 
     @cached_property
     def reference(self) -> ReferenceEngine:
-        """Made when it is needed, since that takes seconds; batch_size is its own."""
+        """Made when it is needed, since outlines takes seconds to import; batch_size is its own."""
+        from bench.decoding.reference import ReferenceEngine
+
         return ReferenceEngine(self.model, self.tokenizer, self.constraint, batch_size=self.batch_size)
 
     def hand_over(self, left: Sequence[Prompt], total: int) -> Iterator[list[tuple[Prompt, Completion]]]:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from bench.cluster.tasks import gpus_of_task
-from bench.run.evaluate import Plan
+from bench.run.plans import Plan
 from bench.task.prompts import PROTOCOLS
 
 PLAN = Plan((), PROTOCOLS["paper"])

@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.decoding.constraint import constraint
-from bench.decoding.notes import split_notes
+from bench.decoding.notes import split_notes, thinking_tokens
 from bench.decoding.scripted import BIAS
 from bench.decoding.server import Server, ServerEngine
 from bench.decoding.spelling import encode_inside
 from bench.decoding.think_local import Thinker
 from bench.decoding.think_server import ServerThinker
-from bench.decoding.thinking import ThinkingEngine, thinking_tokens, thought_of
+from bench.decoding.thinking import ThinkingEngine, thought_of
 from bench.inputs import InputError
 from bench.models.thinking import closing_tag
 from bench.records import Completion, Counters, ModelEntry, Prompt

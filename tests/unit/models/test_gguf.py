@@ -12,7 +12,8 @@ from bench import models
 from bench.models import files
 from bench.models.suites import load_suite
 from bench.records import Example, ModelEntry
-from bench.run.evaluate import Plan, audit, evaluate
+from bench.run.evaluate import evaluate
+from bench.run.plans import Plan
 from bench.store import Store
 from bench.task.prompts import PROTOCOLS
 from fixtures import gguf_of
@@ -47,7 +48,7 @@ def test_both_engines_answer_it_alike_and_its_audit_is_the_folder_s(
     assert answers[0] == answers[1]
     plan = Plan(examples, PROTOCOLS["paper"])
     folder = ModelEntry("one", str(random_checkpoints / "one"))
-    found, expected = (audit(entry, plan, models.load_tokenizer(entry)) for entry in (gguf, folder))
+    found, expected = (plan.audit(entry, models.load_tokenizer(entry)) for entry in (gguf, folder))
     assert found.problem is None
     assert (found.longest, found.starts, found.prompt_tokens) == (
         expected.longest, expected.starts, expected.prompt_tokens,

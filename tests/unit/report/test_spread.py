@@ -8,7 +8,7 @@ from bench.proportions import accuracy
 from bench.records import ModelEntry, Results, Suite
 from bench.report.page import html
 from bench.report.tables import markdown, spread_table
-from bench.run.evaluate import Plan
+from bench.run.plans import Plan
 from bench.run.session import Session
 from bench.store import Store
 from bench.task.prompts import PROTOCOLS

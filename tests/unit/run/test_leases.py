@@ -159,11 +159,6 @@ def hold_queue(folder: Path) -> ExitStack:
     return held
 
 
-def test_a_model_on_the_cpu_stands_in_no_queue(tmp_path: Path) -> None:
-    with hold_queue(tmp_path), gpu_leases((), 0, timeout=0, folder=tmp_path) as leased:
-        assert leased == ()
-
-
 def test_who_stands_in_the_queue_is_told_for_whom_and_waits_no_longer_than_asked(tmp_path: Path) -> None:
     said: list[str] = []
     with (

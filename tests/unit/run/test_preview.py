@@ -10,7 +10,7 @@ import pytest
 from bench import models
 from bench.records import Example, ModelEntry
 from bench.run import preview as previews
-from bench.run.evaluate import Plan
+from bench.run.plans import Plan
 from bench.run.preview import distinct, estimate, num_weights, preview
 from bench.task.prompts import PROTOCOLS, gold_statement
 

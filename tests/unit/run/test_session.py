@@ -3,7 +3,7 @@
 import pytest
 
 from bench.records import Evaluation, ModelEntry, Pair, Scenario, Score, Suite
-from bench.run.evaluate import Plan
+from bench.run.plans import Plan
 from bench.run.session import Session
 from bench.store import Store
 from bench.task.examples import examples

@@ -1,0 +1,102 @@
+"""Model entry, Plan -> an engine that answers, with the prompts: on this machine, or on a server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, nullcontext
+
+from bench import models
+from bench.decoding import engine_for
+from bench.decoding.engine import Engine
+from bench.inputs import InputError
+from bench.models.gpus import visible_gpus
+from bench.models.thinking import closing_tag
+from bench.records import ModelEntry, Prompt
+from bench.run.environment import package_versions
+from bench.run.leases import gpu_leases
+from bench.run.plans import Plan
+
+Say = Callable[[str], object]
+Running = tuple[Engine, list[Prompt], dict[str, str]]  # what answers, all that is asked, where it runs
+
+
+def cannot_ask(entry: ModelEntry, plan: Plan, others: Iterable[ModelEntry] = ()) -> str | None:
+    """Why the model cannot be asked under this plan and what to do about it; None if it can.
+
+    others: the suite's, one of which a server may have. Raises ValueError where the suite or a server is at
+    fault, ConnectionError for a server that cannot be reached.
+    """
+    if plan.engine != "server":
+        return models.unavailable(entry, plan.gpus_per_model)
+    if not plan.servers:
+        return "its answers are not in the store. Name a server that has it with --boxes-server=URL."
+    from bench.decoding.server import find
+
+    known = {name for other in others for name in models.served_names(other)}
+    names = models.served_names(entry)
+    if find(names, known, plan.servers):
+        return models.lacks_template(entry)
+    return f"no server has it. Serve it as {names[0]}, and run again with --boxes-server=URL."
+
+
+@contextmanager
+def loaded(entry: ModelEntry, plan: Plan, say: Say) -> Iterator[Running]:
+    """The model on leased GPUs, or on the CPU."""
+    tokenizer = models.load_tokenizer(entry)
+    prompts = plan.prompts(entry, tokenizer)
+    audited = plan.audit(entry, tokenizer, prompts)
+    if audited.problem:
+        raise InputError(f"model {entry.name}: {audited.problem}")
+    if audited.warning:
+        say(audited.warning)
+    tag = closing_tag(entry, tokenizer) if plan.thinks else None
+    gpus = visible_gpus()
+    wanted = min(plan.gpus_per_model, len(gpus))
+    with gpu_leases(gpus, wanted, plan.wait, say) if wanted else nullcontext(()) as leased:
+        here = models.load(entry, [f"cuda:{index}" for index in leased] or ["cpu"], tokenizer)
+        engine = engine_for(
+            "logprob" if plan.metric == "logprob" else plan.engine,
+            here.model,
+            here.tokenizer,
+            plan.constraint,
+            batch_size=plan.batch_size,
+            pack_tokens=plan.pack_tokens,
+            identity=[models.fingerprint(entry), package_versions()],
+        )
+        if tag:
+            from bench.decoding.think_local import Thinker
+            from bench.decoding.thinking import ThinkingEngine
+
+            thinker = Thinker(here.model, here.tokenizer, tag, plan.think_tokens, plan.batch_size)
+            engine = ThinkingEngine(engine, thinker.think, plan.think_tokens)
+        place = {"device": here.device, "dtype": here.dtype}
+        if audited.warning:
+            place["warning"] = audited.warning
+        yield engine, prompts, place
+
+
+@contextmanager
+def served(entry: ModelEntry, plan: Plan, say: Say) -> Iterator[Running]:
+    """The model on the first of the servers that has it."""
+    from bench.decoding.server import Server, ServerEngine, find
+
+    names = models.served_names(entry)
+    if (found := find(names, names, plan.servers)) is None:
+        raise InputError(f"model {entry.name}: no server is given. Name one with --boxes-server=URL.")
+    tokenizer = models.served_tokenizer(entry)
+    prompts = plan.prompts(entry, tokenizer)
+    tag = closing_tag(entry, tokenizer) if plan.thinks else None
+    count = (lambda text: len(tokenizer(text).input_ids)) if tokenizer else None
+    url, name = found
+    with closing(Server(url)) as server:
+        engine: Engine
+        engine = asked = ServerEngine(
+            server, name, plan.constraint, prompts[0], count_tokens=count, in_flight=plan.in_flight
+        )
+        if tag:
+            from bench.decoding.think_server import ServerThinker
+            from bench.decoding.thinking import ThinkingEngine
+
+            thinker = ServerThinker(asked, tag, plan.think_tokens)
+            engine = ThinkingEngine(asked, thinker.think, plan.think_tokens)
+        yield engine, prompts, {"device": url}
