@@ -15,6 +15,7 @@ from bench.report.error_figures import draw_errors, draw_factors
 from bench.report.panels import Panel, Rows, rows_of, sections
 from bench.report.style import BASE, GAIN, GRID, INK, LOSS, MUTED, STYLE, VARIANT, draw_intervals
 from bench.report.tables import short_bucket
+from bench.scoring.sentences import FROM_COUNTS
 
 OUTCOMES = {  # marker, colour
     "better": ("^", GAIN),
@@ -190,7 +191,11 @@ def add_legend(figure: Figure, handles: Sequence[Line2D], cells: Sequence[tuple[
         drawn.append(
             Line2D([], [], color=INK, marker="o", mfc="none", linewidth=0.7, label="recorded before")
         )
-    figure.legend(handles=drawn, loc="outside upper left", ncols=len(drawn), fontsize=7.5, columnspacing=1.2)
+    counted = not all(panel.main.comparison.paired for panel, _, _ in cells)
+    figure.legend(
+        handles=drawn, loc="outside upper left", ncols=len(drawn), fontsize=7.5, columnspacing=1.2,
+        title=FROM_COUNTS if counted else None, title_fontsize=7.5, alignment="left",
+    )  # fmt: skip
 
 
 def accuracy_handles() -> list[Line2D]:

@@ -12,6 +12,7 @@ from bench.records import Pooled, Verdict
 from bench.report.figures import OUTCOMES, outcome_handles
 from bench.report.style import INK, STYLE
 from bench.scoring.pooling import pool_all
+from bench.scoring.sentences import FROM_COUNTS
 
 MAIN = "ops1plus"
 WIDTH, ROW, AROUND = 8.4, 0.27, 0.95  # inches
@@ -47,7 +48,7 @@ def draw(pooled: Pooled, verdicts: Sequence[Verdict]) -> Figure:
         axes.axvline(0, color=INK, linewidth=0.8)
         names = [f"{v.comparison.pair.base} → {v.comparison.pair.variant}" for v in verdicts]
         axes.set_yticks([*range(len(verdicts)), last], [*names, f"all {len(verdicts)}, random effects"])
-        counts = "" if all(v.comparison.paired for v in verdicts) else ", from counts: clustering unknown"
+        counts = "" if all(v.comparison.paired for v in verdicts) else f", {FROM_COUNTS}"
         axes.set(ylim=(last + 0.7, -0.7), xlabel=f"variant − base at 1+ (points{counts})")
         axes.grid(axis="x")
         handles = outcome_handles({verdict.outcome for verdict in verdicts})

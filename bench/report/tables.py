@@ -13,6 +13,7 @@ from bench.report.sentences import find, recorded_sentence
 from bench.report.tabular import Bold, Column, Kind, Table, share
 from bench.report.tabular import markdown as as_markdown
 from bench.scoring.factors import ERROR_KINDS
+from bench.scoring.sentences import FROM_COUNTS
 from bench.scoring.stats import agreement_p
 from bench.text import inert, printable
 
@@ -217,6 +218,7 @@ def figures_of(verdict: Verdict) -> list[tuple[str, str]]:
 def cases(panel: Panel) -> Table:
     """A row a bucket: both models, the gain, the verdict, and what was recorded before, if anything was."""
     shown = pair_columns(panel.main)
+    caveat = "" if panel.main.comparison.paired else f", {FROM_COUNTS}"
     columns = (*shown, *((RECORDED_GAIN, RECORDED_FINDING) if panel.behind else ()))
     rows = []
     for bucket, verdict in panel.shown.items():
@@ -225,7 +227,7 @@ def cases(panel: Panel) -> Table:
         rows.append((short_bucket(bucket), *pair_cells(verdict), *(recorded if panel.behind else ())))
     return Table(
         panel.name,
-        f"{name_pair(panel.main.comparison)}: accuracy in percent, with intervals.",
+        f"{name_pair(panel.main.comparison)}: accuracy in percent, with intervals{caveat}.",
         columns,
         tuple(rows),
         tuple(f"case-{panel.name}-{bucket}" for bucket in panel.shown),
@@ -271,10 +273,9 @@ def recorded_pairs(section: Section) -> Table:
     rows = [
         (f"{panel.pair.base} → {panel.pair.variant}", *pair_cells(panel.main)) for panel in section.elsewhere
     ]
-    caption = "Recorded figures of pairs that were not run here, on boxes with 1 or more operations."
-    return Table(
-        f"{section.name}-recorded", caption, pair_columns(section.elsewhere[0].main, "pair"), tuple(rows)
-    )
+    caption = "Recorded figures of pairs that were not run here, on boxes with 1 or more operations"
+    columns = pair_columns(section.elsewhere[0].main, "pair")
+    return Table(f"{section.name}-recorded", f"{caption}, {FROM_COUNTS}.", columns, tuple(rows))
 
 
 def factors(panel: Panel, results: Results) -> Table | None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from bench.proportions import t_quantile
 from bench.records import Comparison, Conclusion, Pooled, Verdict
-from bench.scoring.sentences import interval_clause, p_clause
+from bench.scoring.sentences import FROM_COUNTS, interval_clause, p_clause
 from bench.scoring.stats import NORMAL, two_sided
 
 Effect = tuple[float, float]  # gain, standard error
@@ -93,9 +93,7 @@ def conclude(
         if tau is None or i_squared is None
         else f"between them the gain has a standard deviation of {100 * tau:.1f} points, I² {i_squared:.0%}"
     )
-    caveat = (
-        "" if all(entry.paired for entry in compared) else "; from counts: pairing and clustering unknown"
-    )
+    caveat = "" if all(entry.paired for entry in compared) else f"; {FROM_COUNTS}"
     sentence = (
         f"{outcome}: over {pairs}{shared} the gain is {100 * value:+.1f} points "
         f"({interval_clause(low, high)}, {p_clause(p)}); {spread}{caveat}."

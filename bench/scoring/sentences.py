@@ -6,6 +6,7 @@ from bench.proportions import ALPHA
 from bench.records import Case, Comparison, Outcome
 from bench.scoring.stats import FEWEST_SCENARIOS, MARGIN
 
+FROM_COUNTS = "from counts: pairing and clustering unknown"
 SMALLEST_P = 0.0002  # shown as "< 0.0002": beyond that, a p value says nothing more
 CONTROL_CASES: dict[Case, str] = {
     "passes": "control as expected",
@@ -35,7 +36,7 @@ def gain_clause(found: Comparison) -> str:
         f"random {found.baseline:.1%}, {sample}; "
         f"{interval_clause(difference.low, difference.high, difference.confidence)}, "
         f"{p_clause(found.p_adjusted, found.tests)}"
-        f"{'' if found.paired else ', from counts: pairing and clustering unknown'})"
+        f"{'' if found.paired else f', {FROM_COUNTS}'})"
     )
 
 

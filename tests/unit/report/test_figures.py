@@ -18,6 +18,7 @@ from bench.report.figures import draw_all, draw_effects, draw_hypothesis
 from bench.report.panels import rows_of, sections
 from bench.report.style import render, svg
 from bench.scoring.factors import ERROR_KINDS, accuracy_by_factor
+from bench.scoring.sentences import FROM_COUNTS
 from bench.scoring.verdicts import judge_recorded
 
 SUITE = Suite("made-up", {}, ())
@@ -100,6 +101,13 @@ def test_a_measured_pair_is_drawn_over_its_record_and_the_legend_says_so(results
     for recorded, there in ((fewer, True), (results.verdicts, False), ((), False)):
         drawing = svg(draw([sections(results.verdicts, recorded)[0].panels]), "x")
         assert ("recorded before" in drawing) == ("/recorded" in drawing) == there
+
+
+@pytest.mark.parametrize("draw", [draw_hypothesis, draw_effects])
+def test_a_legend_says_what_is_from_counts(results, paper, draw):
+    for verdicts, counted in ((results.verdicts, False), (paper[1], True)):
+        drawing = svg(draw([sections(verdicts, [])[0].panels]), "x")
+        assert (FROM_COUNTS in drawing) == counted
 
 
 def test_figures_of_another_sample_are_not_drawn_beside_a_run(results):

@@ -5,6 +5,8 @@ import pytest
 from bench import ROOT
 from bench.report.files import accuracy_csv
 from bench.report.published import markdown, published
+from bench.report.tables import pair_cells, pair_columns
+from bench.report.tabular import write_cell
 
 COMMITTED = ROOT / "reports" / "published"
 
@@ -21,3 +23,19 @@ def test_report_says_how_sure_it_can_be() -> None:
     assert text.count("from counts") == 20 + 3  # a verdict a pair, and one a hypothesis
     assert text.count(" under a design effect of 2.") == 20
     assert all(f"## {hypothesis}" in text for hypothesis in ("Code", "Math", "Alignment"))
+
+
+def test_a_sentence_and_its_table_have_the_same_p() -> None:
+    """Adjusted at 1+ and in buckets, over as many tests; unadjusted with 0 operations."""
+    seen = set()
+    for verdict in published().verdicts:
+        columns = pair_columns(verdict)[1:]
+        cells = zip(columns, pair_cells(verdict), strict=True)
+        row = {column.heading: write_cell(value, column) for column, value in cells}
+        tests = int(row["tests"])
+        said = f"p adjusted over {tests} tests" if tests > 1 else "p"
+        shown = row["p"] if row["p"].startswith("<") else f"= {row['p']}"
+        assert f"{said} {shown}" in verdict.sentence
+        assert ("adjusted over" in verdict.sentence) == (tests > 1)
+        seen.add((verdict.comparison.bucket in ("ops0", "ops1plus"), tests))
+    assert seen == {(True, 1), (True, 5), (True, 10), (False, 7)}
