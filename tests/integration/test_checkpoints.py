@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import models
+from bench import ROOT, models
 from bench.records import Evaluation, Example, ModelEntry
 from bench.run.evaluate import evaluate
 from bench.run.leases import take
@@ -16,6 +16,8 @@ from bench.run.plans import Plan
 from bench.store import Store
 from bench.task.prompts import PROTOCOLS
 from fixtures.checkpoints import TEMPLATES, make_checkpoint, make_tokenizer
+
+pytest_plugins = ["pytester"]
 
 TOKENIZERS = {  # as each family's
     "llama-2": ("sentencepiece", "system role and BOS"),
@@ -93,3 +95,24 @@ def test_a_model_on_the_cpu_stands_in_no_queue_for_gpus(
         assert take(held, tmp_path / "queue.lock")
         found = evaluate(entry, replace(plan, wait=0.0), Store(":memory:"), wait=0)
     assert len(found.completions) == len(plan.examples)
+
+
+def test_a_dry_run_shows_how_every_architecture_would_be_asked(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As base model and as chat model; none is refused."""
+    monkeypatch.setattr("bench.run.preview.SIZE", 64)  # its estimate is not what is tested
+    suite = ['name = "all"']
+    for number, (family, (style, template)) in enumerate(TOKENIZERS.items()):
+        make_checkpoint(pytester.path / family, family, make_tokenizer(style, template=TEMPLATES[template]))
+        for kind, chat in (("base", "false"), ("chat", "true")):
+            suite.append(f'[[models]]\nname = "{number}-{kind}"\npath = "{family}"\nchat = {chat}')
+    (pytester.path / "suite.toml").write_text("\n".join(suite))
+    result = pytester.runpytest_inprocess(
+        f"--rootdir={ROOT}", f"--config-file={ROOT / 'pytest.ini'}", "-p", "no:cacheprovider",
+        str(ROOT / "tests" / "hypotheses"), "--boxes-suite=suite.toml", "--boxes-dry-run", "--boxes-limit=4",
+    )  # fmt: skip
+    said = result.stdout.str()
+    assert result.ret == 0
+    assert said.count("verdict: can be asked") == 2 * len(TOKENIZERS)
+    assert said.count("; 0 are cut") == 2 * len(TOKENIZERS)
