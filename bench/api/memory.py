@@ -13,7 +13,7 @@ from tqdm import tqdm
 from bench import models
 from bench.api.untouched import bare, untouched
 from bench.decoding import engine_for
-from bench.decoding.tree.costs import Costs
+from bench.decoding.tree.drafts import Costs
 from bench.decoding.tree.engine import SpeculativeEngine
 from bench.inputs import InputError
 from bench.models.named import name_of

@@ -1,12 +1,17 @@
-"""Prompt -> Completion under a constraint, by one of several engines; torch is imported when one is made."""
+"""Prompt -> Completion under a constraint, by one of several engines.
+
+In: a loaded model or a server, its prompts, a `Constraint`. Out: completions in batches, from an `Engine`.
+torch is imported when an engine is made.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
 
 from bench.decoding.constraint import Constraint
-from bench.decoding.engine import Engine
 from bench.inputs import InputError
+from bench.records import Completion, Counters, Prompt
 
 # What a user may ask for -> the engines that may then run, as results name them, likeliest first. The number
 # after the slash changes when an engine's answers may.
@@ -17,6 +22,24 @@ ENGINES = {
     "server": ("server/1 vllm", "server/1 sglang", "server/1 llamacpp"),
 }
 CHOICE = "logprob/1"  # what scores clauses, where the metric is logprob
+
+
+class Engine(Protocol):
+    """Greedy decoding of one loaded model under one constraint.
+
+    name: as results and the store know it. reason: why this engine runs and not another.
+    """
+
+    name: str
+    reason: str
+    counters: Counters
+
+    def complete(self, prompts: Sequence[Prompt]) -> Iterator[list[tuple[Prompt, Completion]]]:
+        """Complete every prompt once, in any order, a batch at a time.
+
+        Raises FloatingPointError if the model returns logits that are not finite.
+        """
+        ...
 
 
 def engine_name(engine: str, max_tokens: int) -> str:

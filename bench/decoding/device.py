@@ -1,13 +1,21 @@
-"""Model -> what suits the device that it runs on. Everything that differs between a CPU and a GPU is here."""
+"""Model -> what suits its device, and what every engine measures and checks as it runs.
+
+Everything that differs between a CPU and a GPU is here.
+"""
 
 from __future__ import annotations
 
 import resource
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+
+from bench.records import Counters
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +57,26 @@ def peak_bytes(device: torch.device) -> int:
         return torch.cuda.max_memory_allocated(device)
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+@contextmanager
+def clock(counters: Counters, field: str) -> Iterator[None]:
+    """Add the seconds spent inside to one of the counters."""
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        setattr(counters, field, getattr(counters, field) + time.perf_counter() - start)
+
+
+def check_finite(logits: torch.Tensor) -> None:
+    """Raises FloatingPointError for logits that are not finite.
+
+    Constrained decoding would turn NaN logits into a plausible answer.
+    """
+    extremes = torch.stack(torch.aminmax(logits))  # NaN if any is; 20 times faster than isfinite
+    if not torch.isfinite(extremes).all():
+        raise FloatingPointError(
+            "the model returned logits that are not finite, so its answers would mean nothing. "
+            "Check the checkpoint, or load it in another dtype (float32 or bfloat16 for float16)."
+        )

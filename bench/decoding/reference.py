@@ -13,8 +13,7 @@ from outlines.types import Regex
 from transformers import GenerationConfig
 
 from bench.decoding.constraint import Constraint
-from bench.decoding.device import device_of, peak_bytes
-from bench.decoding.measure import check_finite, clock
+from bench.decoding.device import check_finite, clock, device_of, peak_bytes
 from bench.decoding.spelling import respell, spell, tokens_for
 from bench.records import Completion, Counters, Prompt
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from bench.cache import kept
+from bench.decoding import Engine
 from bench.decoding.constraint import Constraint
-from bench.decoding.engine import Engine
 from bench.decoding.tree.attention import attention_of
-from bench.decoding.tree.costs import Costs
+from bench.decoding.tree.drafts import Costs
 from bench.decoding.tree.engine import SpeculativeEngine
 from bench.inputs import InputError
 from bench.records import Completion, Counters

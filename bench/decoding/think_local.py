@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, StoppingCriteria
 
-from bench.decoding.device import device_of
-from bench.decoding.measure import check_finite
+from bench.decoding.device import check_finite, device_of
 from bench.decoding.reference import neutral_generation
 from bench.decoding.thinking import Thought, thought_of
 from bench.records import Prompt

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from bench.decoding import engine_name
-from bench.decoding.engine import Engine
+from bench.decoding import Engine, engine_name
 from bench.decoding.notes import BREAK, with_notes
 from bench.records import Completion, Prompt
 

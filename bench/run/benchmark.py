@@ -20,8 +20,8 @@ import torch
 from tabulate import tabulate
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from bench.decoding import Engine
 from bench.decoding.constraint import constraint
-from bench.decoding.engine import Engine
 from bench.decoding.scripted import (
     SHAPES,
     Script,
@@ -32,8 +32,7 @@ from bench.decoding.scripted import (
     scripted_answer,
 )
 from bench.decoding.tree.choices import ChoiceEngine
-from bench.decoding.tree.packing import common_prefix
-from bench.decoding.tree.tree import Tree
+from bench.decoding.tree.tree import Tree, common_prefix
 from bench.inputs import InputError
 from bench.records import Completion, Counters, Example, Prompt
 from bench.run import startup

@@ -22,9 +22,8 @@ import torch
 from tabulate import tabulate
 
 from bench import models
-from bench.decoding import engine_for
+from bench.decoding import Engine, engine_for
 from bench.decoding.constraint import constraint
-from bench.decoding.engine import Engine
 from bench.decoding.reference import ReferenceEngine
 from bench.decoding.scripted import SHAPES
 from bench.decoding.tree.engine import SpeculativeEngine

@@ -56,7 +56,7 @@ def num_weights(entry: ModelEntry) -> int | None:
 
 def distinct(sequences: Sequence[list[int]]) -> int:
     """Tokens of all sequences where each shared prefix is counted once."""
-    from bench.decoding.tree.packing import shared
+    from bench.decoding.tree.tree import shared
 
     ordered = sorted(sequences)
     return sum(len(ids) - shared(ids, before) for before, ids in zip([[], *ordered], ordered, strict=False))

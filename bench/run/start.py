@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 
 from bench import models
-from bench.decoding import engine_for
-from bench.decoding.engine import Engine
+from bench.decoding import Engine, engine_for
 from bench.inputs import InputError
 from bench.models.gpus import visible_gpus
 from bench.models.thinking import closing_tag

@@ -15,14 +15,12 @@ from typing import Any
 
 import torch
 
-from bench.decoding.device import device_of, peak_bytes
-from bench.decoding.measure import check_finite, clock
+from bench.decoding.device import check_finite, clock, device_of, peak_bytes
 from bench.decoding.notes import read_logprobs, split_notes, with_notes, write_logprobs
 from bench.decoding.select import unsupported
 from bench.decoding.spelling import encode_inside
 from bench.decoding.tree.engine import ENCODED_AT_ONCE
-from bench.decoding.tree.packing import attachment, common_prefix, pack_size
-from bench.decoding.tree.tree import Tree
+from bench.decoding.tree.tree import Tree, attachment, common_prefix, pack_size
 from bench.records import Completion, Counters, Prompt
 from bench.task.choices import build_choices
 from bench.task.examples import examples

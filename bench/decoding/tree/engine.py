@@ -21,14 +21,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from bench.decoding.constraint import Constraint
-from bench.decoding.device import device_of, peak_bytes
-from bench.decoding.measure import check_finite, clock
-from bench.decoding.tree.costs import Costs
-from bench.decoding.tree.drafts import Drafter
-from bench.decoding.tree.head import narrowed
-from bench.decoding.tree.packing import attachment, common_prefix, pack_size, shared
-from bench.decoding.tree.tables import build_tables
-from bench.decoding.tree.tree import Tree
+from bench.decoding.device import check_finite, clock, device_of, peak_bytes
+from bench.decoding.tree.drafts import Costs, Drafter
+from bench.decoding.tree.tables import build_tables, narrowed
+from bench.decoding.tree.tree import Tree, attachment, common_prefix, pack_size, shared
 from bench.records import Completion, Counters, Prompt
 
 if TYPE_CHECKING:

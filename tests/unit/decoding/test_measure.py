@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bench.decoding.measure import check_finite
+from bench.decoding.device import check_finite
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])

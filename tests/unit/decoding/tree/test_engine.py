@@ -60,7 +60,7 @@ def test_packs_of_any_size_give_the_same_answers(pack_tokens, model, tokenizer, 
 
 
 def test_an_output_layer_in_part_gives_the_same_answers(engine, prompts, expected, complete, monkeypatch):
-    monkeypatch.setattr("bench.decoding.tree.head.WORTH", 0)
+    monkeypatch.setattr("bench.decoding.tree.tables.WORTH", 0)
     assert engine.tables.narrow.any()
     assert complete(patient(engine), prompts) == expected
 

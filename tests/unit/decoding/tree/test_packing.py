@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.decoding.tree.packing import ANSWER_TOKENS, common_prefix, pack_size, shared
+from bench.decoding.tree.tree import ANSWER_TOKENS, common_prefix, pack_size, shared
 
 TOKENS = st.lists(st.integers(0, 3), min_size=1, max_size=12)
 SEQUENCES = st.lists(TOKENS, min_size=1, max_size=12).map(sorted)
