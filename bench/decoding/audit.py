@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.decoding.constraint import Constraint
 from bench.models.chat import count_bos, has_own_bos, roles_for
-from bench.models.load import load_config
+from bench.models.loading import load_config
 from bench.records import ModelEntry, Prompt
 from bench.text import printable
 

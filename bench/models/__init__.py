@@ -1,8 +1,9 @@
 """Model entry -> model and tokenizer: found on disk, audited, loaded with nothing missing."""
 
 from bench.models.chat import render_for
-from bench.models.files import fingerprint, num_bytes, unavailable
-from bench.models.load import LoadedModel, load, load_tokenizer, padded_left
+from bench.models.files import num_bytes
+from bench.models.loading import LoadedModel, load, load_tokenizer, padded_left
+from bench.models.machine import fingerprint, unavailable
 from bench.models.served import (
     has_tokenizer,
     lacks_template,

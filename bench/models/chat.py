@@ -1,4 +1,4 @@
-"""Turns -> text, as a model was taught to read them, beginning with exactly one BOS."""
+"""Turns -> text, as a model was taught to read them; the tag that ends its thinking."""
 
 from __future__ import annotations
 
@@ -14,6 +14,15 @@ PROBE = (
     Turn("user", "one question"),
     Turn("assistant", "one answer"),
     Turn("user", "another question"),
+)
+TAGS = (
+    "</think>",
+    "</thinking>",
+    "</thought>",
+    "</reasoning>",
+    "</seed:think>",
+    "[/THINK]",
+    "<|END_THINKING|>",
 )
 
 
@@ -105,3 +114,15 @@ def count_bos(text: str, tokenizer: Any) -> int:
     """How many BOS the tokens begin with. Those inside are the template's (Llama 2: one a user turn)."""
     ids = tokenizer(text).input_ids
     return next((place for place, index in enumerate(ids) if index != tokenizer.bos_token_id), len(ids))
+
+
+def closing_tag(entry: ModelEntry, tokenizer: Any | None) -> str:
+    """The suite's, or the one that the chat template writes. Raises ValueError if there is none."""
+    template = getattr(tokenizer, "chat_template", None) or ""
+    tag = entry.think_end or next((known for known in TAGS if known in str(template)), None)
+    if tag is None:
+        raise InputError(
+            f"model {entry.name}: no tag is known that ends its thinking. "
+            'Write it into the suite, as think_end = "</think>", or take another protocol.'
+        )
+    return tag

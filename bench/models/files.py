@@ -1,4 +1,4 @@
-"""Model entry -> its files on this machine: where they are, what they are, whether they can run. No torch."""
+"""Model entry -> its files on this machine: where they are, what they are, whether they are whole."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,56 +13,12 @@ import msgspec
 from safetensors import SafetensorError, safe_open
 
 from bench.inputs import MEGABYTE, InputError, read_json
-from bench.models.gpus import gpu_memory_gb, visible_gpus
 from bench.records import ModelEntry
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 GGUF = b"GGUF"  # a file of that kind begins with it
 TOKENIZER = ("*token*", "vocab.*", "merges.txt", "chat_template*")
-
-
-def unavailable(entry: ModelEntry, gpus_per_model: int = 1) -> str | None:
-    """Why this machine cannot run the model and what to do about it; None if it can.
-
-    Raises ValueError where the suite is at fault: a local folder that is missing or damaged.
-    """
-    if entry.source == "local":
-        weights_of(entry)
-    adapter_of(entry)
-    reason = lacks_gpu(entry, gpus_per_model) or lacks_package(entry, gpus_per_model)
-    if reason or entry.source == "local":
-        return reason
-    try:
-        weights_of(entry)
-    except ValueError as error:
-        return str(error).removeprefix(f"model {entry.name}: ")
-    return None
-
-
-def lacks_gpu(entry: ModelEntry, gpus_per_model: int) -> str | None:
-    """memory_gb says that a model needs a GPU, and how much of its memory."""
-    gpus = visible_gpus()
-    if not gpus and (entry.memory_gb or entry.quantization):
-        return "needs a GPU and none is visible. Run it where there is one."
-    found = sum(sorted(gpu_memory_gb(gpus))[:gpus_per_model])
-    if entry.memory_gb and 0 < found < entry.memory_gb:
-        return (
-            f"needs {entry.memory_gb:.0f} GB of GPU memory and has {found:.0f}. "
-            "Give it more GPUs with --boxes-gpus-per-worker, or fewer bits with quantization in the suite."
-        )
-    return None
-
-
-def lacks_package(entry: ModelEntry, gpus_per_model: int) -> str | None:
-    needed = {
-        "bitsandbytes": entry.quantization is not None,
-        "accelerate": entry.quantization or is_gguf(entry) or (entry.memory_gb and gpus_per_model > 1),
-        "peft": entry.adapter is not None,
-        "gguf": is_gguf(entry),
-    }
-    missing = [name for name, wanted in needed.items() if wanted and find_spec(name) is None]
-    return f"needs {' and '.join(missing)}. Run pip install {' '.join(missing)}." if missing else None
 
 
 def folder_of(entry: ModelEntry) -> Path:
@@ -233,31 +188,19 @@ def check_gguf(entry: ModelEntry) -> None:
         )
 
 
-def fingerprint(entry: ModelEntry) -> dict[str, object]:
-    """All of a model that its answers depend on. Raises ValueError if its files are not there."""
-    return {
-        "weights": weights_digest(entry),
-        "adapter": digest(adapter_of(entry)) if entry.adapter else None,
-        "dtype": dtype_of(entry, on_gpu=bool(visible_gpus())),
-        "quantization": entry.quantization,
-        "tokenizer": tokenizer_digest(entry),
-        "chat": entry.chat,
-    }
-
-
 def weights_digest(entry: ModelEntry) -> str:
     """A hub model's commit, after which its cache names a snapshot; of a folder, what its files hold."""
     folder = folder_of(entry)
     if entry.source == "hub":
         return folder.name
     if is_gguf(entry):
-        return digest(weights_of(entry))
+        return files_digest(weights_of(entry))
     code = sorted(folder.glob("*.py")) if entry.trust_remote_code else []
-    return digest([folder / "config.json", *weights_of(entry), *code])
+    return files_digest([folder / "config.json", *weights_of(entry), *code])
 
 
 def tokenizer_digest(entry: ModelEntry) -> str:
-    return digest(tokenizer_files(entry))
+    return files_digest(tokenizer_files(entry))
 
 
 def tokenizer_files(entry: ModelEntry) -> list[Path]:
@@ -271,13 +214,7 @@ def tokenizer_files(entry: ModelEntry) -> list[Path]:
     return files
 
 
-def dtype_of(entry: ModelEntry, on_gpu: bool) -> str:
-    if entry.dtype != "auto":
-        return entry.dtype
-    return "bfloat16" if on_gpu else "float32"
-
-
-def digest(files: Iterable[Path]) -> str:
+def files_digest(files: Iterable[Path]) -> str:
     """sha256 over names and contents."""
     stats = [(path, path.stat()) for path in files]
     named = [(path.name, file_digest(path, stat.st_size, stat.st_mtime_ns)) for path, stat in stats]

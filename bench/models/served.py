@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from bench.models.files import tokenizer_digest, tokenizer_files, weights_digest
-from bench.models.load import load_tokenizer
+from bench.models.loading import load_tokenizer
 from bench.records import ModelEntry
 
 Found = TypeVar("Found")

@@ -186,7 +186,7 @@ def note(config: pytest.Config, node_ids: Sequence[str]) -> None:
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """-n auto is a worker for each lease of GPUs; without GPUs, what xdist takes."""
-    from bench.models.gpus import visible_gpus
+    from bench.models.machine import visible_gpus
 
     return len(visible_gpus()) // config.getoption("boxes_gpus_per_worker") or None
 

@@ -39,8 +39,8 @@ from bench.run import startup
 from bench.run.environment import package_versions
 from bench.task.choices import build_choices
 from bench.task.examples import NUM_EXAMPLES, NUM_SCENARIOS, evaluation_set, examples
-from bench.task.generator import generate
 from bench.task.prompts import PROTOCOLS, build
+from bench.task.world import generate
 
 STATES = 12  # of each scenario of the published test split, so many are asked about
 RATIOS = {

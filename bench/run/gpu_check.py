@@ -28,7 +28,7 @@ from bench.decoding.reference import ReferenceEngine
 from bench.decoding.scripted import SHAPES
 from bench.decoding.tree.engine import SpeculativeEngine
 from bench.inputs import InputError
-from bench.models.files import lacks_package
+from bench.models.machine import lacks_package
 from bench.models.suites import load_suite
 from bench.records import Completion, ModelEntry, Prompt
 from bench.run import benchmark

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 
 from bench import __version__
-from bench.models.gpus import visible_gpus
+from bench.models.machine import visible_gpus
 from bench.records import Suite
 from bench.run.environment import git_commit, package_versions
 from bench.run.plans import Plan

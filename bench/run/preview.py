@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from math import prod
 
 from bench import models
-from bench.models.files import dtype_of, shapes_in, weights_of
-from bench.models.gpus import visible_gpus
+from bench.models.files import shapes_in, weights_of
+from bench.models.machine import dtype_of, visible_gpus
 from bench.records import ModelEntry
 from bench.run.plans import Plan
 from bench.task.prompts import gold_statement

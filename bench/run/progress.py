@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Mapping
 
 from bench import models
-from bench.models.gpus import visible_gpus
+from bench.models.machine import visible_gpus
 from bench.records import ModelEntry
 from bench.store import Store
 

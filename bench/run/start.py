@@ -8,8 +8,8 @@ from contextlib import closing, contextmanager, nullcontext
 from bench import models
 from bench.decoding import Engine, engine_for
 from bench.inputs import InputError
-from bench.models.gpus import visible_gpus
-from bench.models.thinking import closing_tag
+from bench.models.chat import closing_tag
+from bench.models.machine import visible_gpus
 from bench.records import ModelEntry, Prompt
 from bench.run.environment import package_versions
 from bench.run.leases import gpu_leases

@@ -1,7 +1,9 @@
-"""settings, prompt -> key -> Completion: what models wrote, on disk, so that no run loses or mixes it up."""
+"""settings, prompt -> key -> Completion: what models wrote, on disk, so that no run loses or mixes it up.
 
-from bench.store.completions import Run, Store
+In: `Settings` and completions, under the `Run` that made them. Out: completions by key, from a `Store`.
+"""
+
+from bench.store.completions import Run, Settings, Store
 from bench.store.database import check_store
-from bench.store.settings import Settings
 
 __all__ = ["Run", "Settings", "Store", "check_store"]

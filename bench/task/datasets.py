@@ -7,8 +7,8 @@ import os
 from bench.inputs import InputError
 from bench.records import Example
 from bench.task.examples import DEFAULT_SEED, evaluation_set, full_split
-from bench.task.generator import SIZES
 from bench.task.wording import WORDINGS
+from bench.task.world import SIZES
 
 PASSWORD_VARIABLE = "BOXES_DATASET_PASSWORD"
 

@@ -12,9 +12,8 @@ from random import Random
 from bench import DATA
 from bench.inputs import InputError
 from bench.records import Arm, Contents, Example, LastChange, Operation, Query, Scenario, State
-from bench.task.generator import SIZES, generate
 from bench.task.wording import WORDINGS
-from bench.task.world import replay
+from bench.task.world import SIZES, generate, replay
 
 # Queries with 0..7 operations: Kim, Schuster & Toshniwal (2024).
 PUBLISHED_COUNTS = (1303, 1410, 1083, 651, 288, 142, 106, 29)

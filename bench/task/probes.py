@@ -14,8 +14,16 @@ from random import Random
 from bench.inputs import InputError
 from bench.records import Arm, Contents, Example, Operation, Scenario, State
 from bench.task.examples import examples
-from bench.task.generator import ADJECTIVES, SIZES, draw_operation, draw_operations, draw_state
-from bench.task.world import MAX_OBJECTS, apply, replay
+from bench.task.world import (
+    ADJECTIVES,
+    MAX_OBJECTS,
+    SIZES,
+    apply,
+    draw_operation,
+    draw_operations,
+    draw_state,
+    replay,
+)
 
 NUM_PAIRS = {"evaluation": 358, "full": 990}
 MAX_OPERATIONS = 6  # besides the critical one; the fewest is 1

@@ -1,13 +1,22 @@
-"""State, Operation -> State: the ground truth of the boxes task. Pure.
+"""State, Operation -> State, the ground truth of the boxes task; seed, version -> scenarios drawn from it.
 
-Source: Kim & Schuster (2023), aclanthology.org/2023.acl-long.213.
+Source: Kim & Schuster (2023), aclanthology.org/2023.acl-long.213, section 4, and the description of their
+released generator.
 """
 
-from collections.abc import Iterable, Iterator
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from random import Random
 
-from bench.records import Operation, State
+from bench import DATA
+from bench.inputs import InputError
+from bench.records import Operation, Scenario, State
 
 MAX_OBJECTS = 3  # in one box, at any time
+ADJECTIVES = ("big", "small", "blue", "green", "red", "yellow")
+MAX_BOXES = 10  # a box is named by one character: released scripts tell boxes apart by it
 
 
 def apply(state: State, operation: Operation, lenient: bool = False) -> State:
@@ -45,3 +54,143 @@ def replay(initial: State, operations: Iterable[Operation], lenient: bool = Fals
     for operation in operations:
         state = apply(state, operation, lenient)
         yield state
+
+
+def object_names(file: str = "object_names.txt") -> tuple[str, ...]:
+    """The nouns of a version, in alphabetical order."""
+    return tuple((DATA / file).read_text(encoding="utf-8").split())
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How large the worlds of a version are, and what they are filled with.
+
+    with_adjectives: few of the nouns, each with every adjective, drawn anew for each scenario.
+    """
+
+    num_boxes: int = 7
+    num_operations: int = 12
+    nouns: tuple[str, ...] = object_names()
+    with_adjectives: bool = False
+
+    def check(self) -> None:
+        """Raises ValueError if worlds of this size cannot be told of."""
+        if not 2 <= self.num_boxes <= MAX_BOXES or self.num_operations < 0:
+            raise InputError(
+                f"a world of {self.num_boxes} boxes and {self.num_operations} operations cannot be told: "
+                f"ask for 2 to {MAX_BOXES} boxes and no fewer than 0 operations."
+            )
+        if self.num_boxes * MAX_OBJECTS > len(self.nouns):
+            raise InputError(
+                f"{self.num_boxes} boxes may hold {self.num_boxes * MAX_OBJECTS} objects, but there are "
+                f"{len(self.nouns)} names. Ask for fewer boxes or give more names."
+            )
+
+
+SIZES = {
+    "base": Size(),
+    "altforms": Size(),
+    "disjoint": Size(nouns=object_names("disjoint_object_names.txt")),
+    "movecontents": Size(),
+    "adjectives": Size(with_adjectives=True),
+    "moreops": Size(num_operations=24),
+    "moreboxes": Size(num_boxes=10),
+}
+
+
+def anything(initial: State) -> bool:
+    return True
+
+
+def generate(
+    num_scenarios: int | None,
+    *,
+    seed: int,
+    version: str = "base",
+    size: Size | None = None,
+    where: Callable[[State], bool] = anything,
+) -> Iterator[Scenario]:
+    """Scenarios as the released data set draws them, without end if num_scenarios is None.
+
+    A scenario depends on seed and its number only: versions of one size tell of the same worlds, their
+    objects renamed. where: which initial states to go on with; the others are left out.
+    Raises ValueError, before the first scenario, if the size cannot be met.
+    """
+    size = size or SIZES[version]
+    size.check()
+    numbers = itertools.count() if num_scenarios is None else range(num_scenarios)
+    return draw(numbers, seed, version, size, where)
+
+
+def draw(
+    numbers: Iterable[int], seed: int, version: str, size: Size, where: Callable[[State], bool]
+) -> Iterator[Scenario]:
+    """The scenarios of these numbers, one at a time."""
+    for number in numbers:
+        rng = Random(f"{seed}/{number}")
+        names = with_adjectives(f"{seed}/{number}", size.nouns) if size.with_adjectives else size.nouns
+        initial = draw_state(rng, names, size.num_boxes)
+        if where(initial):
+            operations = draw_operations(rng, names, initial, size.num_operations)
+            yield Scenario(f"s{seed}-{number:04d}", initial, operations, version)
+
+
+def with_adjectives(seed: str, nouns: Sequence[str]) -> list[str]:
+    """As many names, of few nouns, each with every adjective: most need it to be told apart."""
+    rng = Random(f"{seed}/adjectives")
+    few = rng.sample(list(nouns), math.ceil(len(nouns) / len(ADJECTIVES)))
+    names = [f"{adjective} {noun}" for adjective, noun in itertools.product(ADJECTIVES, few)]
+    return rng.sample(names, len(nouns))
+
+
+def draw_state(rng: Random, names: Sequence[str], num_boxes: int) -> State:
+    """Boxes of min(Poisson(2), 3) objects each."""
+    sizes = [min(poisson(rng, 2), MAX_OBJECTS) for _ in range(num_boxes)]
+    objects = iter(rng.sample(names, sum(sizes)))
+    return tuple(frozenset(next(objects) for _ in range(size)) for size in sizes)
+
+
+def draw_operations(
+    rng: Random, names: Sequence[str], state: State, num_operations: int
+) -> tuple[Operation, ...]:
+    """Operations that follow one another from a state."""
+    operations = []
+    for _ in range(num_operations):
+        operation = draw_operation(rng, names, state)
+        state = apply(state, operation)
+        operations.append(operation)
+    return tuple(operations)
+
+
+def draw_operation(rng: Random, names: Sequence[str], state: State) -> Operation:
+    """A put, move or remove with a uniform box, redrawn until it is possible."""
+    while True:
+        kind, box = rng.choice(("put", "move", "remove")), rng.randrange(len(state))
+        if kind == "put":
+            size = poisson(rng, 1)
+            if 1 <= size <= min(MAX_OBJECTS - len(state[box]), len(names) - sum(map(len, state))):
+                placed = frozenset().union(*state)
+                free = [name for name in names if name not in placed]
+                return Operation(frozenset(rng.sample(free, size)), target=box)
+        elif state[box]:
+            objects = draw_subset(rng, sorted(state[box]))
+            if kind == "remove":
+                return Operation(objects, source=box)
+            target = rng.choice([other for other in range(len(state)) if other != box])
+            if len(state[target]) + len(objects) <= MAX_OBJECTS:
+                return Operation(objects, source=box, target=target)
+
+
+def draw_subset(rng: Random, objects: Sequence[str]) -> frozenset[str]:
+    """A fair coin an object, redrawn if none is taken."""
+    while not (taken := frozenset(name for name in objects if rng.random() < 0.5)):
+        pass
+    return taken
+
+
+def poisson(rng: Random, mean: float) -> int:
+    """Knuth's product method: short for the small means used here."""
+    count, product, limit = 0, rng.random(), math.exp(-mean)
+    while product > limit:
+        count, product = count + 1, product * rng.random()
+    return count

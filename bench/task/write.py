@@ -18,9 +18,8 @@ from bench.inputs import InputError, place
 from bench.outputs import replacing
 from bench.records import Scenario, State
 from bench.task.examples import DEFAULT_SEED
-from bench.task.generator import SIZES, generate
 from bench.task.wording import MASK, WORDINGS, name_objects
-from bench.task.world import MAX_OBJECTS, replay
+from bench.task.world import MAX_OBJECTS, SIZES, generate, replay
 from bench.text import say
 
 SHARES = {"train": 0.45, "dev": 0.1, "test": 0.45}  # of scenarios, and of signatures

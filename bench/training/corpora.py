@@ -11,10 +11,9 @@ from collections.abc import Callable, Sequence
 from random import Random
 
 from bench.records import Contents, State
-from bench.task.generator import draw_operations, draw_state, object_names
 from bench.task.prompts import PROTOCOLS
 from bench.task.wording import WORDINGS
-from bench.task.world import replay
+from bench.task.world import draw_operations, draw_state, object_names, replay
 
 Document = list[tuple[str, float]]  # pieces of text, each with the weight of its tokens in the loss
 Corpus = Callable[[Random, float], Document]

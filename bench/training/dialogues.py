@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from random import Random
 
 from bench.records import State
-from bench.task.generator import draw_state
+from bench.task.world import draw_state
 from bench.training.corpora import (
     ADJECTIVES,
     ANSWER,

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from random import Random
 
 from bench.records import Contents, Operation, State
-from bench.task.generator import draw_operations, draw_state
 from bench.task.wording import name_objects
-from bench.task.world import replay
+from bench.task.world import draw_operations, draw_state, replay
 from bench.training.corpora import (
     ANSWER,
     NAMES,

@@ -18,7 +18,7 @@ from bench import ROOT
 from bench.plugin.hooks import state_of
 from bench.store import Store
 from bench.task.datasets import PASSWORD_VARIABLE
-from bench.task.generator import generate
+from bench.task.world import generate
 from bench.task.write import write
 
 pytest_plugins = ["pytester"]

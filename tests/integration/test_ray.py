@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from bench import ROOT
-from bench.models.gpus import visible_gpus
+from bench.models.machine import visible_gpus
 from bench.models.suites import load_suite
 from bench.records import ModelEntry
 from bench.run.leases import gpu_leases

@@ -26,8 +26,7 @@ from bench.records import Completion, Operation, Scenario
 from bench.report.command import read_run
 from bench.scoring.predictions import score_predictions
 from bench.store import Run, Settings, Store, command
-from bench.store.completions import FIELDS, RUN_FIELDS, completion
-from bench.store.settings import digest
+from bench.store.completions import FIELDS, RUN_FIELDS, completion, digest
 from bench.task.prompts import PROTOCOLS
 from bench.task.release import PASSWORD, read_release
 from bench.task.write import rows

@@ -13,8 +13,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFa
 from bench.decoding.constraint import Constraint, constraint
 from bench.records import Completion, Example, Prompt
 from bench.task.examples import examples
-from bench.task.generator import generate
 from bench.task.prompts import PROTOCOLS, build, gold_statement
+from bench.task.world import generate
 
 EOS = "<|endoftext|>"
 

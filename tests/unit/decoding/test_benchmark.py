@@ -9,8 +9,8 @@ import pytest
 from bench.__main__ import main
 from bench.decoding import scripted, select
 from bench.task.examples import examples
-from bench.task.generator import generate
 from bench.task.prompts import gold_statement
+from bench.task.world import generate
 
 SMALL = (16, 16, 1, 2)
 

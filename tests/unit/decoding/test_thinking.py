@@ -21,7 +21,7 @@ from bench.decoding.think_local import Thinker
 from bench.decoding.think_server import ServerThinker
 from bench.decoding.thinking import ThinkingEngine, thought_of
 from bench.inputs import InputError
-from bench.models.thinking import closing_tag
+from bench.models.chat import closing_tag
 from bench.records import Completion, Counters, ModelEntry, Prompt
 from bench.scoring.answers import read_answer
 from bench.task.examples import examples

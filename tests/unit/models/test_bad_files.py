@@ -13,8 +13,8 @@ import pytest
 
 from bench.inputs import InputError, bounded
 from bench.models.chat import render_for
-from bench.models.files import unavailable
-from bench.models.load import load
+from bench.models.loading import load
+from bench.models.machine import unavailable
 from bench.records import ModelEntry, Turn
 
 

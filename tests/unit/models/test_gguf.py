@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from bench import models
-from bench.models import files
+from bench.models import machine
 from bench.models.suites import load_suite
 from bench.records import Example, ModelEntry
 from bench.run.evaluate import evaluate
@@ -91,7 +91,7 @@ def test_a_cut_file_is_refused_in_one_line(kept: int, gguf: ModelEntry, tmp_path
 
 
 def test_without_the_extra_one_line_says_what_to_install(gguf: ModelEntry, monkeypatch) -> None:
-    monkeypatch.setattr(files, "find_spec", lambda name: None)
+    monkeypatch.setattr(machine, "find_spec", lambda name: None)
     assert models.unavailable(gguf) == "needs accelerate and gguf. Run pip install accelerate gguf."
 
 

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 
 import huggingface_hub.constants
@@ -17,7 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from bench import ROOT, models
-from bench.models import files
+from bench.models import files, loading, machine
 from bench.records import ModelEntry
 from fixtures.checkpoints import make_checkpoint
 
@@ -276,9 +275,9 @@ def test_unfinished_download_is_skipped(hub: ModelEntry) -> None:
 def test_model_runs_where_its_memory_is(
     gpus, memory, each: int, said: str | None, original: Path, monkeypatch
 ) -> None:
-    monkeypatch.setattr(files, "visible_gpus", lambda: gpus)
-    monkeypatch.setattr(files, "gpu_memory_gb", lambda gpus: memory)
-    monkeypatch.setattr(files, "find_spec", lambda name: True)
+    monkeypatch.setattr(machine, "visible_gpus", lambda: gpus)
+    monkeypatch.setattr(machine, "gpu_memory_gb", lambda gpus: memory)
+    monkeypatch.setattr(machine, "find_spec", lambda name: True)
     reason = models.unavailable(entry_of(original, memory_gb=28), gpus_per_model=each)
     assert reason is None if said is None else said in str(reason)
 
@@ -293,15 +292,14 @@ def test_model_runs_where_its_memory_is(
     ],
 )
 def test_weights_go_straight_to_the_card(device, accelerate, quantization, placed, monkeypatch) -> None:
-    load = import_module("bench.models.load")
-    monkeypatch.setattr(load, "find_spec", lambda name: accelerate)
+    monkeypatch.setattr(loading, "find_spec", lambda name: accelerate)
     entry = ModelEntry("any", "folder", quantization=quantization)
-    assert load.placement(entry, [device]) == placed
+    assert loading.placement(entry, [device]) == placed
 
 
 def test_missing_package_is_named(original: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "visible_gpus", lambda: ("0",))
-    monkeypatch.setattr(files, "find_spec", lambda name: None)
+    monkeypatch.setattr(machine, "visible_gpus", lambda: ("0",))
+    monkeypatch.setattr(machine, "find_spec", lambda name: None)
     reason = models.unavailable(entry_of(original, quantization="8bit"))
     assert reason == "needs bitsandbytes and accelerate. Run pip install bitsandbytes accelerate."
 

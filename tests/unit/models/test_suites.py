@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.models.files import dtype_of
+from bench.models.machine import dtype_of
 from bench.models.suites import load_suite
 from bench.run.plans import merge
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.models.gpus import visible_gpus
+from bench.models.machine import visible_gpus
 from bench.run.leases import gpu_folder, gpu_leases, holder_of, model_lock, take
 
 FORK = multiprocessing.get_context("fork")

@@ -6,8 +6,8 @@ from bench.decoding.constraint import constraint
 from bench.records import Completion
 from bench.scoring.answers import clauses, read_answer, read_contents
 from bench.task.examples import examples
-from bench.task.generator import SIZES, generate
 from bench.task.prompts import PROTOCOLS, gold_statement
+from bench.task.world import SIZES, generate
 
 PAPER = constraint(PROTOCOLS["paper"])
 

@@ -9,7 +9,7 @@ from bench.__main__ import main
 from bench.records import BUCKETS, Query, in_bucket
 from bench.scoring.baselines import READINGS, baseline, expected_accuracy
 from bench.task.examples import evaluation_set, examples
-from bench.task.generator import generate
+from bench.task.world import generate
 
 REPETITIONS = 200
 

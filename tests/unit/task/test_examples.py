@@ -3,8 +3,8 @@ from collections import Counter
 import pytest
 
 from bench.task.examples import PUBLISHED_COUNTS, choose, digest, evaluation_set, examples, full_split
-from bench.task.generator import SIZES
 from bench.task.prompts import SHOTS
+from bench.task.world import SIZES
 
 STANDARD = [version for version, size in SIZES.items() if (size.num_boxes, size.num_operations) == (7, 12)]
 

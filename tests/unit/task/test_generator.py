@@ -3,7 +3,7 @@ from math import sqrt
 
 import pytest
 
-from bench.task.generator import SIZES, Size, generate
+from bench.task.world import SIZES, Size, generate
 
 # Percent of queries with 0..7 operations among the published 90,090: Kim & Schuster (2023).
 PUBLISHED_SHARES = (39.4, 29.2, 18.1, 9.0, 3.2, 0.87, 0.22, 0.03)

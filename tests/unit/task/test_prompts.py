@@ -2,8 +2,8 @@ import pytest
 
 from bench.decoding.constraint import constraint
 from bench.task.examples import evaluation_set, examples
-from bench.task.generator import SIZES
 from bench.task.prompts import PROTOCOLS, SHOTS, build, gold_statement, shot_turns
+from bench.task.world import SIZES
 
 # Kim, Schuster & Toshniwal (2024), released scripts, branch shtoshni/outlines.
 DESCRIPTION = (

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from bench import DATA
 from bench.task import datasets
 from bench.task.examples import evaluation_set, examples
-from bench.task.generator import generate
 from bench.task.release import MEMBER, PASSWORD, read_release, read_row
+from bench.task.world import generate
 from bench.task.write import rows
 
 Lines = list[str]

@@ -3,11 +3,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.records import Operation
-from bench.task.generator import SIZES, generate
 from bench.task.parsing import parse, parse_clause
 from bench.task.probes import PROBES
 from bench.task.wording import WORDINGS
-from bench.task.world import replay
+from bench.task.world import SIZES, generate, replay
 
 STATE = tuple(frozenset(box.split(",")) - {""} for box in ("car", "", "red cup,green cup"))
 ANYWHERE = frozenset({"plane"})

@@ -3,8 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.records import Operation, State
-from bench.task.generator import generate
-from bench.task.world import MAX_OBJECTS, apply, replay
+from bench.task.world import MAX_OBJECTS, apply, generate, replay
 
 SEEDS = st.integers(0, 10**9)
 

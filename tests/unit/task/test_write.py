@@ -7,9 +7,9 @@ import pytest
 
 from bench.__main__ import main
 from bench.records import Scenario
-from bench.task.generator import SIZES, generate
 from bench.task.prompts import SHOTS
 from bench.task.release import read_release
+from bench.task.world import SIZES, generate
 from bench.task.write import rows, split_sizes
 
 FIRST = "Box 0 contains the car, Box 1 contains nothing."

@@ -7,8 +7,8 @@ from bench import models
 from bench.models.chat import render_for
 from bench.models.suites import load_suite
 from bench.task.examples import examples
-from bench.task.generator import SIZES, generate
 from bench.task.prompts import PROTOCOLS, build
+from bench.task.world import SIZES, generate
 
 
 @pytest.fixture(scope="module", params=load_suite("embedded").models.values(), ids=lambda entry: entry.name)

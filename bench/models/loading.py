@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.inputs import InputError, read_json
-from bench.models.files import dtype_of, folder_of, is_gguf, weights_of
+from bench.models.files import folder_of, is_gguf, weights_of
+from bench.models.machine import dtype_of
 from bench.records import ModelEntry
 
 

@@ -1,0 +1,99 @@
+"""Model entry -> whether this machine can run it, and what would run: its fingerprint. No torch."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from bench.models.files import adapter_of, files_digest, is_gguf, tokenizer_digest, weights_digest, weights_of
+from bench.records import ModelEntry
+
+GPU_DRIVER = Path("/proc/driver/nvidia/gpus")
+
+
+def unavailable(entry: ModelEntry, gpus_per_model: int = 1) -> str | None:
+    """Why this machine cannot run the model and what to do about it; None if it can.
+
+    Raises ValueError where the suite is at fault: a local folder that is missing or damaged.
+    """
+    if entry.source == "local":
+        weights_of(entry)
+    adapter_of(entry)
+    reason = lacks_gpu(entry, gpus_per_model) or lacks_package(entry, gpus_per_model)
+    if reason or entry.source == "local":
+        return reason
+    try:
+        weights_of(entry)
+    except ValueError as error:
+        return str(error).removeprefix(f"model {entry.name}: ")
+    return None
+
+
+def lacks_gpu(entry: ModelEntry, gpus_per_model: int) -> str | None:
+    """memory_gb says that a model needs a GPU, and how much of its memory."""
+    gpus = visible_gpus()
+    if not gpus and (entry.memory_gb or entry.quantization):
+        return "needs a GPU and none is visible. Run it where there is one."
+    found = sum(sorted(gpu_memory_gb(gpus))[:gpus_per_model])
+    if entry.memory_gb and 0 < found < entry.memory_gb:
+        return (
+            f"needs {entry.memory_gb:.0f} GB of GPU memory and has {found:.0f}. "
+            "Give it more GPUs with --boxes-gpus-per-worker, or fewer bits with quantization in the suite."
+        )
+    return None
+
+
+def lacks_package(entry: ModelEntry, gpus_per_model: int) -> str | None:
+    needed = {
+        "bitsandbytes": entry.quantization is not None,
+        "accelerate": entry.quantization or is_gguf(entry) or (entry.memory_gb and gpus_per_model > 1),
+        "peft": entry.adapter is not None,
+        "gguf": is_gguf(entry),
+    }
+    missing = [name for name, wanted in needed.items() if wanted and find_spec(name) is None]
+    return f"needs {' and '.join(missing)}. Run pip install {' '.join(missing)}." if missing else None
+
+
+def fingerprint(entry: ModelEntry) -> dict[str, object]:
+    """All of a model that its answers depend on. Raises ValueError if its files are not there."""
+    return {
+        "weights": weights_digest(entry),
+        "adapter": files_digest(adapter_of(entry)) if entry.adapter else None,
+        "dtype": dtype_of(entry, on_gpu=bool(visible_gpus())),
+        "quantization": entry.quantization,
+        "tokenizer": tokenizer_digest(entry),
+        "chat": entry.chat,
+    }
+
+
+def dtype_of(entry: ModelEntry, on_gpu: bool) -> str:
+    if entry.dtype != "auto":
+        return entry.dtype
+    return "bfloat16" if on_gpu else "float32"
+
+
+def visible_gpus(environ: Mapping[str, str] = os.environ, driver: Path = GPU_DRIVER) -> tuple[str, ...]:
+    """Names of the GPUs that the caller may use, without importing torch: CUDA_VISIBLE_DEVICES, or all."""
+    given = environ.get("CUDA_VISIBLE_DEVICES")
+    if given is None:
+        return tuple(str(index) for index in range(len(list(driver.iterdir())) if driver.is_dir() else 0))
+    names = [name.strip() for name in given.split(",")]
+    end = next((i for i, name in enumerate(names) if name in ("", "-1")), len(names))  # as CUDA reads it
+    return tuple(names[:end])
+
+
+@cache
+def gpu_memory_gb(gpus: tuple[str, ...]) -> tuple[float, ...]:
+    """Memory of each GPU; empty where the driver's tool does not tell."""
+    if not gpus:
+        return ()
+    query = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits", "-i", ",".join(gpus)]
+    try:
+        told = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True).stdout
+        return tuple(float(mebibytes) * 2**20 / 1e9 for mebibytes in told.split())
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return ()
