@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from importlib.util import find_spec
@@ -10,7 +11,7 @@ from urllib.parse import urlsplit
 
 from bench import ROOT
 from bench.decoding import ENGINES
-from bench.inputs import InputError
+from bench.inputs import InputError, shortened
 from bench.records import BUCKETS
 from bench.task.prompts import PROTOCOLS
 from bench.task.wording import WORDINGS
@@ -162,8 +163,8 @@ def number_or_auto(option: str, text: str) -> int | None:
     """A positive number; None for "auto"."""
     if text == "auto":
         return None
-    if not text.isdecimal() or int(text) < 1:
-        raise InputError(f"{option} {text!r} is neither a positive number nor auto.")
+    if not re.fullmatch("0*[1-9][0-9]{0,17}", text):
+        raise InputError(f"{option} {shortened(text)!r} is neither a positive number nor auto.")
     return int(text)
 
 

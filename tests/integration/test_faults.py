@@ -16,14 +16,17 @@ from typing import Any
 
 import pytest
 
-from bench.records import Completion, ModelEntry
+from bench.records import Completion, ModelEntry, Suite
 from bench.run.evaluate import settings_of
 from bench.run.leases import model_lock
 from bench.run.plans import Plan
 from bench.run.session import Session
 from bench.store import Run, Settings, Store
 
-FORK = multiprocessing.get_context("fork")
+WORKERS = multiprocessing.get_context(
+    "forkserver"
+)  # a fork of this process, in which torch has computed, may hang
+WORKERS.set_forkserver_preload(["bench.run.session", "bench.models.load", "transformers.models.llama"])
 
 FILL = """
 import resource, sys
@@ -241,7 +244,7 @@ def four(models: dict[str, ModelEntry], tmp_path: Path) -> dict[str, ModelEntry]
     }
 
 
-def count_loads(session: Session, log: Path) -> None:
+def count_loads(suite: Suite, plan: Plan, store: Path, log: Path) -> None:
     """What one worker of several does: each model that a case asks for, wherever it begins."""
     from bench import models
 
@@ -253,21 +256,20 @@ def count_loads(session: Session, log: Path) -> None:
         return load(entry, *rest)
 
     models.load = load_and_tell
-    session.shared = list(session.suite.models)
-    session.evaluate(*session.suite.models)
+    Session(suite, plan, Store(store), wait=60, shared=list(suite.models)).evaluate(*suite.models)
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_four_models_are_loaded_once_each_however_many_workers_ask(
     workers: int, session_of: Callable[..., Session], four: dict[str, ModelEntry], tmp_path: Path
 ) -> None:
-    log = tmp_path / "loads"
-    run_workers(workers, lambda: count_loads(session_of(tmp_path / "store.sqlite", **four), log))
+    log, asked = tmp_path / "loads", session_of(":memory:", **four)
+    run_workers(workers, count_loads, asked.suite, asked.plan, tmp_path / "store.sqlite", log)
     assert sorted(log.read_text().split()) == ["four", "one", "three", "two"]
 
 
-def run_workers(workers: int, work: Callable[[], object]) -> None:
-    processes = [FORK.Process(target=work) for _ in range(workers)]
+def run_workers(workers: int, work: Callable[..., object], *arguments: object) -> None:
+    processes = [WORKERS.Process(target=work, args=arguments) for _ in range(workers)]
     for process in processes:
         process.start()
     for process in processes:
@@ -275,38 +277,32 @@ def run_workers(workers: int, work: Callable[[], object]) -> None:
     assert [process.exitcode for process in processes] == [0] * workers
 
 
-@pytest.fixture
-def scripted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[dict[str, float]], Path]:
-    """Models that take so many seconds and answer nothing. Returns a log: process, model, seconds a line."""
-    log = tmp_path / "log"
+def script(patch: pytest.MonkeyPatch, seconds: dict[str, float], log: Path) -> None:
+    """Models that take so many seconds and answer nothing. In the log: process, model, seconds a line."""
 
-    def script(seconds: dict[str, float]) -> Path:
-        def decode(
-            entry: ModelEntry, plan: Plan, store: Store, candidates: Sequence[Settings], listener: object
-        ) -> None:
-            time.sleep(seconds[entry.name])
-            keys = plan.keys(candidates[0]).values()
-            run = Run(plan.run_id, entry.name, candidates[0])
-            store.add([(key, Completion("", "stop", 1)) for key in keys], run)
-            with log.open("a") as file:
-                file.write(f"{os.getpid()} {entry.name} {seconds[entry.name]}\n")
+    def decode(
+        entry: ModelEntry, plan: Plan, store: Store, candidates: Sequence[Settings], listener: object
+    ) -> None:
+        time.sleep(seconds[entry.name])
+        keys = plan.keys(candidates[0]).values()
+        run = Run(plan.run_id, entry.name, candidates[0])
+        store.add([(key, Completion("", "stop", 1)) for key in keys], run)
+        with log.open("a") as file:
+            file.write(f"{os.getpid()} {entry.name} {seconds[entry.name]}\n")
 
-        monkeypatch.setattr("bench.run.evaluate.decode", decode)
-        return log
-
-    return script
+    patch.setattr("bench.run.evaluate.decode", decode)
 
 
 def test_a_waiting_worker_takes_another_model_first_and_the_largest_of_them(
     session_of: Callable[..., Session],
     four: dict[str, ModelEntry],
-    scripted: Callable[[dict[str, float]], Path],
+    monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """ "one" is held elsewhere: all that nobody has begun is evaluated before anyone waits for it."""
-    log = scripted(dict.fromkeys(four, 0.0))
-    store = tmp_path / "store.sqlite"
+    log, store = tmp_path / "log", tmp_path / "store.sqlite"
+    script(monkeypatch, dict.fromkeys(four, 0.0), log)
     alone, worker = (session_of(store, **four) for _ in range(2))
     worker.shared = list(four)
     [settings, *_] = settings_of(four["one"], worker.plan)
@@ -338,29 +334,35 @@ def test_who_waits_for_a_model_holds_no_gpu(
     assert leased == []
 
 
+def evaluate_in_pairs(suite: Suite, plan: Plan, store: Path, order: Sequence[str], log: Path) -> None:
+    """What a worker does whose cases each ask for a pair with the first model."""
+    with pytest.MonkeyPatch.context() as patch:
+        script(patch, dict(zip(("one", "two", "three", "four"), (2.0, 4.0, 6.0, 8.0), strict=True)), log)
+        session = Session(suite, plan, Store(store), wait=60, shared=order)
+        for name in order[1:]:
+            session.evaluate(order[0], name)
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("order", [("one", "two", "three", "four"), ("four", "three", "two", "one")])
 def test_two_workers_wait_for_less_than_a_fifth_of_the_run(
     order: tuple[str, ...],
     session_of: Callable[..., Session],
     four: dict[str, ModelEntry],
-    scripted: Callable[[dict[str, float]], Path],
     tmp_path: Path,
 ) -> None:
     """Models of 2, 4, 6 and 8 seconds: 10 seconds each if nobody waits. Every case asks for a pair."""
-    log = scripted({"one": 2.0, "two": 4.0, "three": 6.0, "four": 8.0})
-
-    def work() -> None:
-        session = session_of(tmp_path / "store.sqlite", **four)
-        session.shared = order
-        for name in order[1:]:
-            session.evaluate(order[0], name)
-
+    log, asked = tmp_path / "log", session_of(":memory:", **four)
+    run_workers(1, evaluate_nothing, asked.suite)  # what workers import counts for no waiting
     start = time.monotonic()
-    run_workers(2, work)
+    run_workers(2, evaluate_in_pairs, asked.suite, asked.plan, tmp_path / "store.sqlite", order, log)
     whole = time.monotonic() - start
     busy: dict[str, float] = {}
     for process, _, seconds in map(str.split, log.read_text().splitlines()):
         busy[process] = busy.get(process, 0.0) + float(seconds)
     assert sum(busy.values()) == 20.0  # each model once
     assert len(busy) == 2 and min(busy.values()) > 0.8 * whole
+
+
+def evaluate_nothing(suite: Suite) -> None:
+    assert suite.models

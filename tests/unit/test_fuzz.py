@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import time
 import zipfile
 from argparse import Namespace
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import redirect_stdout
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -30,7 +32,7 @@ from bench.store.completions import FIELDS, RUN_FIELDS, completion, digest
 from bench.task.prompts import PROTOCOLS
 from bench.task.release import PASSWORD, read_release
 from bench.task.write import rows
-from fixtures.fuzz import as_json, damaged, edited
+from fixtures.fuzz import Make, as_json, damaged, edited, either, random_text, written
 
 EXAMPLES = pytest.mark.parametrize(
     "examples", [pytest.param(20, id="short"), pytest.param(100_000, id="long", marks=pytest.mark.nightly)]
@@ -40,24 +42,45 @@ PAPER = constraint(PROTOCOLS["paper"])
 
 def fuzz(
     examples: int,
-    inputs: st.SearchStrategy[Any],
+    make: Make,
     read: Callable[[Any], object],
     documented: tuple[type[Exception], ...] = (InputError,),
 ) -> None:
     """Read so many inputs. Only the documented errors may come, each one printable line."""
 
-    @settings(
-        max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck),
-        derandomize=examples < 100,
-    )  # fmt: skip
-    @given(inputs)
     def check(value: Any) -> None:
         try:
             read(value)
         except documented as error:
             assert str(error) and str(error).isprintable() and len(str(error)) < 5000
 
-    check()
+    if examples > 1000:
+        search(examples, make, check)
+    else:
+        shrink(examples, make, check)
+
+
+def shrink(examples: int, make: Make, check: Callable[[Any], None]) -> None:
+    """The same inputs each time, and the smallest that fails."""
+    given(st.randoms(use_true_random=False))(
+        settings(
+            max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck),
+            derandomize=True,
+        )(lambda random: check(make(random)))
+    )()  # fmt: skip
+
+
+def search(examples: int, make: Make, check: Callable[[Any], None]) -> None:
+    """Other inputs each time, and the first that fails."""
+    seed = time.time_ns()
+    random = Random(seed)
+    for number in range(examples):
+        value = make(random)
+        try:
+            check(value)
+        except BaseException as error:
+            error.add_note(f"input {number} of seed {seed}: {value!r}"[:20_000])
+            raise
 
 
 @pytest.fixture
@@ -140,7 +163,7 @@ def test_results_of_a_run(examples: int, place, tmp_path: Path) -> None:
         made = read_run(tmp_path)
         assert 0 <= made.asked.seed < 2**63
 
-    fuzz(examples, edited(RESULTS).map(as_json) | damaged(as_json(RESULTS)), read)
+    fuzz(examples, either(written(edited(RESULTS)), damaged(as_json(RESULTS))), read)
 
 
 @EXAMPLES
@@ -161,7 +184,7 @@ def test_a_saved_night(examples: int, place) -> None:
             entry.correct <= entry.n for model in found.models.values() for entry in model.accuracies.values()
         )
 
-    fuzz(examples, edited(small).map(as_json) | damaged(as_json(small)), read)
+    fuzz(examples, either(written(edited(small)), damaged(as_json(small))), read)
 
 
 REPLY = {
@@ -186,7 +209,7 @@ def test_a_server_s_reply(examples: int) -> None:
     try:
         fuzz(
             examples,
-            edited(REPLY).map(as_json) | damaged(as_json(REPLY)),
+            either(written(edited(REPLY)), damaged(as_json(REPLY))),
             read,
             (ConnectionError, ValueError),
         )
@@ -216,11 +239,9 @@ def test_predictions_and_gold(examples: int, place) -> None:
         found, _ = score_predictions(gold, predictions)
         json.dumps(found, allow_nan=False)
 
-    fuzz(
-        examples,
-        st.tuples(st.just(GOLD), damaged(PREDICTIONS)) | st.tuples(damaged(GOLD), st.just(PREDICTIONS)),
-        read,
-    )
+    gold, predictions = damaged(GOLD), damaged(PREDICTIONS)
+    pairs = either(lambda random: (GOLD, predictions(random)), lambda random: (gold(random), PREDICTIONS))
+    fuzz(examples, pairs, read)
 
 
 def zipped() -> bytes:
@@ -242,14 +263,23 @@ def test_a_zip_and_its_rows(examples: int, place) -> None:
             archive.writestr("folder/test.jsonl", rows)
         return out.getvalue()
 
-    fuzz(examples, damaged(zipped()) | damaged(GOLD).map(pack), read)
+    rows = damaged(GOLD)
+    fuzz(examples, either(damaged(zipped()), lambda random: pack(rows(random))), read)
 
 
 SETTINGS = Settings({"weights": "1f", "chat": False}, PAPER, "speculative/1")
-VALUES = st.sampled_from(
-    (None, 0, -1, 2**62, 0.5, "", "x", "\x1b[31m\n", b"", b"\xff\x00", "[]", "{}", "null", "[1, 2]",
-     '{"engine": 1}', "[" * 3_000, '{"a": NaN}', "9" * 5_000, "[1e999]", '"x"', '[null]', "stop", "1" * 64)
-) | st.text(max_size=8) | st.integers(-(2**63), 2**63 - 1)  # fmt: skip
+VALUES = (
+    None, 0, -1, 2**62, 0.5, "", "x", "\x1b[31m\n", b"", b"\xff\x00", "[]", "{}", "null", "[1, 2]",
+    '{"engine": 1}', "[" * 3_000, '{"a": NaN}', "9" * 5_000, "[1e999]", '"x"', "[null]", "stop", "1" * 64,
+)  # fmt: skip
+
+
+def cell(random: Random) -> Any:
+    """A value that SQLite keeps."""
+    kind = random.randint(0, 3)
+    if kind == 0:
+        return random_text(random).encode("utf-8", "replace").decode()
+    return random.randint(-(2**63), 2**63 - 1) if kind == 1 else random.choice(VALUES)
 
 
 @pytest.fixture
@@ -265,8 +295,11 @@ def test_rows_of_a_store(examples: int, stored: bytes, tmp_path: Path, monkeypat
     """Values of any type in any field; the digests of rows are made right again, as an attacker would."""
     columns = [("runs", name) for name in RUN_FIELDS.split(", ")]
     columns += [("completions", name) for name in (*FIELDS.split(", "), "run")]
-    edits = st.lists(st.tuples(st.sampled_from(columns), VALUES), min_size=1, max_size=3)
-    actions = st.sampled_from(("ls", "verify", "why-miss", "export", "merge"))
+    actions = ("ls", "verify", "why-miss", "export", "merge")
+
+    def make(random: Random) -> tuple[list[tuple[tuple[str, str], Any]], bool, str]:
+        edits = [(random.choice(columns), cell(random)) for _ in range(random.randint(1, 3))]
+        return edits, random.randint(0, 1) == 0, random.choice(actions)
 
     def read(drawn: tuple[list[tuple[tuple[str, str], Any]], bool, str]) -> None:
         edits, honest, action = drawn
@@ -302,7 +335,7 @@ def test_rows_of_a_store(examples: int, stored: bytes, tmp_path: Path, monkeypat
             store.problems()
 
     with redirect_stdout(io.StringIO()):
-        fuzz(examples, st.tuples(edits, st.booleans(), actions), read, (InputError, OSError))
+        fuzz(examples, make, read, (InputError, OSError))
 
 
 def test_a_key_of_another_type_is_no_answer() -> None:
