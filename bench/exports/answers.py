@@ -19,7 +19,7 @@ from bench.report.view import folder_of_run
 from bench.run.metadata import describe_run
 from bench.run.options import Options
 from bench.run.plans import Plan, plan_of
-from bench.store import Store
+from bench.store import Store, existing_store
 from bench.store.command import WRITERS
 from bench.text import say
 
@@ -37,9 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Write the answers of every model of the run that the store still has."""
-    folder, store = folder_of_run(chosen.run, place(chosen.report_dir)), place(chosen.store)
-    if not store.is_file():
-        raise InputError(f"no store at {store}. Name the one that the run used with --store.")
+    folder, store = folder_of_run(chosen.run, place(chosen.report_dir)), existing_store(chosen.store)
     plan, evaluations = recall(folder, store, chosen.dataset_password)
     output = chosen.output or folder / DEFAULTS[chosen.format]
     made = FORMATS[chosen.format](evaluations, plan, output, chosen.released_examples)

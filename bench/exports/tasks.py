@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from bench.arguments import SEED
 from bench.outputs import write_text
 from bench.records import Example
 from bench.run.plans import Plan
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("harness", choices=HARNESSES)
     add("--out", type=Path, required=True, metavar="DIR", help="the folder to write")
     add("--dataset", default="evaluation", metavar="SET", help="evaluation or full (default: %(default)s)")
-    add("--seed", type=int, default=0, metavar="N", help="of generated data (default: %(default)s)")
+    add("--seed", type=SEED, default=0, metavar="N", help="of generated data (default: %(default)s)")
     add("--version", default="base", metavar="NAME", help="of the task (default: %(default)s)")
     add("--protocol", default="paper", choices=PROTOCOLS, help="default: %(default)s")
 

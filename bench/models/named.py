@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from bench.inputs import InputError
+from bench.inputs import InputError, place
 from bench.models.suites import HUB, load_suite
 from bench.records import ModelEntry
 
@@ -19,7 +19,7 @@ def entry_of(text: str | Path, *, chat: bool = False, name: str | None = None) -
     if str(text) in embedded:
         found = embedded[str(text)]
         return replace(found, name=name or found.name)
-    path = Path(text).expanduser()
+    path = place(text)
     if is_local(text):
         if not path.exists():
             raise InputError(
@@ -33,7 +33,7 @@ def entry_of(text: str | Path, *, chat: bool = False, name: str | None = None) -
 
 def is_local(text: str | Path) -> bool:
     """Whether it names a place on this machine: by being there, or by how it is written."""
-    return isinstance(text, Path) or Path(text).expanduser().exists() or text.startswith((".", "/", "~"))
+    return isinstance(text, Path) or place(text).exists() or text.startswith((".", "/", "~"))
 
 
 def name_of(text: str) -> str:

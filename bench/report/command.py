@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import msgspec
 
 from bench import ROOT
+from bench.arguments import COUNT, SEED
 from bench.decoding import CHOICE
 from bench.inputs import MEGABYTE, InputError, place, read_json
 from bench.nights.files import find_night, load
@@ -23,7 +24,7 @@ from bench.run.options import Options
 from bench.run.plans import Plan, load_suites, merge, plan_of, singles_of
 from bench.run.session import Session
 from bench.scoring.verdicts import families, judge_recorded
-from bench.store import Settings, Store
+from bench.store import Settings, Store, existing_store
 from bench.text import say
 
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -88,9 +89,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--suite", default="embedded,paper", metavar="NAME|FILE,...", help="default: %(default)s")
     add("--dataset", default="evaluation", metavar="SET", help="of a store: as pytest --boxes-dataset")
     add("--dataset-password", metavar="WORD")
-    add("--seed", type=int, default=0, metavar="N")
+    add("--seed", type=SEED, default=0, metavar="N")
     add("--version", default="base", metavar="NAME")
-    add("--limit", type=int, metavar="N")
+    add("--limit", type=COUNT, metavar="N")
     add("--protocol", default="paper", metavar="NAME")
     add("--metric", default="generation", metavar="NAME", help="generation or logprob (default: %(default)s)")
     add("--released-examples", action="store_true", help="show released data in report.html too")
@@ -100,9 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Remake a run's report in its folder, or make one of all that a store has."""
     source = place(arguments.source)
     made = read_run(source) if source.is_dir() else None
-    store_path = place(arguments.store) if made else source
-    if not store_path.is_file():
-        raise InputError(f"no store at {store_path}. Name the one that the run used.")
+    store_path = existing_store(arguments.store if made else source)
     asked = settle(arguments, made)
     suites, plan = load_suites(asked), plan_of(asked)
     with Store(store_path) as store:

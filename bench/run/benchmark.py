@@ -20,6 +20,7 @@ import torch
 from tabulate import tabulate
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from bench.arguments import COUNT, number, whole
 from bench.decoding import Engine
 from bench.decoding.constraint import constraint
 from bench.decoding.scripted import (
@@ -100,14 +101,19 @@ def add_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("--shape", choices=SHAPES, default="tiny", help="a Llama with random weights (default: tiny)")
     add("--model", type=Path, metavar="FOLDER", help="a checkpoint instead, as fixtures/tiny/tiny-base")
-    add("--err", type=float, metavar="P", help="script the answers, a changed box wrong with probability P")
-    add("--scenarios", type=int, default=2, metavar="N", help="scenarios of 12 states (default: 2)")
+    add(
+        "--err",
+        type=number(0, 1),
+        metavar="P",
+        help="script the answers, a changed box wrong with probability P",
+    )
+    add("--scenarios", type=COUNT, default=2, metavar="N", help="scenarios of 12 states (default: 2)")
     add("--evaluation-set", action="store_true", help="the 716 examples instead of whole scenarios")
-    add("--reference-prompts", type=int, metavar="N", help="give the slow sides N prompts (default: all)")
+    add("--reference-prompts", type=COUNT, metavar="N", help="give the slow sides N prompts (default: all)")
     add("--protocol", choices=PROTOCOLS, default="strict", help="(default: %(default)s)")
-    add("--pack-tokens", type=int, metavar="N", help="of the speculative engine (default: by device)")
-    add("--repeats", type=int, default=3, metavar="N", help="take medians of so many (default: 3)")
-    add("--threads", type=int, default=1, metavar="N", help="of torch (default: 1)")
+    add("--pack-tokens", type=COUNT, metavar="N", help="of the speculative engine (default: by device)")
+    add("--repeats", type=COUNT, default=3, metavar="N", help="take medians of so many (default: 3)")
+    add("--threads", type=whole(1, 1024), default=1, metavar="N", help="of torch (default: 1)")
     add("--device", default="cpu", help="(default: %(default)s)")
     add("--dtype", default="float32", help="(default: %(default)s)")
     add("--startup", type=Path, metavar="TOKENIZER", help="time what comes before the first answer instead")

@@ -179,7 +179,7 @@ def check_servers(engine: str, urls: Sequence[str]) -> None:
     for url in urls:
         try:
             parts = urlsplit(url)
-            known = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
+            known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
         except ValueError:  # brackets or a port that are none
             known = False
         if not known:

@@ -10,11 +10,13 @@ import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import inf
 from pathlib import Path
 from statistics import fmean
 
 from tabulate import tabulate
 
+from bench.arguments import COUNT, SEED
 from bench.inputs import InputError
 from bench.models.suites import load_suite
 from bench.proportions import ALPHA
@@ -23,7 +25,7 @@ from bench.run.plans import Plan, limited
 from bench.run.session import Session
 from bench.scoring.stats import POWER, expected_difference, leveled
 from bench.scoring.verdicts import families
-from bench.store import Store
+from bench.store import Store, existing_store
 from bench.task import datasets
 from bench.task.examples import DEFAULT_SEED
 from bench.task.prompts import PROTOCOLS
@@ -105,16 +107,20 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--suite", default="embedded", metavar="NAME|FILE", help="its pairs (default: %(default)s)")
     add("--dataset", default="evaluation", metavar="SET", help="as --boxes-dataset takes it")
     add("--dataset-password", metavar="WORD", help=f"safer in ${datasets.PASSWORD_VARIABLE}")
-    add("--limit", type=int, metavar="N", help="examples (default: all)")
+    add("--limit", type=COUNT, metavar="N", help="examples (default: all)")
     add(
-        "--seed", type=int, default=DEFAULT_SEED, metavar="N", help="of generated data (default: %(default)s)"
+        "--seed",
+        type=SEED,
+        default=DEFAULT_SEED,
+        metavar="N",
+        help="of generated data (default: %(default)s)",
     )
     add("--version", default="base", help="of the task (default: %(default)s)")
     add("--protocol", choices=PROTOCOLS, default="paper", help="of stored answers (default: %(default)s)")
     add("--store", type=Path, metavar="PATH", help="measure on the answers of this store")
     add("--differing", type=float, metavar="SHARE", help=f"of queries (default: measured, or {DIFFERING})")
     add("--design-effect", type=float, metavar="X", help=f"(default: measured, or {DESIGN_EFFECT})")
-    add("--pairs", type=int, metavar="N", help="of the hypothesis (default: the most that the suite has)")
+    add("--pairs", type=COUNT, metavar="N", help="of the hypothesis (default: the most that the suite has)")
     add("--json", action="store_true", help="print JSON, gains in [0, 1]")
 
 
@@ -137,14 +143,16 @@ def assume(args: Namespace, suite: Suite, plan: Plan) -> Assumed:
     """What is given; else what the store shows; else what is usual. Raises ValueError for what cannot be."""
     found = ASSUMED
     if args.store:
-        with Store(args.store) as store:
+        with Store(existing_store(args.store)) as store:
             found = measure(suite, plan, store) or found
     differing = found.differing if args.differing is None else args.differing
     effect = found.design_effect if args.design_effect is None else args.design_effect
     if not 0 < differing <= 1:
         raise InputError(f"--differing {differing} is no share of queries. Give a number above 0, at most 1.")
-    if effect < 1:
-        raise InputError(f"--design-effect {effect} is below 1. Give 1 for queries that do not cluster.")
+    if not 1 <= effect < inf:
+        raise InputError(
+            f"--design-effect {effect} is no number from 1. 1 is for queries that do not cluster."
+        )
     given = args.differing is not None or args.design_effect is not None
     return Assumed(differing, effect, "given" if given else found.source)
 

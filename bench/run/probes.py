@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from bench.arguments import COUNT, SEED, whole
 from bench.models.suites import load_suite
 from bench.records import Example
 from bench.run.evaluate import evaluate
@@ -29,10 +30,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--suite", default="embedded", metavar="NAME|FILE", help="(default: %(default)s)")
     add("--models", default="", metavar="NAME,...", help="only these (default: all of the suite)")
     add("--probes", default=",".join(PROBES), metavar="NAME,...", help="(default: %(default)s)")
-    add("--pairs", type=int, default=NUM_PAIRS["evaluation"], metavar="N", help="(default: %(default)s)")
-    add("--operations", type=int, default=MAX_OPERATIONS, metavar="N",
+    add("--pairs", type=COUNT, default=NUM_PAIRS["evaluation"], metavar="N", help="(default: %(default)s)")
+    add("--operations", type=whole(1, 100), default=MAX_OPERATIONS, metavar="N",
         help="most operations beside the critical one (default: %(default)s)")  # fmt: skip
-    add("--seed", type=int, default=0, help="(default: %(default)s)")
+    add("--seed", type=SEED, default=0, help="(default: %(default)s)")
     add("--protocol", choices=PROTOCOLS, default="paper", help="(default: %(default)s)")
     add("--store", default=":memory:", metavar="PATH", help="keep the answers there (default: keep none)")
     add("--json", action="store_true", help="print JSON, accuracies in [0, 1]")

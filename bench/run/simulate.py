@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 from tabulate import tabulate
 
-from bench.inputs import InputError
+from bench.arguments import COUNT, SEED
+from bench.inputs import InputError, place, read_json
 from bench.models.suites import load_suite
 from bench.outputs import write_text
 from bench.proportions import ALPHA
@@ -285,8 +286,8 @@ def table(counts: Counts) -> str:
 def add_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("--measures", default=",".join(MEASURES), metavar="NAME,...", help="(default: %(default)s)")
-    add("--repetitions", type=int, default=1000, metavar="N", help="(default: %(default)s)")
-    add("--seed", type=int, default=0, metavar="N", help="(default: %(default)s)")
+    add("--repetitions", type=COUNT, default=1000, metavar="N", help="(default: %(default)s)")
+    add("--seed", type=SEED, default=0, metavar="N", help="(default: %(default)s)")
     add("--out", type=Path, metavar="FILE", help="keep counts there (JSON), and go on from what it has")
 
 
@@ -296,8 +297,8 @@ def run(args: Namespace) -> int:
     if unknown := set(names) - MEASURES.keys():
         raise InputError(f"unknown measures {', '.join(sorted(unknown))}. Choose from {', '.join(MEASURES)}.")
     counts: Counts = {}
-    if args.out and args.out.exists():
-        counts = json.loads(args.out.read_text(encoding="utf-8"))
+    if args.out and place(args.out).exists():
+        counts = read_json(args.out, Counts)
     for so_far in simulate(names, args.repetitions, args.seed, counts):
         if args.out:
             write_text(args.out, json.dumps(so_far, indent=1) + "\n")

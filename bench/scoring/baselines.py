@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from math import comb
 
 from bench import DATA
+from bench.arguments import SEED
 from bench.records import BUCKETS, Example, Query, in_bucket
 from bench.task import datasets
 from bench.task.examples import DEFAULT_SEED, PUBLISHED_COUNTS
@@ -97,7 +98,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--reading", choices=READINGS, help="only this one (default: all)")
     parser.add_argument("--dataset", default="evaluation", metavar="SET", help="as --boxes-dataset takes it")
     parser.add_argument("--dataset-password", metavar="WORD", help=f"safer in ${datasets.PASSWORD_VARIABLE}")
-    parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="(default: %(default)s)")
+    parser.add_argument("--seed", type=SEED, default=DEFAULT_SEED, help="(default: %(default)s)")
     parser.add_argument("--version", default="base", help="of the task (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print JSON, accuracies in [0, 1]")
 

@@ -4,6 +4,6 @@ In: `Settings` and completions, under the `Run` that made them. Out: completions
 """
 
 from bench.store.completions import Run, Settings, Store
-from bench.store.database import check_store
+from bench.store.database import check_store, existing_store
 
-__all__ = ["Run", "Settings", "Store", "check_store"]
+__all__ = ["Run", "Settings", "Store", "check_store", "existing_store"]

@@ -13,7 +13,7 @@ from bench.inputs import InputError, place
 from bench.outputs import check_replaceable, replacing
 from bench.records import Completion
 from bench.store.completions import FIELDS, RUN_FIELDS, Row, Store, completion, is_intact
-from bench.store.database import BESIDE, is_store
+from bench.store.database import BESIDE, existing_store, is_store
 from bench.text import say
 
 DEFAULT_STORE = ".boxes/store.sqlite"
@@ -41,8 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Raises InputError for a store that is not there or not readable."""
     for path in getattr(args, "others", [args.store]):  # a store that others are merged into may be new
-        if not place(path).exists():
-            raise InputError(f"no store at {path}. Name one with --store; pytest --boxes-store makes it.")
+        existing_store(path)
     with Store(args.store, readonly=args.action in ("ls", "export", "why-miss")) as store:
         lines = list(ACTIONS[args.action](store, args))
         say(*store.notices, *lines)
@@ -69,9 +68,9 @@ def verify(store: Store, args: argparse.Namespace) -> Iterator[str]:
 
 
 def export(store: Store, args: argparse.Namespace) -> Iterator[str]:
-    check_output(Path(args.output), Path(args.store))
+    output = place(args.output)
+    check_output(output, place(args.store))
     rows = [record(row, answer) for row in store.read(EXPORTED) if (answer := completion(row[:6]))]
-    output = Path(args.output)
     try:
         with replacing(output) as fresh:
             WRITERS[args.format](rows, fresh)

@@ -112,6 +112,14 @@ def check_store(path: Path | str) -> None:
         check_space(folder, LEAST_FREE_BYTES)
 
 
+def existing_store(path: Path | str) -> Path:
+    """The path of a store that is read. Raises InputError where nothing is there."""
+    path = place(path)
+    if not path.exists():
+        raise InputError(f"no store at {path}. Name one with --store; pytest --boxes-store makes it.")
+    return path
+
+
 def nearest_folder(path: Path) -> Path:
     return next(parent for parent in path.absolute().parents if parent.exists())
 

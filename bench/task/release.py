@@ -113,7 +113,7 @@ def read_member(path: Path, password: str, member: str) -> bytes:
 
 def read_some(archive: pyzipper.AESZipFile, name: str, password: str) -> bytes:
     """A member, up to a byte more than it may have: what it says of its size may be a lie."""
-    with archive.open(name, pwd=password.encode()) as member:
+    with archive.open(name, pwd=password.encode(errors="surrogateescape")) as member:
         return member.read(MOST_BYTES + 1)
 
 

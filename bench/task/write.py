@@ -14,6 +14,7 @@ from typing import TextIO
 
 import pyzipper
 
+from bench.arguments import SEED
 from bench.inputs import InputError, place
 from bench.outputs import replacing
 from bench.records import Scenario, State
@@ -102,8 +103,10 @@ def write(splits: Mapping[str, Iterator[Scenario]], directory: Path, password: s
 
 
 def encrypted(path: Path, password: str) -> pyzipper.AESZipFile:
+    if not password:
+        raise InputError("--password is empty. Give a word, or leave it out.")
     archive = pyzipper.AESZipFile(path, "w", pyzipper.ZIP_DEFLATED, encryption=pyzipper.WZ_AES)
-    archive.setpassword(password.encode())
+    archive.setpassword(password.encode(errors="surrogateescape"))
     return archive
 
 
@@ -114,7 +117,7 @@ def write_rows(file: TextIO, scenarios: Iterator[Scenario]) -> None:
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
-    parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="(default: %(default)s)")
+    parser.add_argument("--seed", type=SEED, default=DEFAULT_SEED, help="(default: %(default)s)")
     parser.add_argument(
         "--scenarios",
         type=int,

@@ -8,6 +8,7 @@ from pathlib import Path
 from transformers import AutoTokenizer
 
 from bench import FIXTURES
+from bench.arguments import COUNT, SEED
 from bench.inputs import InputError
 from bench.training.arms import ARMS, arm_of
 from bench.training.card import measure, record, write_card
@@ -26,8 +27,10 @@ def add_arguments(parser: ArgumentParser) -> None:
         default="base",
         help="which model; more-text is text (default: %(default)s)",
     )
-    parser.add_argument("--tokens", type=int, help="how long, in tokens (default: the arm's own length)")
-    parser.add_argument("--seed", type=int, default=0, help="of weights and documents (default: %(default)s)")
+    parser.add_argument("--tokens", type=COUNT, help="how long, in tokens (default: the arm's own length)")
+    parser.add_argument(
+        "--seed", type=SEED, default=0, help="of weights and documents (default: %(default)s)"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
     parser.add_argument("--base", type=Path, help="folder of the parent (default: fixtures/tiny/tiny-PARENT)")
     parser.add_argument("--out", type=Path, help="folder to write (default: fixtures/tiny/tiny-ARM)")

@@ -65,7 +65,7 @@ def test_clustering_is_measured_on_evaluated_pairs() -> None:
 
 @pytest.mark.parametrize(
     ("option", "said"),
-    [("--differing=0", "is no share of queries"), ("--design-effect=0.5", "is below 1")],
+    [("--differing=0", "is no share of queries"), ("--design-effect=0.5", "is no number from 1")],
 )
 def test_what_cannot_be_is_refused(option: str, said: str, capsys) -> None:
     assert main(["power", "--limit", "20", option]) != 0
