@@ -16,7 +16,7 @@ from bench.decoding import engine_for
 from bench.decoding.tree.drafts import Costs
 from bench.decoding.tree.engine import SpeculativeEngine
 from bench.inputs import InputError
-from bench.models.named import name_of
+from bench.models.suites import name_of
 from bench.records import Completion, Evaluation, ModelEntry, Prompt
 from bench.run.evaluate import scored
 from bench.run.plans import Plan

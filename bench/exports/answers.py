@@ -10,7 +10,7 @@ from pathlib import Path
 from bench import ROOT
 from bench.exports.inspect_log import log_of
 from bench.inputs import InputError, place
-from bench.models.named import name_of
+from bench.models.suites import name_of
 from bench.outputs import replacing, write_text
 from bench.records import Evaluation, ModelEntry, Suite
 from bench.report.command import as_made, checked, read_run, recall_runs

@@ -17,7 +17,7 @@ from bench.records import ModelEntry
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
-GGUF = b"GGUF"  # a file of that kind begins with it
+GGUF, GGUF_HEADER = b"GGUF", 24  # how a file of that kind begins, and the bytes before its first key
 TOKENIZER = ("*token*", "vocab.*", "merges.txt", "chat_template*")
 
 
@@ -179,8 +179,9 @@ def check_size(entry: ModelEntry, config: Mapping[str, Any], shapes: Sequence[Se
 def check_gguf(entry: ModelEntry) -> None:
     """Raises ValueError for a file that is no GGUF, and for what cannot be done with one."""
     with open(entry.path, "rb") as file:
-        if file.read(len(GGUF)) != GGUF:
-            raise InputError(f"model {entry.name}: {entry.path} is no GGUF file. {how_to_mend(entry)}")
+        header = file.read(GGUF_HEADER)
+    if not header.startswith(GGUF) or len(header) < GGUF_HEADER:
+        raise InputError(f"model {entry.name}: {entry.path} is no GGUF file. Copy or convert it again.")
     if entry.quantization:
         raise InputError(
             f"model {entry.name}: a GGUF file is loaded in full precision, so quantization = "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ def load(entry: ModelEntry, devices: Sequence[str], tokenizer: Any | None = None
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # a line a shard would tear our own bar apart
+    if is_gguf(entry):
+        silence_gguf()
     dtype = dtype_of(entry, on_gpu=devices[0] != "cpu")
     model, info = read(
         entry,
@@ -58,6 +61,14 @@ def load(entry: ModelEntry, devices: Sequence[str], tokenizer: Any | None = None
             raise InputError(f"model {entry.name}: peft cannot load {entry.adapter}: {error}") from error
         check_filled(entry, adapted.missing_keys, adapted.mismatched_keys)
     return LoadedModel(model.eval(), tokenizer or load_tokenizer(entry), ", ".join(devices), dtype)
+
+
+def silence_gguf() -> None:
+    """transformers has no switch for the bar that it draws for a GGUF file."""
+    from tqdm.auto import tqdm
+    from transformers import modeling_gguf_pytorch_utils
+
+    vars(modeling_gguf_pytorch_utils)["tqdm"] = partial(tqdm, disable=True)
 
 
 def load_tokenizer(entry: ModelEntry) -> Any:

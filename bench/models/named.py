@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
 
 from bench.inputs import InputError, place
-from bench.models.suites import HUB, load_suite
+from bench.models.suites import HUB, load_suite, name_of
 from bench.records import ModelEntry
 
 EMBEDDED = "embedded"
@@ -34,8 +33,3 @@ def entry_of(text: str | Path, *, chat: bool = False, name: str | None = None) -
 def is_local(text: str | Path) -> bool:
     """Whether it names a place on this machine: by being there, or by how it is written."""
     return isinstance(text, Path) or place(text).exists() or text.startswith((".", "/", "~"))
-
-
-def name_of(text: str) -> str:
-    """A name that a suite may hold: letters, digits, dots, dashes and underscores, no two dots in a row."""
-    return re.sub(r"\.\.+", ".", re.sub(r"[^A-Za-z0-9_.-]+", "-", text)).strip("-._") or "model"

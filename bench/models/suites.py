@@ -140,11 +140,18 @@ def pair_of(table: PairTable, models: Collection[str], suite: Path, number: int)
 
 
 def check_name(name: str, where: str) -> None:
-    if not NAME.fullmatch(name) or len(name) > LONGEST_NAME:
+    if len(name) > LONGEST_NAME:
+        raise InputError(f"{where}: name: {shortened(name)!r} has more than {LONGEST_NAME} characters.")
+    if not NAME.fullmatch(name):
         raise InputError(
-            f"{where}: name: {shortened(name)!r} has other characters than A-Z a-z 0-9 _ . -, two dots, "
-            f"or more than {LONGEST_NAME} characters."
+            f"{where}: name: {shortened(name)!r} has other characters than A-Z a-z 0-9 _ . -, two dots in a "
+            f"row, or no letter or digit at its start. Write {name_of(name)!r}."
         )
+
+
+def name_of(text: str) -> str:
+    """A name that a suite may hold: letters, digits, dots, dashes and underscores, no two dots in a row."""
+    return re.sub(r"\.\.+", ".", re.sub(r"[^A-Za-z0-9_.-]+", "-", text)).strip("-._") or "model"
 
 
 def check_unique(names: Sequence[str], where: str) -> None:

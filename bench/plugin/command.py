@@ -13,7 +13,8 @@ from pathlib import Path
 
 from bench import CASES, CHECKOUT, ROOT
 from bench.inputs import InputError
-from bench.models.named import entry_of, name_of
+from bench.models.named import entry_of
+from bench.models.suites import name_of
 from bench.outputs import write_text
 from bench.records import ModelEntry, Pair
 from bench.run import options
@@ -75,6 +76,8 @@ def write_pair(chosen: argparse.Namespace) -> Path:
         entry_of(chosen.base, chat=chosen.chat_base),
         entry_of(chosen.variant, chat=chosen.chat_variant),
     ]
+    if entries[0] == entries[1]:
+        raise InputError(f"base and variant are both {chosen.base}. Name two models.")
     if entries[0].name == entries[1].name:
         entries = [
             entry_of(text, chat=entry.chat, name=name_of("-".join(Path(text).resolve().parts[-2:])))

@@ -6,6 +6,7 @@ The plugin itself is loaded where the arguments, or a project's addopts, name an
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,18 @@ HELP = ("-h", "--help")
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config, args: Sequence[str]) -> None:
     if any(names_us(argument) for argument in args):
+        check_places(early_config, args)
         early_config.pluginmanager.import_plugin("bench.plugin")
+
+
+def check_places(early_config: pytest.Config, args: Sequence[str]) -> None:
+    """After a space pytest takes a place elsewhere for a test, and looks for its own settings there."""
+    if early_config.inipath or early_config.known_args_namespace.rootdir:
+        return
+    for flag, value in pairwise(args):
+        elsewhere = Path(value).exists() and not Path(value).resolve().is_relative_to(Path.cwd())
+        if flag.startswith("--boxes-") and "=" not in flag and elsewhere:
+            raise pytest.UsageError(f"{flag} {value}: write {flag}={value}, or pytest takes it for a test.")
 
 
 def names_us(argument: str) -> bool:

@@ -109,6 +109,7 @@ def pair(**fields: object) -> str:
         pytest.param(model(path="one"), "name is missing", id="model without a name"),
         pytest.param(model(name="", path="one"), "has other characters than", id="empty name"),
         pytest.param(model(name="a b", path="one"), "has other characters than", id="name with a space"),
+        pytest.param(model(name="org/llama", path="one"), "Write 'org-llama'.", id="name with a slash"),
         pytest.param(model(name="../../x", path="one"), "has other characters than", id="name is a path"),
         pytest.param(model(name="<script>", path="one"), "has other characters than", id="name is HTML"),
         pytest.param(model(name="a|b", path="one"), "has other characters than", id="name breaks a table"),

@@ -9,11 +9,12 @@ import sys
 import tomllib
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import bench
-from bench.plugin.entry import names_us
+from bench.plugin.entry import check_places, names_us
 
 PROJECT = tomllib.loads((bench.ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
@@ -127,3 +128,33 @@ def test_a_checkout_is_not_run_with_the_installed_code(unpacked: Path) -> None:
 )
 def test_the_plugin_is_loaded_where_it_is_named(argument: str, ours: bool) -> None:
     assert names_us(argument) is ours
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "refused"),
+    [
+        (["--boxes-suite", "../my.toml"], None, True),
+        (["--boxes-suite=../my.toml"], None, False),
+        (["--boxes-suite", "../my.toml"], "pytest.ini", False),
+        (["--boxes-suite", "own.toml"], None, False),
+        (["-k", "../my.toml"], None, False),
+    ],
+)
+def test_a_place_elsewhere_needs_an_equals_sign(
+    arguments: list[str],
+    settings: str | None,
+    refused: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Otherwise pytest finds neither its settings nor the cases."""
+    (tmp_path / "here").mkdir()
+    for name in ("my.toml", "here/own.toml"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path / "here")
+    config = SimpleNamespace(inipath=settings, known_args_namespace=SimpleNamespace(rootdir=None))
+    if refused:
+        with pytest.raises(pytest.UsageError, match="write --boxes-suite=../my.toml"):
+            check_places(config, arguments)  # type: ignore[arg-type]
+    else:
+        check_places(config, arguments)  # type: ignore[arg-type]

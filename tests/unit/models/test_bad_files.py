@@ -51,6 +51,16 @@ def pipe(name: str) -> Callable[[Path], object]:
     return change
 
 
+def only(*names: str) -> Callable[[Path], object]:
+    def change(folder: Path) -> None:
+        for path in folder.iterdir():
+            path.unlink()
+        for name in names:
+            (folder / name).touch()
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
@@ -68,6 +78,7 @@ def pipe(name: str) -> Callable[[Path], object]:
         pytest.param(index({"a": "/etc/passwd"}), "is no file beside it", id="index names a path"),
         pytest.param(pipe("model.safetensors"), "model.safetensors is missing", id="weights are a pipe"),
         pytest.param(pipe("config.json"), "config.json is missing", id="config is a pipe"),
+        pytest.param(only("adapter_config.json"), "is an adapter .* as adapter = ", id="an adapter alone"),
     ],
 )
 def test_what_no_model_can_be_made_of_is_known_before_one_is_made(

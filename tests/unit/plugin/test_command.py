@@ -12,8 +12,7 @@ import pytest
 
 import bench
 from bench.commands import main
-from bench.models.named import name_of
-from bench.models.suites import NAME, load_suite
+from bench.models.suites import NAME, load_suite, name_of
 from bench.plugin import command
 
 
@@ -78,6 +77,7 @@ def test_options_of_the_suite_may_leave_out_their_prefix(given: str, taken: str)
     [
         (["run", "--base", "tiny-base"], "Give --base and --variant"),
         (["run", "--base", "tiny-base", "--variant", "./gone"], "no model at gone"),
+        (["run", "--base", "tiny-base", "--variant", "tiny-base"], "are both tiny-base"),
         (["view", "monday", "--report-dir", "."], "no report.html of monday"),
     ],
 )
