@@ -17,7 +17,7 @@ from bench.plugin.state import State
 from bench.records import BUCKETS, ModelEntry, Results, Verdict
 from bench.run.plans import models_of
 from bench.run.preview import preview as previewed
-from bench.run.progress import added_since, estimate, in_words, kept_of, last_number
+from bench.run.progress import added_since, estimate, in_words, kept_for, kept_of, last_number
 from bench.run.start import cannot_ask
 from bench.scoring.sentences import CONTROL_CASES
 from bench.scoring.verdicts import families
@@ -143,11 +143,11 @@ def announcement(state: State) -> str:
 
 
 def answered(state: State) -> dict[str, int]:
-    """How many answers the store has by name of a model, under whatever settings."""
+    """How many of the run's answers the store has, by name of a model."""
     if state.options.in_memory or not Path(state.options.store).is_file():
         return {}
     with suppress(OSError, ValueError), Store(state.options.store, readonly=True) as store:
-        return added_since(store, 0)
+        return kept_for(store, state.plan)
     return {}
 
 

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable, Mapping
 
 from bench import models
 from bench.models.machine import visible_gpus
 from bench.records import ModelEntry
+from bench.run.plans import Plan
 from bench.store import Store
+from bench.store.completions import key_of
+from bench.task.prompts import as_text, turns
 
 ADDED = """
 SELECT runs.model, count(*) FROM completions JOIN runs ON runs.number = completions.run
 WHERE completions.number > ? GROUP BY runs.model ORDER BY min(completions.number)
 """
+UNDER = """
+SELECT DISTINCT model, settings_digest FROM runs
+WHERE json_extract(settings, '$.regex') = ?
+AND json_extract(settings, '$.engine') IN (SELECT value FROM json_each(?))
+"""
+COUNT = "SELECT count(*) FROM completions WHERE key IN (SELECT value FROM json_each(?))"
 ON_CPU, ON_GPU = (0.1, 10.0), (0.05, 0.03)  # seconds a prompt, and more a GB of weights: a first guess
 
 
@@ -26,6 +36,16 @@ def last_number(store: Store) -> int:
 def added_since(store: Store, number: int) -> dict[str, int]:
     """How many completions each model got after that one, whichever process evaluated it."""
     return dict(store.read(ADDED, number))
+
+
+def kept_for(store: Store, plan: Plan) -> dict[str, int]:
+    """How many of the plan's prompts each model has answered, by its name, whatever its weights were then."""
+    texts = [as_text(turns(example, plan.protocol)) for example in plan.examples]
+    found: dict[str, int] = {}
+    for model, settings in store.read(UNDER, plan.constraint.regex, json.dumps(plan.engines)):
+        [(count,)] = store.read(COUNT, json.dumps([key_of(settings, text) for text in texts]))
+        found[model] = max(found.get(model, 0), count)
+    return found
 
 
 def kept_of(store: Store, run_id: str) -> int:

@@ -66,7 +66,11 @@ class Settings:
 
     def key(self, prompt_text: str) -> str:
         """The key of one completion. The prompt enters exactly as the model is given it."""
-        return digest([self.digest, prompt_text])
+        return key_of(self.digest, prompt_text)
+
+
+def key_of(settings_digest: str, prompt_text: str) -> str:
+    return digest([settings_digest, prompt_text])
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,11 @@ import pytest
 from bench.decoding.constraint import Constraint
 from bench.records import Completion
 from bench.run import progress
-from bench.run.progress import added_since, kept_of, last_number
+from bench.run.progress import added_since, kept_for, kept_of, last_number
+from bench.run.plans import Plan
 from bench.store import Run, Settings, Store
+from bench.task.examples import evaluation_set
+from bench.task.prompts import PROTOCOLS
 
 SETTINGS = Settings({"weights": "ab"}, Constraint(".*", 100), "reference/1")
 RUN = Run("night", "one", SETTINGS)
@@ -29,6 +32,16 @@ def test_each_model_is_counted_from_where_the_run_began(tmp_path: Path) -> None:
         add(store, OTHER, "c")
         assert added_since(store, start) == {"one": 2, "two": 1}
         assert kept_of(store, "night") == 4 and kept_of(store, "another") == 0
+
+
+def test_answers_to_other_prompts_or_another_metric_are_not_those_of_the_run(tmp_path: Path) -> None:
+    plan = Plan(tuple(evaluation_set()[:3]), PROTOCOLS["paper"])
+    generated = Settings({"weights": "ab"}, plan.constraint, plan.engines[0])
+    with Store(tmp_path / "store.sqlite") as store:
+        add(store, Run("night", "one", generated), *list(plan.keys(generated).values())[:2], "another prompt")
+        assert kept_for(store, plan) == {"one": 2}
+        assert kept_for(store, replace(plan, metric="logprob")) == {}
+        assert kept_for(store, replace(plan, protocol=PROTOCOLS["strict"])) == {}
 
 
 def test_the_line_names_models_in_work_and_says_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
