@@ -13,9 +13,11 @@ from matplotlib.figure import Figure
 
 from bench.records import Evaluation, in_bucket
 from bench.report.figures import CELL
-from bench.report.style import STYLE
+from bench.report.style import BASE, GAIN, LOSS, MUTED, STYLE, VARIANT
 
 Points = list[tuple[int, float]]  # tokens, accuracy in [0, 1]
+THINKING = "thinking-budget"  # the figure's name
+COLOURS = (BASE, VARIANT, GAIN, LOSS, MUTED)
 
 
 def draw_all(evaluations: Iterable[Evaluation]) -> dict[str, Figure]:
@@ -26,13 +28,14 @@ def draw_all(evaluations: Iterable[Evaluation]) -> dict[str, Figure]:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(1.6 * CELL[0], CELL[1]), layout="constrained")
         axes = figure.add_subplot()
+        axes.set_prop_cycle(color=COLOURS)
         for evaluation in thinkers:
             budgets, shares = zip(*by_budget(evaluation), strict=True)
             axes.step(budgets, [100 * share for share in shares], where="post", label=evaluation.model)
         axes.set(ylim=(0, 100), xlabel="tokens of thinking allowed", ylabel="accuracy, 1+ operations (%)")
         axes.grid(axis="y")
         axes.legend(loc="upper left")
-        return {"series-thinking": figure}
+        return {THINKING: figure}
 
 
 def by_budget(evaluation: Evaluation, bucket: str = "ops1plus") -> Points:

@@ -1,5 +1,5 @@
 // The examples: unpacked here, filtered as the address says, and drawn a page at a time.
-const PAGE = 25;
+const PAGE = 25, UNREAD = "(not readable)";
 const form = document.querySelector("#filter"), list = document.querySelector("#questions");
 const pages = document.querySelector("#pages"), FIELDS = ["pair", "ops", "last", "model", "error", "right", "words", "page"];
 let data, questions, state = {};
@@ -21,7 +21,7 @@ const make = (tag, className = "", ...children) => {
 const read = ([id, description, gold, boxes, answers]) => boxes.map(([ops, last, changedBy, contents], box) => ({
   id, description, gold, ops, last, changedBy, contents, box,
   anchor: `example-${id}-box${box}`,
-  answers: answers.map(([text, errors, said]) => ({ text, errors, error: errors[box], said: errors[box] ? said[box] || "(not readable)" : contents })),
+  answers: answers.map(([text, errors, said, thinking]) => ({ text, errors, thinking, error: errors[box], said: errors[box] ? said[box] || UNREAD : contents })),
 }));
 
 function columns() {
@@ -38,7 +38,7 @@ function fits(question, shown, chosen) {
     && (!state.last || (question.last || "none") === state.last)
     && (!state.error || errors.some((error) => (state.error === "right" ? !error : state.error === "wrong" ? error : error === state.error)))
     && (!state.right || right[state.right])
-    && (!state.words || `${question.id} ${question.description} ${chosen.map((model) => answer(model).text).join(" ")}`.toLowerCase().includes(state.words.toLowerCase()));
+    && (!state.words || `${question.id} ${question.description} ${chosen.map((model) => answer(model).text + answer(model).thinking).join(" ")}`.toLowerCase().includes(state.words.toLowerCase()));
 }
 
 // The text cut before each box's name; the asked box is marked, boxes that are wrong are underlined.
@@ -63,7 +63,8 @@ function open(question, shown) {
   const side = [make("div", "", make("h4", "", "right answer"), make("p", "", ...statement(question.gold, question.box)))];
   for (const model of shown) {
     const answer = question.answers[data.models.indexOf(model)];
-    side.push(make("div", "", make("h4", "", model), make("p", "", ...statement(answer.text, question.box, answer.errors))));
+    const thinking = answer.thinking ? [make("p", "thinking", answer.thinking)] : [];
+    side.push(make("div", "", make("h4", "", model), make("p", "", ...statement(answer.text, question.box, answer.errors)), ...thinking));
   }
   const link = make("a", "", "Link to this example");
   link.setAttribute("href", `#${question.anchor}?pair=${encodeURIComponent(state.pair)}`);
@@ -77,7 +78,7 @@ function line(question, shown, opened) {
   summary.append(make("span", "", make("small", "", "right answer"), question.contents));
   for (const model of shown) {
     const { error, said } = question.answers[data.models.indexOf(model)];
-    const note = error ? [" ", make("span", "error", `(${error})`)] : [];
+    const note = error && said !== UNREAD ? [" ", make("span", "error", `(${error})`)] : [];
     summary.append(make("span", "", make("small", "", model), make("span", `said ${error ? "wrong" : "right"}`, said, ...note)));
   }
   details.append(summary);

@@ -7,7 +7,8 @@ import gzip
 import json
 from collections.abc import Mapping, Sequence
 
-from bench.records import Completion, Example, Results, Score
+from bench.decoding.notes import split_notes
+from bench.records import Example, Results, Score
 from bench.report.panels import section_of
 from bench.scoring.answers import statements
 from bench.task.prompts import gold_statement
@@ -22,7 +23,7 @@ def pack(results: Results, examples: Sequence[Example]) -> str:
 
     examples is a list of [id, description, right answer, boxes, answers]. A box is [num_ops, last change,
     numbers of the operations that changed it, contents]. An answer is [text, kind of error a box, clause a
-    box]; a box that is right has "" for both.
+    box, thinking]; a box that is right has "" for the error and the clause.
     """
     if not (examples and results.evaluations):
         return ""
@@ -47,16 +48,23 @@ def pack_example(example: Example, results: Results, scored: Mapping[str, Scores
         [query.num_ops, query.last or "", query.changed_by, name_objects(query.target)]
         for query in example.queries
     ]
-    answers = [
-        pack_answer(example, results.evaluations[name].completions[example.id], scores)
-        for name, scores in scored.items()
-    ]
+    answers = [pack_answer(example, results, name, scores) for name, scores in scored.items()]
     return [example.id, example.description, gold_statement(example), boxes, answers]
 
 
-def pack_answer(example: Example, completion: Completion, scores: Scores) -> list[object]:
-    """What one model wrote, and what it says of each box that it has wrong."""
+def pack_answer(example: Example, results: Results, name: str, scores: Scores) -> list[object]:
+    """What one model wrote, what it says of each box that it has wrong, and what it thought before."""
+    text, thinking = answer_and_thinking(example, results, name)
     errors = [scores[example.id, query.box].error or "" for query in example.queries]
-    said = statements(completion.text, example.version, len(errors))
+    said = statements(text, example.version, len(errors))
     wrong = [printable(clause or "") if error else "" for clause, error in zip(said, errors, strict=True)]
-    return [printable(completion.text), errors, wrong]
+    return [printable(text), errors, wrong, printable(thinking)]
+
+
+def answer_and_thinking(example: Example, results: Results, name: str) -> tuple[str, str]:
+    """A completion without its notes: log-probabilities are for programs, thinking is shown by itself."""
+    evaluation = results.evaluations[name]
+    text = evaluation.completions[example.id].text
+    if evaluation.thinking:
+        return split_notes(text)
+    return (split_notes(text)[0] if results.metadata.get("metric") == "logprob" else text), ""

@@ -168,6 +168,7 @@ def draw_effect(axes: Axes, place: float, verdict: Verdict, hollow: bool, name: 
         [100 * found.value], [place],
         marker=marker, color=colour, markerfacecolor="none" if hollow else colour,
         markersize=4 if hollow else 5, markeredgewidth=0.8, gid=f"{name}{'/recorded' if hollow else ''}",
+        clip_on=False,
     )  # fmt: skip
 
 

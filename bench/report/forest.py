@@ -15,7 +15,8 @@ from bench.scoring.pooling import pool_all
 from bench.scoring.sentences import FROM_COUNTS
 
 MAIN = "ops1plus"
-WIDTH, ROW, AROUND = 8.4, 0.27, 0.95  # inches
+WIDTH, ROW, AROUND = 4.8, 0.36, 0.75  # inches: as wide as a pair's figures, so that it is read on a phone
+ABOVE = -0.42  # of a row: where its words stand
 
 
 def draw_all(verdicts: Sequence[Verdict]) -> dict[str, Figure]:
@@ -45,11 +46,9 @@ def draw(pooled: Pooled, verdicts: Sequence[Verdict]) -> Figure:
             draw_pair(axes, place, verdict)
         last = len(verdicts) + 0.3
         draw_pooled(axes, last, pooled)
-        axes.axvline(0, color=INK, linewidth=0.8)
-        names = [f"{v.comparison.pair.base} → {v.comparison.pair.variant}" for v in verdicts]
-        axes.set_yticks([*range(len(verdicts)), last], [*names, f"all {len(verdicts)}, random effects"])
         counts = "" if all(v.comparison.paired for v in verdicts) else f", {FROM_COUNTS}"
-        axes.set(ylim=(last + 0.7, -0.7), xlabel=f"variant − base at 1+ (points{counts})")
+        axes.set(ylim=(last + 0.5, -0.8), yticks=[], xlabel=f"variant − base at 1+ (points{counts})")
+        axes.spines.left.set_visible(False)
         axes.grid(axis="x")
         handles = outcome_handles({verdict.outcome for verdict in verdicts})
         figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
@@ -62,19 +61,21 @@ def draw_pair(axes: Axes, place: int, verdict: Verdict) -> None:
     axes.plot([100 * found.low, 100 * found.high], [place, place], color=colour, linewidth=1.5)
     axes.plot([100 * found.value], [place], marker=marker, color=colour, markersize=5,
               gid=f"{verdict.comparison.pair.id}/forest")  # fmt: skip
-    write_figures(axes, place, found.value, found.low, found.high)
+    pair = verdict.comparison.pair
+    write_words(axes, place, f"{pair.base} → {pair.variant}", found.value, found.low, found.high)
 
 
 def draw_pooled(axes: Axes, place: float, pooled: Pooled) -> None:
     corners = [100 * pooled.low, 100 * pooled.value, 100 * pooled.high, 100 * pooled.value]
-    axes.fill(
-        corners, [place, place - 0.28, place, place + 0.28], color=INK, gid=f"{pooled.hypothesis}/pooled"
-    )
-    write_figures(axes, place, pooled.value, pooled.low, pooled.high)
+    axes.fill(corners, [place, place - 0.2, place, place + 0.2], color=INK, gid=f"{pooled.hypothesis}/pooled")
+    all_pairs = f"all {pooled.pairs} pairs, random effects"
+    write_words(axes, place, all_pairs, pooled.value, pooled.low, pooled.high)
 
 
-def write_figures(axes: Axes, place: float, *shares: float) -> None:
-    """Beside the row: gain, and its interval."""
-    value, low, high = (f"{100 * share:+.1f}" for share in shares)
-    axes.text(1.02, place, f"{value} [{low}, {high}]", transform=axes.get_yaxis_transform(), va="center",
-              fontsize=7)  # fmt: skip
+def write_words(axes: Axes, place: float, name: str, *shares: float) -> None:
+    """Above the row: what it is at the left, the gain and its interval at the right; below them, the zero."""
+    axes.plot([0, 0], [place - 0.25, place + 0.3], color=INK, linewidth=0.8)
+    value, low, high = (f"{100 * share:+.1f}".replace("-", "−") for share in shares)
+    for left, side, words in ((0, "left", name), (1, "right", f"{value} [{low}, {high}]")):
+        axes.text(left, place + ABOVE, words, transform=axes.get_yaxis_transform(), ha=side, va="center",
+                  fontsize=7)  # fmt: skip

@@ -11,6 +11,7 @@ from markupsafe import Markup, escape
 
 from bench.records import Example, Results, Verdict
 from bench.report import style
+from bench.report.budget import THINKING
 from bench.report.cite import BIBTEX
 from bench.report.examples import pack
 from bench.report.panels import Panel, Section, sections
@@ -84,6 +85,11 @@ def html(
             {"name": name, "label": name.replace("-", " ", 1), "svg": themed(drawing)}
             for name, drawing in drawings.items()
             if name.startswith("series-")
+        ],
+        thinking=[
+            {"name": THINKING, "label": "Accuracy by tokens of thinking", "svg": themed(drawings[name])}
+            for name in drawings
+            if name == THINKING
         ],
         accuracies=accuracy_table(results.accuracies, results.baseline, results.over_random, "interval"),
         answers=answers(results) if results.evaluations else None,

@@ -40,7 +40,7 @@ def find(section: Section) -> Finding | None:
     if section.name == "controls":
         return Finding(question, *check_controls(tested))
     pairs = tuple(
-        Finding(f"{p.pair.base} → {p.pair.variant}", p.main.outcome, answer(p.main)) for p in tested
+        Finding(f"{p.pair.base} → {p.pair.variant}", shown_outcome(p.main), answer(p.main)) for p in tested
     )
     if len(pairs) == 1:
         return Finding(question, pairs[0].outcome, pairs[0].sentence)
@@ -63,16 +63,25 @@ def answer(verdict: Verdict) -> str:
     if value < 0:
         side, value, low, high = "below", -value, -high, -low
     ends = f"[{100 * low:.1f}, {100 * high:.1f}]".replace("-", "−")
-    unclear = verdict.outcome == "better" and verdict.case != "passes"
-    remark = ", but it is not shown to beat random guessing" if unclear else ""
-    return f"{word(verdict)}: {pair.variant} is {100 * value:.1f} points {side} {pair.base} {ends}{remark}."
+    remark = ", but it is not shown to beat random guessing" if is_unclear(verdict) else ""
+    gain = f"{100 * value:.1f}"
+    stands = "level with" if gain == "0.0" else f"{gain} points {side}"
+    return f"{word(verdict)}: {pair.variant} is {stands} {pair.base} {ends}{remark}."
 
 
 def word(verdict: Verdict) -> str:
     """Yes asks for a gain and for a variant above random guessing."""
-    if verdict.outcome == "better" and verdict.case != "passes":
-        return OPEN
-    return WORDS.get(verdict.outcome, OPEN)
+    return WORDS.get(shown_outcome(verdict), OPEN)
+
+
+def shown_outcome(verdict: Verdict) -> str:
+    """What the badge beside an answer says: never "better" beside "Not clear"."""
+    return "open" if is_unclear(verdict) else verdict.outcome
+
+
+def is_unclear(verdict: Verdict) -> bool:
+    """A gain of a variant that is not above random guessing."""
+    return verdict.outcome == "better" and verdict.case != "passes"
 
 
 def count_answers(tested: Sequence[Panel]) -> str:

@@ -180,9 +180,12 @@ def judge_family(suite: Suite, family: Sequence[Pair], baseline: Mapping[str, fl
 
 def with_sensitivity(verdict: Verdict, found: tuple[tuple[float, Outcome], ...]) -> Verdict:
     """The verdict with what would be found under assumed design effects, as a clause of its sentence."""
+    effects: dict[str, list[str]] = {}
+    for effect, outcome in found:
+        finding = "it holds" if outcome == verdict.outcome else str(outcome)
+        effects.setdefault(finding, []).append(f"of {effect:g}")
     said = ", ".join(
-        f"{'it holds' if outcome == verdict.outcome else outcome} under a design effect of {effect:g}"
-        for effect, outcome in found
+        f"{finding} under a design effect {' and '.join(those)}" for finding, those in effects.items()
     )
     sentence = f"{verdict.sentence.removesuffix('.')}; {said}."
     return replace(verdict, sentence=sentence, if_clustered=found)

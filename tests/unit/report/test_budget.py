@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.records import Evaluation, Score
-from bench.report.budget import by_budget, draw_all
+from bench.report.budget import THINKING, by_budget, draw_all
 
 
 def evaluation(thinking: dict[str, int]) -> Evaluation:
@@ -16,7 +16,7 @@ def evaluation(thinking: dict[str, int]) -> Evaluation:
 def test_an_answer_counts_where_its_thinking_fits() -> None:
     spent = {"a": 10, "b": 20, "c": 30, "d": 64}
     assert by_budget(evaluation(spent)) == [(0, 0.0), (10, 0.25), (30, 0.5), (64, 0.5)]
-    (line,) = draw_all([evaluation(spent)])["series-thinking"].axes[0].lines
+    (line,) = draw_all([evaluation(spent)])[THINKING].axes[0].lines
     assert list(line.get_ydata()) == [0, 25, 50, 50]
 
 

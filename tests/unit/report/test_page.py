@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 
+from bench.decoding.notes import with_notes
 from bench.nights.regression import compare_nights, night_of
 from bench.records import Pair, Suite
 from bench.report.examples import pack
@@ -83,6 +84,37 @@ def test_every_example_of_the_run_is_on_the_page(page, asked):
     answers = dict(zip(table["models"], first[4], strict=True))
     assert answers["after"][1][0] == "" and answers["before"][1][0] == "other"
     assert "alert(1)" in answers["before"][2][0]
+
+
+@pytest.mark.parametrize(
+    ("metric", "thinking", "notes", "shown"),
+    [
+        pytest.param("logprob", {}, "[[-1.5, -2.5]]", "", id="log-probabilities are for programs"),
+        pytest.param(
+            "generation",
+            {"s00-1": 3},
+            "3 tokens of thinking:\nSo",
+            "3 tokens of thinking: So",
+            id="thinking is shown",
+        ),
+    ],
+)
+def test_what_a_completion_keeps_beside_the_answer_is_no_part_of_it(
+    results, asked, metric, thinking, notes, shown
+):
+    example = next(example for example in asked if example.id == "s00-1")
+    before = results.evaluations["before"]
+    said = before.completions[example.id]
+    completions = {example.id: replace(said, text=with_notes(said.text, notes))}
+    noted = replace(
+        results,
+        evaluations={"before": replace(before, completions=completions, thinking=thinking)},
+        metadata={**results.metadata, "metric": metric},
+    )
+    table = json.loads(gzip.decompress(base64.b64decode(pack(noted, [example]))))
+    [[text, _, _, thought]] = table["examples"][0][4]
+    assert text == said.text
+    assert thought == shown
 
 
 def test_the_examples_are_packed_to_the_same_bytes(results, asked):

@@ -42,6 +42,9 @@ def panel(results):
             "Not clear: new is 0.4 points above base [−0.3, 1.1].",
             id="open",
         ),
+        pytest.param(
+            "equivalent", (-0.02, -2, 2), "No: new is level with base [−2.0, 2.0].", id="no gain at all"
+        ),
     ],
 )
 def test_a_pair_is_one_sentence_with_its_gain_and_interval(panel, outcome, points, said):
@@ -55,6 +58,7 @@ def test_a_gain_below_random_guessing_is_no_yes(panel):
     assert found.sentence == (
         "Not clear: new is 5.5 points above base [4.2, 6.7], but it is not shown to beat random guessing."
     )
+    assert found.outcome == "open"
 
 
 def test_several_pairs_are_counted_and_listed(panel):

@@ -8,8 +8,8 @@ import pytest
 from bench.decoding.constraint import Constraint
 from bench.records import Completion
 from bench.run import progress
-from bench.run.progress import added_since, kept_for, kept_of, last_number
 from bench.run.plans import Plan
+from bench.run.progress import added_since, kept_for, kept_of, last_number
 from bench.store import Run, Settings, Store
 from bench.task.examples import evaluation_set
 from bench.task.prompts import PROTOCOLS
