@@ -11,6 +11,7 @@ from bench.models.suites import load_suite
 from bench.proportions import accuracy
 from bench.records import Comparison, Pair
 from bench.scoring.pooling import groups, pool, pool_all, random_effects
+from bench.scoring.stats import NORMAL
 from bench.scoring.verdicts import compare_recorded, judge, judge_recorded
 
 
@@ -22,8 +23,9 @@ def compared(base: str, variant: str, gain: int, control: str | None = None) -> 
 
 def test_gains_of_equal_precision_by_hand():
     """Mean .2, standard deviation .1 between three gains of standard error .01: tau^2 = .01 - .0001."""
-    value, se, tau, i_squared = random_effects([(0.1, 0.01), (0.2, 0.01), (0.3, 0.01)])
-    assert (value, se) == pytest.approx((0.2, 0.1 / np.sqrt(3)), abs=1e-6)
+    value, tests, tau, i_squared = random_effects([(0.1, 0.01), (0.2, 0.01), (0.3, 0.01)])
+    assert value == pytest.approx(0.2)
+    assert tests == [pytest.approx((0.1 / np.sqrt(3), df), abs=1e-6) for df in (2, NORMAL)]
     assert tau == pytest.approx(np.sqrt(0.01 - 0.0001), abs=1e-5)
     assert i_squared == pytest.approx(1 - 2 / 200)  # Q is 200 on two degrees of freedom
 
@@ -49,12 +51,37 @@ def test_pairs_that_share_a_model_are_one_group():
     ]  # fmt: skip
 
 
-def test_variants_of_one_base_do_not_make_an_interval_narrower():
-    alone = pool("code", [compared("a", "a1", 100)])
+def test_equal_gains_do_not_make_an_interval_narrower_than_their_own_errors_do():
+    found = pool("code", [compared(f"b{n}", f"v{n}", 100) for n in range(3)])
+    se = compared("b", "v", 100).difference.se / np.sqrt(3)
+    assert (found.high - found.low) / 2 == pytest.approx(1.96 * se, rel=1e-3)
+
+
+def test_variants_of_one_base_have_its_part_of_the_variance_in_common():
+    """As eight arms beside one control: the mean of the arms minus the control, by hand."""
     many = pool("code", [compared("a", f"a{n}", 100) for n in range(8)])
-    assert many.high - many.low == pytest.approx(alone.high - alone.low)
+    base, arm = 0.3 * 0.7 / 1000, 0.4 * 0.6 / 1000
+    half = 1.96 * np.sqrt(base + arm / 8)
+    assert (many.high - many.low) / 2 == pytest.approx(half, rel=0.01)
     assert (many.pairs, many.groups, many.tau) == (8, 1, None)
     assert "one independent group" in many.sentence
+
+
+def test_steps_of_a_chain_come_to_its_ends():
+    """The mean of three steps is a third of the way from the first model to the last."""
+    counts = [accuracy(right, 1000) for right in (300, 350, 400, 450)]
+    steps = [
+        compare_recorded(
+            Pair("code", f"m{n}", f"m{n + 1}"),
+            *({"ops1plus": c} for c in counts[n : n + 2]),
+            {"ops1plus": 0.2},
+        )[0]
+        for n in range(3)
+    ]
+    found = pool("code", steps)
+    half = 1.96 * np.sqrt(0.3 * 0.7 / 1000 + 0.45 * 0.55 / 1000) / 3
+    assert found.value == pytest.approx(0.05) and found.groups == 1
+    assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.05)
 
 
 def test_controls_and_buckets_are_not_pooled():
