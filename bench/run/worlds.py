@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 from scipy.special import ndtri
 
-from bench.records import BUCKETS, Accuracy, Comparison, Difference, Example, Pair, in_bucket
+from bench.records import BUCKETS, Accuracy, Comparison, Difference, Example, Pair, Score, in_bucket
 from bench.scoring.baselines import expected_accuracy
 from bench.scoring.stats import clustered_accuracy, clustered_difference
 from bench.scoring.verdicts import compared
@@ -31,6 +31,13 @@ class Clustering:
     model_example: float
     query: float  # common to all models
 
+    def correlated(self, correlation: float) -> Clustering:
+        """Answers that cluster as much, of models whose parts are common in this share."""
+        scenario = self.scenario + self.model_scenario
+        query = 1 - scenario - self.model_example
+        own = 1 - correlation
+        return Clustering(correlation * scenario, own * scenario, self.model_example, correlation * query)
+
 
 CLUSTERINGS = {  # design effects at 1+: 1.2 to 1.8 as the embedded models have, and 3 to 4
     "weak": Clustering(0.04, 0.04, 0.02, 0.3),
@@ -43,6 +50,7 @@ class World:
     """The queries of some examples, as arrays of one length: (queries,)."""
 
     examples: Sequence[Example]
+    buckets: Sequence[str] = BUCKETS  # that are measured
 
     @cached_property
     def num_ops(self) -> np.ndarray:
@@ -68,7 +76,7 @@ class World:
         """The queries of each bucket that has any."""
         found = {
             bucket: np.flatnonzero([in_bucket(num_ops, bucket) for num_ops in self.num_ops])
-            for bucket in BUCKETS
+            for bucket in self.buckets
         }
         return {bucket: places for bucket, places in found.items() if len(places)}
 
@@ -113,6 +121,14 @@ class World:
             bucket: clustered_accuracy(answers[places], self.scenario[places])
             for bucket, places in self.places.items()
         }
+
+    def scores(self, answers: Answers) -> list[Score]:
+        """The same answers as records."""
+        queries = [(example, query) for example in self.examples for query in example.queries]
+        return [
+            Score(example.id, example.scenario_id, query.box, query.num_ops, None if right else "other")
+            for (example, query), right in zip(queries, answers, strict=True)
+        ]
 
     def compare(self, pair: Pair, base: Answers, variant: Answers) -> list[Comparison]:
         """As a run compares two models."""

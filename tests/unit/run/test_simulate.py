@@ -13,10 +13,14 @@ import pytest
 from bench import ROOT
 from bench.commands import main
 from bench.inputs import MISTAKE
-from bench.run.simulate import ACCURACIES, MEASURES, Counts, bounds_of, simulate, table, world
+from bench.run.measures import ACCURACIES, MEASURES, world
+from bench.run.simulate import Counts, bounds_of, simulate, table
 from bench.run.worlds import CLUSTERINGS
 
-SHORT = {"null_pairs": 25, "gains": 25, "guessers": 25, "controls": 5, "runs": 10}
+SHORT = {
+    "null_pairs": 25, "gains": 25, "mixed_families": 10, "pooled": 10, "probes": 5, "guessers": 25,
+    "controls": 5, "runs": 10,
+}  # fmt: skip
 
 
 def count(counts: Counts, names: list[str], repetitions: int) -> None:
