@@ -87,6 +87,27 @@ def test_a_run_logs_the_rows_that_export_writes(made: Made, tmp_path: Path) -> N
     assert logged == exported
 
 
+def test_parquet_holds_the_same_rows(made: Made, tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="needs pip install pyarrow")
+    assert made.export("jsonl", tmp_path / "rows.jsonl") == 0
+    assert made.export("parquet", tmp_path / "rows.parquet") == 0
+    table = parquet.read_table(tmp_path / "rows.parquet")
+    assert table.to_pylist() == read_jsonl(tmp_path / "rows.jsonl")
+    assert {str(table.schema.field(name).type) for name in ("box", "correct", "gold")} == {
+        "int64", "bool", "string",
+    }  # fmt: skip
+
+
+def test_parquet_without_pyarrow_is_said_in_one_line(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert made.export("parquet", tmp_path / "rows.parquet") == 4
+    [line] = capsys.readouterr().err.splitlines()
+    assert "pip install" in line and "pyarrow" in line
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_log_of_inspect_has_a_sample_an_example(made: Made, tmp_path: Path) -> None:
     assert made.export("inspect", tmp_path) == 0
     log = json.loads((tmp_path / "one.json").read_text())
