@@ -10,9 +10,8 @@ from bench.inputs import InputError
 from bench.models.named import entry_of
 from bench.records import Pair, Suite
 from bench.run import plans
-from bench.run.environment import new_run_id
 from bench.run.evaluate import evaluate as evaluate_entry
-from bench.run.metadata import describe_run
+from bench.run.metadata import describe_run, new_run_id
 from bench.run.options import Options
 from bench.run.plans import Plan
 from bench.run.session import Session

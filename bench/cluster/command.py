@@ -16,7 +16,7 @@ from bench.cluster.slurm import write_job
 from bench.cluster.tasks import score_here, score_over_ray
 from bench.inputs import InputError
 from bench.records import Suite
-from bench.run.environment import new_run_id
+from bench.run.metadata import new_run_id
 from bench.run.options import IN_MEMORY, Options, add_options, choose, options_of, words
 from bench.run.plans import load_suites, merge, models_of, override, plan_of
 from bench.run.schedule import Schedule

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from bench.inputs import InputError
 from bench.records import Accuracy, Difference, ErrorKind, Evaluation, Results, Score, Verdict, in_bucket
-from bench.run.environment import PACKAGES
+from bench.run.metadata import PACKAGES
 from bench.scoring.stats import clustered_accuracy, clustered_difference
 
 MEASURED_WORSE, NOT_MEASURED = 10, 11  # exit statuses; pytest's own end at 5

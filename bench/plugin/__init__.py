@@ -7,6 +7,6 @@ PYTEST_DONT_REWRITE: entry.py is imported first, and there are no assertions her
 pytest_plugins = (
     "bench.plugin.entry",
     "bench.plugin.hooks",
-    "bench.plugin.fixtures",
-    "bench.plugin.boundary",
+    "bench.plugin.cases",
+    "bench.plugin.guards",
 )

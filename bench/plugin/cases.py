@@ -1,19 +1,37 @@
-"""State -> pytest cases: which pairs and models are asked, and when a case passes, fails or is open."""
+"""State -> pytest cases: which pairs and models are asked, what a case asks for, and when it passes.
+
+A model is evaluated when a case first asks for it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+import json
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import pytest
 
+from bench.plugin.hooks import state_of
 from bench.records import HYPOTHESES, Pair, Verdict
 from bench.run.plans import models_of
+from bench.run.schedule import Unavailable
+from bench.text import printable
 
 if TYPE_CHECKING:
     from bench.plugin.state import State
 
 NO_CASE = pytest.param(None, id="no-case")  # pytest makes a skipped case of an empty list
+Answer = TypeVar("Answer")
+FAULTS = (
+    ValueError,
+    OSError,
+    ArithmeticError,
+    MemoryError,
+    RuntimeError,
+)  # of a model or the machine, not of ours
+SKIPPED, FAILED = "boxes_skipped", "boxes_failed"  # user properties: JSON of [model or pair, reason]
 
 
 class Contradicted(AssertionError):
@@ -135,3 +153,109 @@ def require_above_random(above: bool | None, sentence: str) -> None:
         raise Contradicted(sentence)
     if not above:
         pytest.xfail(sentence)
+
+
+@pytest.fixture(scope="session")
+def boxes(pytestconfig: pytest.Config) -> State:
+    """The suite under the options of this run, and what is known so far."""
+    return state_of(pytestconfig)
+
+
+@pytest.fixture
+def verdict(request: pytest.FixtureRequest, boxes: State) -> Verdict:
+    """The verdict on (pair, bucket)."""
+    pair, bucket = request.param
+    expect(request, xfail_as_recorded(boxes, pair, bucket))
+    family = boxes.family(pair)
+    found = ask(request, pair.id, lambda: boxes.session.verdict(pair, bucket, family))
+    request.node.user_properties += figures_of(found)
+    return found
+
+
+@pytest.fixture
+def published(request: pytest.FixtureRequest, boxes: State) -> Verdict:
+    """The verdict on (pair, bucket) by the published figures."""
+    return boxes.recorded[request.param]
+
+
+@pytest.fixture
+def over_random(request: pytest.FixtureRequest, boxes: State) -> tuple[bool | None, str]:
+    """Whether (model, bucket) is above random guessing (None: not shown), and a sentence."""
+    name, bucket = request.param
+    expect(request, xfail_as_below(boxes, name, bucket))
+    return ask(request, name, lambda: boxes.session.over_random(name, bucket))
+
+
+@pytest.fixture
+def agreement(request: pytest.FixtureRequest, boxes: State) -> tuple[bool, str]:
+    """Whether (model, bucket) comes out as published, and a sentence with both figures."""
+    name, bucket = request.param
+    published = boxes.published[name][bucket]
+    return ask(request, name, lambda: boxes.session.agreement(name, bucket, published))
+
+
+def expect(request: pytest.FixtureRequest, mark: pytest.MarkDecorator | None) -> None:
+    """Mark the case now: at collection, recorded figures would have to be judged for all cases."""
+    if mark is not None:
+        request.applymarker(mark)
+
+
+def first_case(request: pytest.FixtureRequest, error: Exception) -> pytest.Item:
+    """The first case of the model that fails so: it alone fails, and the model's other cases are skipped."""
+    failed = request.getfixturevalue("boxes").session.failed
+    broken = {name for name, kept in failed.items() if kept is error}
+    return next((item for item in request.session.items if broken & models_in(item)), request.node)
+
+
+def models_in(item: pytest.Item) -> set[str]:
+    """The models that a case asks."""
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    if "verdict" in params:
+        pair, _ = params["verdict"]
+        return {pair.base, pair.variant}
+    return {params[fixture][0] for fixture in ("over_random", "agreement") if fixture in params}
+
+
+def ask(request: pytest.FixtureRequest, name: str, question: Callable[[], Answer | None]) -> Answer:
+    """The answer. Skips where this machine cannot run a model; a model that fails is one failure."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    live = request.config.pluginmanager.getplugin("boxes-live")
+    stop: Callable[[str], NoReturn]
+    try:
+        with capture.global_and_fixture_disabled(), live.visible() if live else nullcontext():
+            found = question()
+    except Unavailable as error:
+        name, reason = error.args
+        kind, said = SKIPPED, f"{name}: {reason}"
+        stop = pytest.fail if request.config.getoption("boxes_require") else pytest.skip
+    except FAULTS as error:
+        kind, reason = FAILED, str(error)
+        said = f"{name} could not be evaluated: {reason}"
+        first = first_case(request, error)
+        stop = partial(pytest.fail, pytrace=False) if first is request.node else pytest.skip
+    else:
+        if found is None:
+            pytest.skip("these examples have no query of this bucket")
+        return found
+    # Outside of the except clause: pytest would print the exception that is handled there.
+    request.node.user_properties.append((kind, json.dumps([name, reason])))
+    stop(printable(said))
+
+
+def figures_of(verdict: Verdict) -> list[tuple[str, str]]:
+    """A case's figures by name, as JUnit XML keeps them."""
+    found = verdict.comparison
+    shares = {
+        "base_accuracy": found.base.value,
+        "variant_accuracy": found.variant.value,
+        "random_baseline": found.baseline,
+        "difference": found.difference.value,
+        "difference_low": found.difference.low,
+        "difference_high": found.difference.high,
+        "p_adjusted": found.p_adjusted,
+    }
+    return [
+        ("outcome", verdict.outcome),
+        ("n", str(found.base.n)),
+        *((name, f"{share:.6f}") for name, share in shares.items()),
+    ]

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bench.plugin.completeness import Completeness
+from bench.plugin.guards import Completeness
 from bench.records import HYPOTHESES
-from bench.run.environment import new_run_id
+from bench.run.metadata import new_run_id
 from bench.run.options import Options, add_options, options_of
 from bench.text import printable
 

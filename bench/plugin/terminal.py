@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from bench import models
+from bench.plugin.cases import FAILED, SKIPPED
 from bench.plugin.live import Live
 from bench.plugin.state import State
 from bench.records import BUCKETS, ModelEntry, Results, Verdict
@@ -24,7 +25,6 @@ from bench.scoring.verdicts import families
 from bench.store import Store
 from bench.text import printable
 
-SKIPPED, FAILED = "boxes_skipped", "boxes_failed"  # user properties: JSON of [model or pair, reason]
 SHOWN = 3  # models that share a reason
 STYLES = {"better": "green", "worse": "red", "equivalent": "cyan"}
 CONTROL_STYLES = {"passes": "green", "fails": "red"}

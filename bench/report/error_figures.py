@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from bench.records import BUCKETS, Accuracy, Score
 from bench.report.style import BASE, ERRORS, MUTED, STYLE, VARIANT, draw_intervals
 from bench.report.tables import short_bucket
-from bench.scoring.factors import ERROR_KINDS, count_errors
+from bench.scoring.scores import ERROR_KINDS, count_errors
 
 SIZE = (4.8, 3.6)  # inches
 ROLES = ((BASE, "o", -1), (VARIANT, "s", 1))  # colour, marker and side of base and variant

@@ -12,7 +12,7 @@ from bench.report.panels import HEADINGS, Panel, Section, sections
 from bench.report.sentences import find, recorded_sentence
 from bench.report.tabular import Bold, Column, Kind, Table, share
 from bench.report.tabular import markdown as as_markdown
-from bench.scoring.factors import ERROR_KINDS
+from bench.scoring.scores import ERROR_KINDS
 from bench.scoring.sentences import FROM_COUNTS
 from bench.scoring.stats import agreement_p
 from bench.text import inert, printable
@@ -194,25 +194,6 @@ def spread_of(found: Sequence[Accuracy]) -> list[str]:
 
 def beside(told: Accuracy | None, live: Accuracy) -> str:
     return "" if told is None else share(told) + (" ≠" if agreement_p(live, told) < ALPHA else "")
-
-
-def figures_of(verdict: Verdict) -> list[tuple[str, str]]:
-    """A case's figures by name, as JUnit XML keeps them."""
-    found = verdict.comparison
-    shares = {
-        "base_accuracy": found.base.value,
-        "variant_accuracy": found.variant.value,
-        "random_baseline": found.baseline,
-        "difference": found.difference.value,
-        "difference_low": found.difference.low,
-        "difference_high": found.difference.high,
-        "p_adjusted": found.p_adjusted,
-    }
-    return [
-        ("outcome", verdict.outcome),
-        ("n", str(found.base.n)),
-        *((name, f"{share:.6f}") for name, share in shares.items()),
-    ]
 
 
 def cases(panel: Panel) -> Table:

@@ -37,7 +37,7 @@ from bench.decoding.tree.tree import Tree, common_prefix
 from bench.inputs import InputError
 from bench.records import Completion, Counters, Example, Prompt
 from bench.run import startup
-from bench.run.environment import package_versions
+from bench.run.metadata import package_versions
 from bench.task.choices import build_choices
 from bench.task.examples import NUM_EXAMPLES, NUM_SCENARIOS, evaluation_set, examples
 from bench.task.prompts import PROTOCOLS, build

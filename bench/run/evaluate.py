@@ -21,8 +21,8 @@ from tqdm import tqdm
 from bench import models
 from bench.decoding.notes import thinking_tokens
 from bench.records import Completion, Evaluation, ModelEntry
-from bench.run.environment import package_versions
 from bench.run.leases import model_lock
+from bench.run.metadata import package_versions
 from bench.run.plans import Plan
 from bench.run.start import loaded, served
 from bench.scoring.choices import mean_margins

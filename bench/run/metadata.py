@@ -1,15 +1,33 @@
-"""Suite, Plan -> the table of a run: what ran, on what, with what."""
+"""Suite, Plan -> the table of a run: what ran, on what, with what. No part of it is a part of a key."""
 
 from __future__ import annotations
 
 import platform
+import subprocess
+import uuid
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
 
-from bench import __version__
+from bench import CHECKOUT, __version__
 from bench.models.machine import visible_gpus
 from bench.records import Suite
-from bench.run.environment import git_commit, package_versions
-from bench.run.plans import Plan
 from bench.task.examples import digest
+
+if TYPE_CHECKING:
+    from bench.run.plans import Plan
+
+PACKAGES = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "outlines",
+    "outlines_core",
+    "numpy",
+    "scipy",
+    "statsmodels",
+    "pytest",
+)
 
 
 def describe_run(suite: Suite, plan: Plan) -> dict[str, object]:
@@ -40,3 +58,29 @@ def device_of(plan: Plan) -> str:
     if plan.engine == "server":
         return ", ".join(plan.servers) or "the store alone"
     return f"{len(visible_gpus())} GPUs" if visible_gpus() else "CPU"
+
+
+def new_run_id() -> str:
+    """Names a run in the store and its folder of reports; sorts by time."""
+    return f"{datetime.now():%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
+
+
+def package_versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def git_commit() -> str:
+    """The checkout's commit, marked where files differ from it; "unknown" for an installed package."""
+    if CHECKOUT is None:  # the nearest repository would be somebody else's
+        return "unknown"
+    git = ["git", "-C", str(CHECKOUT), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    try:
+        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

@@ -20,7 +20,7 @@ from bench.records import (
 )
 from bench.run.plans import Plan
 from bench.run.schedule import Schedule
-from bench.scoring.factors import accuracy_by_factor
+from bench.scoring.scores import accuracy_by_factor
 from bench.scoring.sentences import name_bucket, show_p
 from bench.scoring.stats import accuracy_of, agreement_p, gates
 from bench.scoring.verdicts import adjust_over_pairs, compare, judge, judge_over_random

@@ -11,8 +11,8 @@ from bench.inputs import InputError
 from bench.models.chat import closing_tag
 from bench.models.machine import visible_gpus
 from bench.records import ModelEntry, Prompt
-from bench.run.environment import package_versions
 from bench.run.leases import gpu_leases
+from bench.run.metadata import package_versions
 from bench.run.plans import Plan
 
 Say = Callable[[str], object]

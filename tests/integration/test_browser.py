@@ -21,7 +21,7 @@ from bench.report.page import html
 from bench.report.published import published
 from bench.report.style import svg
 from bench.run.session import accuracies
-from bench.scoring.factors import accuracy_by_factor
+from bench.scoring.scores import accuracy_by_factor
 from bench.task.prompts import STATEMENT
 from bench.task.wording import WORDINGS
 

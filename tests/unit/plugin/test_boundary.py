@@ -66,7 +66,7 @@ def test_a_wrong_word_of_a_command_has_the_status_of_a_mistake(arguments: list[s
 
 
 CONFTEST = """
-pytest_plugins = ["bench.plugin.boundary"]
+pytest_plugins = ["bench.plugin.guards"]
 import bench.scoring.baselines as ours
 
 def {hook}:
@@ -90,7 +90,7 @@ def test_a_bug_in_a_hook_ends_the_run_in_one_line(hook: str, pytester: pytest.Py
 
 def test_what_pytest_tells_itself_is_left_to_it(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(
-        "import bench.plugin.hooks as hooks, pytest\npytest_plugins = ['bench.plugin.boundary']\n"
+        "import bench.plugin.hooks as hooks, pytest\npytest_plugins = ['bench.plugin.guards']\n"
         "def refuse(text): raise pytest.UsageError(text)\n"
         "hooks.refuse = type(refuse)(refuse.__code__.replace(co_filename=hooks.__file__), globals())\n"
         "def pytest_collection_finish(): hooks.refuse('a mistake')\n"
@@ -103,7 +103,7 @@ def test_what_pytest_tells_itself_is_left_to_it(pytester: pytest.Pytester) -> No
 
 def test_a_mistake_found_while_collecting_is_a_usage_error(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(
-        "from bench.inputs import place\npytest_plugins = ['bench.plugin.boundary']\n"
+        "from bench.inputs import place\npytest_plugins = ['bench.plugin.guards']\n"
         "def pytest_collection_finish(): place('~nosuchuser/x')\n"
     )
     pytester.makepyfile("def test_one(): pass")

@@ -5,7 +5,7 @@ import pytest
 pytest_plugins = ["pytester"]
 
 CONFTEST = """
-from bench.plugin.completeness import Completeness
+from bench.plugin.guards import Completeness
 
 def pytest_configure(config):
     if not hasattr(config, "workerinput"):

@@ -6,7 +6,7 @@ import pytest
 
 from bench.records import BUCKETS, Completion, Contents, Evaluation, Example, Pair, Results, Scenario, Score
 from bench.run.session import accuracies
-from bench.scoring.factors import accuracy_by_factor
+from bench.scoring.scores import accuracy_by_factor
 from bench.scoring.stats import gates
 from bench.scoring.verdicts import compare, judge
 from bench.task.examples import examples

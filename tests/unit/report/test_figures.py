@@ -17,7 +17,7 @@ from bench.report.error_figures import draw_errors, draw_factors
 from bench.report.figures import draw_all, draw_effects, draw_hypothesis
 from bench.report.panels import rows_of, sections
 from bench.report.style import render, svg
-from bench.scoring.factors import ERROR_KINDS, accuracy_by_factor
+from bench.scoring.scores import ERROR_KINDS, accuracy_by_factor
 from bench.scoring.sentences import FROM_COUNTS
 from bench.scoring.verdicts import judge_recorded
 

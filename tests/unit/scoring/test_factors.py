@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.records import Evaluation, Scenario, Score
-from bench.scoring.factors import accuracy_by_factor, count_errors
+from bench.scoring.scores import accuracy_by_factor, count_errors
 from bench.task.examples import examples
 from bench.task.prompts import SHOTS
 
