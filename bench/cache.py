@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -24,20 +25,35 @@ def caches() -> Path:
     return Path(os.environ.get("BOXES_CACHE") or home / "entity-tracking-bench")
 
 
-def kept(kind: str, key: object, make: Callable[[], bytes]) -> bytes:
+def kept(kind: str, key: object, make: Callable[[], bytes], days: float | None = None) -> bytes:
     """What was made under this key, here or in another process; made now where nothing whole is kept.
 
     kind: begins the file's name. key: anything that JSON can write; it names all that the bytes depend on,
     but for our own code, which is added. A folder that cannot be written costs time and nothing else.
+    days: how long it stays after it was last asked for; for ever without.
     """
     name = hashlib.sha256(json.dumps([code_digest(), key], sort_keys=True).encode()).hexdigest()
     path = caches() / f"{kind}-{name[:32]}"
     with suppress(OSError, ValueError):
-        return read(path)
+        data = read(path)
+        if days is not None:
+            with suppress(OSError):
+                os.utime(path)
+        return data
     data = make()
     with suppress(OSError), replacing(path) as fresh:
         fresh.write_bytes(hashlib.sha256(data).digest() + data)
+    if days is not None:
+        remove_unused(kind, time.time() - 86400 * days)
     return data
+
+
+def remove_unused(kind: str, since: float) -> None:
+    """Remove what was not asked for since that time."""
+    with suppress(OSError):
+        for path in caches().glob(f"{kind}-*"):
+            if path.stat().st_mtime < since:
+                path.unlink()
 
 
 def read(path: Path) -> bytes:
@@ -51,6 +67,8 @@ def read(path: Path) -> bytes:
 
 @cache
 def code_digest() -> str:
-    """sha256 over the code that makes what is kept: models/ and decoding/."""
-    files = sorted(path for room in ("models", "decoding") for path in (PACKAGE / room).rglob("*.py"))
+    """sha256 over the code that makes what is kept."""
+    files = sorted(
+        path for room in ("models", "decoding", "report") for path in (PACKAGE / room).rglob("*.py")
+    )
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-import matplotlib
 from matplotlib.figure import Figure
 
 from bench.records import Accuracy, Pair, Verdict
-from bench.report.figures import ALONE, BY_NUM_OPS, draw_hypothesis
+from bench.report.drawings import ALONE
+from bench.report.figures import BY_NUM_OPS, draw_hypothesis
 from bench.report.panels import Panel
-from bench.report.style import BASE, MUTED, STYLE, draw_intervals, png
+from bench.report.style import BASE, MUTED, draw_intervals, png, styled
 
 
 def draw_model(name: str, found: Mapping[str, Accuracy], random: Mapping[str, float]) -> Figure:
@@ -19,7 +19,7 @@ def draw_model(name: str, found: Mapping[str, Accuracy], random: Mapping[str, fl
     buckets = [bucket for bucket in BY_NUM_OPS if bucket in found]
     places = [BY_NUM_OPS.index(bucket) for bucket in buckets]
     values = [100 * found[bucket].value for bucket in buckets]
-    with matplotlib.rc_context(STYLE):
+    with styled():
         figure = Figure(figsize=(4.2, 3.2), layout="constrained")
         axes = figure.add_subplot(
             xlabel="operations on the box", ylabel="accuracy (%)", title=name, ylim=(0, 101), xticks=places

@@ -1,31 +1,32 @@
-"""Scores -> figures of what models get wrong: kinds of error by bucket, accuracy by what else varies."""
+"""Counts of errors, accuracies by factor -> figures of what models get wrong."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from bench.records import BUCKETS, Accuracy, Score
-from bench.report.style import BASE, ERRORS, MUTED, STYLE, VARIANT, draw_intervals
+from bench.records import BUCKETS, Accuracy, ErrorKind
+from bench.report.style import BASE, ERRORS, MUTED, VARIANT, draw_intervals, styled
 from bench.report.tables import short_bucket
-from bench.scoring.scores import ERROR_KINDS, count_errors
+from bench.scoring.scores import ERROR_KINDS
 
 SIZE = (4.8, 3.6)  # inches
 ROLES = ((BASE, "o", -1), (VARIANT, "s", 1))  # colour, marker and side of base and variant
 Factors = Mapping[str, Mapping[str, Accuracy]]
+Errors = Mapping[str, Counter[ErrorKind | None]]  # by bucket; None counts the right ones
 
 
-def draw_errors(scores: Mapping[str, Sequence[Score]]) -> Figure:
+def draw_errors(errors: Mapping[str, Errors]) -> Figure:
     """The share of each kind of error by bucket, stacked; a panel a model, base first."""
-    with matplotlib.rc_context(STYLE):
+    with styled():
         figure = Figure(figsize=SIZE, layout="constrained")
         for axes, (model, found), (colour, _, _) in zip(
-            figure.subplots(1, 2, sharey=True), scores.items(), ROLES, strict=True
+            figure.subplots(1, 2, sharey=True), errors.items(), ROLES, strict=True
         ):
             draw_stacks(axes, found)
             axes.set_title(model, loc="left", color=colour, fontsize=8.5, fontweight="bold")
@@ -37,10 +38,9 @@ def draw_errors(scores: Mapping[str, Sequence[Score]]) -> Figure:
         return figure
 
 
-def draw_stacks(axes: Axes, scores: Sequence[Score]) -> None:
+def draw_stacks(axes: Axes, errors: Errors) -> None:
     """A bar a bucket. What is left to 100% is right."""
-    counted = {bucket: count_errors(scores, bucket) for bucket in BUCKETS}
-    shown = {bucket: counts for bucket, counts in counted.items() if counts.total()}
+    shown = {bucket: counts for bucket, counts in errors.items() if counts.total()}
     places = [BUCKETS.index(bucket) + 0.4 * (bucket == "ops1plus") for bucket in shown]
     axes.set_xticks(places, map(short_bucket, shown))
     bottom = [0.0] * len(shown)
@@ -52,7 +52,7 @@ def draw_stacks(axes: Axes, scores: Sequence[Score]) -> None:
 
 def draw_factors(factors: Mapping[str, Factors]) -> Figure:
     """Accuracy at 1+ by the last operation, the objects, the operations and the box; base and variant."""
-    with matplotlib.rc_context(STYLE):
+    with styled():
         figure = Figure(figsize=SIZE, layout="constrained")
         names = list(next(iter(factors.values())))
         for axes, factor in zip(figure.subplots(2, 2, sharey=True).flat, names, strict=True):

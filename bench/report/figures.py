@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from math import ceil, floor
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.records import BUCKETS, Accuracy, Results, Suite, Verdict
-from bench.report.error_figures import draw_errors, draw_factors
-from bench.report.panels import Panel, Rows, rows_of, sections
-from bench.report.style import BASE, GAIN, GRID, INK, LOSS, MUTED, STYLE, VARIANT, draw_intervals
+from bench.records import BUCKETS, Accuracy, Verdict
+from bench.report.panels import Panel, Rows
+from bench.report.style import BASE, GAIN, GRID, INK, LOSS, MUTED, VARIANT, draw_intervals, styled
 from bench.report.tables import short_bucket
 from bench.scoring.sentences import FROM_COUNTS
 
@@ -24,44 +22,14 @@ OUTCOMES = {  # marker, colour
     "no difference shown": ("o", MUTED),
     "too few scenarios": ("X", MUTED),
 }
-ALONE, CELL = (4.8, 3.1), (2.8, 2.9)  # inches, of a panel by itself and of one among others
+CELL = (2.8, 2.9)  # inches, of a panel among others
 BY_NUM_OPS = BUCKETS[:-1]
 DODGE = 0.09  # so that the intervals of base and variant stand beside each other
 
 
-def draw_all(results: Results, recorded: Iterable[Verdict], suite: Suite) -> dict[str, Figure]:
-    """By name: the figures of each pair, and one of all pairs of a hypothesis where there are several."""
-    figures: dict[str, Figure] = {}
-    for section in sections(results.verdicts, recorded):
-        for panel in section.panels:
-            figures |= draw_pair(panel, results)
-        if len(section.panels) > 1:
-            rows = rows_of(section.panels, suite)
-            figures |= {
-                f"{section.name}-accuracy": draw_hypothesis(rows),
-                f"{section.name}-effects": draw_effects(rows),
-            }
-    return figures
-
-
-def draw_pair(panel: Panel, results: Results) -> dict[str, Figure]:
-    """Four figures; two where only counts are known."""
-    figures = {
-        f"{panel.name}-accuracy": draw_hypothesis([[panel]], ALONE),
-        f"{panel.name}-effects": draw_effects([[panel]], ALONE),
-    }
-    models = (panel.pair.base, panel.pair.variant)
-    if all(name in results.evaluations for name in models):
-        scores = {name: results.evaluations[name].scores for name in models}
-        figures[f"{panel.name}-errors"] = draw_errors(scores)
-    if all(name in results.factors for name in models):
-        figures[f"{panel.name}-factors"] = draw_factors({name: results.factors[name] for name in models})
-    return figures
-
-
 def draw_hypothesis(rows: Rows, cell: tuple[float, float] = CELL) -> Figure:
     """Accuracy against the number of operations: base, variant, and random guessing dashed."""
-    with matplotlib.rc_context(STYLE):
+    with styled():
         figure, cells = grid(rows, cell)
         for panel, axes, leftmost in cells:
             draw_accuracy(axes, panel)
@@ -72,7 +40,7 @@ def draw_hypothesis(rows: Rows, cell: tuple[float, float] = CELL) -> Figure:
 
 def draw_effects(rows: Rows, cell: tuple[float, float] = CELL) -> Figure:
     """Variant minus base with its interval, bucket by bucket, as a forest plot. All panels share a scale."""
-    with matplotlib.rc_context(STYLE):
+    with styled():
         figure, cells = grid(rows, cell)
         limits = effect_limits([panel for panel, _, _ in cells])
         for panel, axes, leftmost in cells:

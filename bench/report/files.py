@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING
 from bench.inputs import InputError
 from bench.outputs import check_space, replacing
 from bench.records import Example, Results, Suite, Verdict
+from bench.report.drawings import Drawing, drawings_of, render
 from bench.scoring.pooling import pool_all
 from bench.text import csv_cell, inert
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from bench.nights.regression import Regression
 
 REPORT_BYTES = 20_000_000  # more than a report of many models has
@@ -52,9 +51,7 @@ def write_formats(
     recorded: Sequence[Verdict],
     regression: Regression | None,
 ) -> None:
-    # matplotlib and jinja2 take a second to import: here the answers are there
-    from bench.report import budget, forest, series
-    from bench.report.figures import draw_all
+    # jinja2 and pandas take half a second to import: here the answers are there
     from bench.report.page import html
     from bench.report.tables import markdown
 
@@ -64,9 +61,7 @@ def write_formats(
 
         since, changes = headline(regression), changes_table(regression)
         details = f"\n{regression_markdown(regression)}"
-    figures = draw_all(results, recorded, suite) | series.draw_all(results.verdicts, suite.models)
-    figures |= forest.draw_all(results.verdicts) | budget.draw_all(results.evaluations.values())
-    drawings = write_figures(figures, folder / "figures")
+    drawings = write_figures(drawings_of(results, recorded, suite), folder / "figures")
     page = html(results, drawings, examples, recorded, regression, changes, since)
     (folder / "report.md").write_text(markdown(results, recorded, inert(since)) + details, encoding="utf-8")
     (folder / "report.html").write_text(page, encoding="utf-8")
@@ -74,18 +69,16 @@ def write_formats(
     (folder / "results.json").write_text(json.dumps(as_json(results), indent=1) + "\n", encoding="utf-8")
 
 
-def write_figures(figures: Mapping[str, Figure], folder: Path) -> dict[str, str]:
-    """Each figure in every format. Returns the SVGs by name."""
-    from bench.report.style import render
-
+def write_figures(drawings: Mapping[str, Drawing], folder: Path) -> dict[str, str]:
+    """Each drawing in every format. Returns the SVGs by name."""
     folder.mkdir(parents=True, exist_ok=True)
-    drawings = {}
-    for name, figure in figures.items():
-        rendered = render(figure, name)
+    written = {}
+    for name, drawing in drawings.items():
+        rendered = render(drawing, name)
         for form, content in rendered.items():
             (folder / f"{name}.{form}").write_bytes(content)
-        drawings[name] = rendered["svg"].decode()
-    return drawings
+        written[name] = rendered["svg"].decode()
+    return written
 
 
 def accuracy_csv(results: Results) -> str:

@@ -4,41 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.records import Pooled, Verdict
 from bench.report.figures import OUTCOMES, outcome_handles
-from bench.report.style import INK, STYLE
-from bench.scoring.pooling import pool_all
+from bench.report.style import INK, styled
 from bench.scoring.sentences import FROM_COUNTS
 
-MAIN = "ops1plus"
 WIDTH, ROW, AROUND = 4.8, 0.36, 0.75  # inches: as wide as a pair's figures, so that it is read on a phone
 ABOVE = -0.42  # of a row: where its words stand
 
 
-def draw_all(verdicts: Sequence[Verdict]) -> dict[str, Figure]:
-    """A figure a hypothesis, by name; controls are no pairs of a hypothesis."""
-    return {
-        f"{pooled.hypothesis}-forest": draw(pooled, pairs_of(verdicts, pooled.hypothesis))
-        for pooled in pool_all(verdicts)
-    }
-
-
-def pairs_of(verdicts: Sequence[Verdict], hypothesis: str) -> list[Verdict]:
-    return [
-        verdict
-        for verdict in verdicts
-        for found in [verdict.comparison]
-        if found.bucket == MAIN and found.pair.hypothesis == hypothesis and not found.pair.control
-    ]
-
-
 def draw(pooled: Pooled, verdicts: Sequence[Verdict]) -> Figure:
     """A row a pair with the interval of its test; below, a diamond as wide as the pooled interval."""
-    with matplotlib.rc_context(STYLE):
+    with styled():
         height = ROW * (len(verdicts) + 1) + AROUND
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         axes = figure.add_subplot()

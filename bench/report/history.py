@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-import matplotlib
 from matplotlib.figure import Figure
 
 from bench.nights.files import load_all
@@ -14,7 +13,7 @@ from bench.nights.regression import ENVIRONMENT, SAME, Flip, Night, Regression, 
 from bench.outputs import write_text
 from bench.records import Accuracy
 from bench.report.page import HELPERS, TEMPLATES, themed
-from bench.report.style import BASE, GAIN, MUTED, STYLE, draw_intervals, svg
+from bench.report.style import BASE, GAIN, MUTED, draw_intervals, styled, svg
 from bench.report.tables import bullet_list, short_bucket
 from bench.report.tabular import Column, Kind, Table, markdown, signed_interval
 from bench.text import inert
@@ -159,7 +158,7 @@ def draw_line(
     colour: str,
 ) -> Figure:
     """Values with their intervals by night, in percent; a dashed line where something else changed."""
-    with matplotlib.rc_context(STYLE):
+    with styled():
         figure = Figure(figsize=SIZE, layout="constrained")
         axes = figure.add_subplot()
         axes.set(ylabel=f"{what} at 1+", xlim=(-0.5, max(len(nights) - 0.5, 4.5)))

@@ -11,8 +11,8 @@ from markupsafe import Markup, escape
 
 from bench.records import Example, Results, Verdict
 from bench.report import style
-from bench.report.budget import THINKING
 from bench.report.cite import BIBTEX
+from bench.report.drawings import THINKING
 from bench.report.examples import pack
 from bench.report.panels import Panel, Section, sections
 from bench.report.sentences import find, recorded_sentence

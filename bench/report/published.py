@@ -10,12 +10,10 @@ from bench import ROOT
 from bench.models.suites import load_suite
 from bench.outputs import replacing, write_text
 from bench.records import Results, Verdict
-from bench.report import forest
-from bench.report.figures import draw_all
+from bench.report.drawings import drawings_of, render
 from bench.report.files import accuracy_csv, write_figures
 from bench.report.page import html
 from bench.report.panels import HEADINGS, Panel, by_pair
-from bench.report.style import svg
 from bench.report.tables import (
     COUNTS_NOTE,
     PAIR_NOTE,
@@ -99,11 +97,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write the report, the drawings of each hypothesis, and all accuracies as CSV."""
     results, suite, folder = published(), load_suite("paper"), arguments.report_dir
-    figures = draw_all(results, (), suite) | forest.draw_all(results.verdicts)
-    pairs = {name: svg(figure, name) for name, figure in figures.items() if ".." in name}
+    figures = drawings_of(results, (), suite)
+    pairs = {name: render(drawing, name)["svg"].decode() for name, drawing in figures.items() if ".." in name}
     with replacing(folder) as fresh:
         fresh.mkdir()
-        files = {name: figure for name, figure in figures.items() if name not in pairs}
+        files = {name: drawing for name, drawing in figures.items() if name not in pairs}
         drawings = pairs | write_figures(files, fresh / "figures")
         write_text(fresh / "report.md", markdown(results))
         write_text(fresh / "accuracy.csv", accuracy_csv(results))

@@ -1,41 +1,36 @@
-"""Verdicts of a series -> a line by step, where each pair continues the one before, else lines by size."""
+"""Comparisons of a series -> a line by step, where each pair continues the one before, else lines by size.
+
+Models that think -> a line by the tokens that they may spend.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.records import Accuracy, Comparison, ModelEntry, Pair, Verdict
+from bench.records import Accuracy, Comparison, Pair
+from bench.report.drawings import Points
 from bench.report.figures import CELL
-from bench.report.style import BASE, MUTED, STYLE, VARIANT, draw_intervals
+from bench.report.style import BASE, GAIN, LOSS, MUTED, VARIANT, draw_intervals, styled
 
-MAIN = "ops1plus"
 Point = tuple[float, Accuracy]
 
 
-def draw_all(verdicts: Iterable[Verdict], models: Mapping[str, ModelEntry]) -> dict[str, Figure]:
-    """A figure for each series that has two pairs or more, by name."""
-    found: dict[str, list[Comparison]] = {}
-    for verdict in verdicts:
-        compared = verdict.comparison
-        if compared.pair.series and compared.bucket == MAIN:
-            found.setdefault(compared.pair.series, []).append(compared)
-    return {f"series-{name}": draw(name, pairs, models) for name, pairs in found.items() if len(pairs) > 1}
+def draw(name: str, found: Sequence[Comparison], sizes: Sequence[float]) -> Figure:
+    """Accuracy with 1 or more operations, with its interval, and random guessing dashed.
 
-
-def draw(name: str, found: Sequence[Comparison], models: Mapping[str, ModelEntry]) -> Figure:
-    """Accuracy with 1 or more operations, with its interval, and random guessing dashed."""
-    with matplotlib.rc_context(STYLE):
+    sizes: of the bases, in billions of parameters.
+    """
+    with styled():
         figure = Figure(figsize=(1.6 * CELL[0], CELL[1]), layout="constrained")
         axes = figure.add_subplot()
         if is_chain([compared.pair for compared in found]):
             draw_steps(axes, found)
         else:
-            draw_sizes(axes, found, models)
+            draw_sizes(axes, found, sizes)
         axes.axhline(100 * found[0].baseline, color=MUTED, linewidth=1.1, dashes=(4, 2.5))
         axes.set(ylim=(0, 100), ylabel="accuracy, 1+ operations (%)", title=name)
         axes.grid(axis="y")
@@ -55,9 +50,8 @@ def draw_steps(axes: Axes, found: Sequence[Comparison]) -> None:
     axes.set_xticks(range(len(names)), names)
 
 
-def draw_sizes(axes: Axes, found: Sequence[Comparison], models: Mapping[str, ModelEntry]) -> None:
+def draw_sizes(axes: Axes, found: Sequence[Comparison], sizes: Sequence[float]) -> None:
     """Bases and variants, each a line over the size of the model."""
-    sizes = [models[compared.pair.base].parameters or 1.0 for compared in found]
     for role, colour, marker in (("base", BASE, "o"), ("variant", VARIANT, "s")):
         points = zip(sizes, (getattr(compared, role) for compared in found), strict=True)
         draw_line(axes, sorted(points, key=lambda point: point[0]), colour, marker, role)
@@ -72,3 +66,18 @@ def draw_line(axes: Axes, points: Sequence[Point], colour: str, marker: str, lab
     places, found = zip(*points, strict=True)
     axes.plot(places, [100 * one.value for one in found], color=colour, marker=marker, label=label, gid=label)
     draw_intervals(axes, places, found, colour)
+
+
+def draw_budgets(points: Mapping[str, Points]) -> Figure:
+    """Accuracy of each model that thinks against the tokens that it may spend on it."""
+    with styled():
+        figure = Figure(figsize=(1.6 * CELL[0], CELL[1]), layout="constrained")
+        axes = figure.add_subplot()
+        axes.set_prop_cycle(color=(BASE, VARIANT, GAIN, LOSS, MUTED))
+        for model, found in points.items():
+            budgets, shares = zip(*found, strict=True)
+            axes.step(budgets, [100 * share for share in shares], where="post", label=model)
+        axes.set(ylim=(0, 100), xlabel="tokens of thinking allowed", ylabel="accuracy, 1+ operations (%)")
+        axes.grid(axis="y")
+        axes.legend(loc="upper left")
+        return figure

@@ -5,16 +5,16 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
-
-import matplotlib
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from bench.records import Accuracy, Difference
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
     from bench.nights.regression import SavedGain
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart. Markers repeat what colours say.
@@ -69,24 +69,31 @@ SLIMMER = [  # what an SVG of matplotlib does not need, and its replacement
 ]
 
 
+def styled(**others: str) -> AbstractContextManager[None]:
+    """How all figures look, while they are drawn and written."""
+    import matplotlib
+
+    return matplotlib.rc_context({**STYLE, **others})
+
+
 def render(figure: Figure, name: str) -> dict[str, bytes]:
     """One drawing in every format. The same figures give the same bytes."""
     drawing = svg(figure, name).encode()
     figure.set_layout_engine(None)  # the places are found: the other formats keep them, and draw once
-    with matplotlib.rc_context(STYLE):
+    with styled():
         pdf = saved(figure, format="pdf", metadata={"CreationDate": None, "Creator": None})
     return {"svg": drawing, "png": png(figure), "pdf": pdf}
 
 
 def png(figure: Figure) -> bytes:
-    with matplotlib.rc_context(STYLE):
+    with styled():
         return saved(figure, format="png", dpi=160, facecolor="white", metadata={"Software": None})
 
 
 def svg(figure: Figure, name: str) -> str:
     """The name makes every id another one, so that one page can hold many drawings."""
     prefix = f"f{sha256(name.encode()).hexdigest()[:6]}-"
-    with matplotlib.rc_context({**STYLE, "svg.hashsalt": name}):
+    with styled(**{"svg.hashsalt": name}):
         drawing = saved(
             figure, format="svg", transparent=True, metadata={"Date": None, "Creator": None}
         ).decode()

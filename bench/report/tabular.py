@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tabulate import tabulate
+
 from bench.records import Accuracy, Difference
 from bench.scoring.sentences import show_p
 from bench.text import csv_cell, inert, latex, printable
@@ -86,9 +88,7 @@ def markdown(table: Table) -> str:
         for row in table.rows
     ]
     headings = [inert(column.heading) for column in table.columns]
-    import pandas as pd
-
-    return pd.DataFrame(rows, columns=headings).to_markdown(index=False, disable_numparse=True)
+    return tabulate(rows, headings, tablefmt="pipe", disable_numparse=True)
 
 
 def markdown_cell(value: object, column: Column) -> str:

@@ -15,11 +15,9 @@ import pytest
 
 from bench.models.suites import load_suite
 from bench.records import Completion, Evaluation, Example, Score
-from bench.report import forest
-from bench.report.figures import draw_all
+from bench.report.drawings import drawings_of, render
 from bench.report.page import html
 from bench.report.published import published
-from bench.report.style import svg
 from bench.run.session import accuracies
 from bench.scoring.scores import accuracy_by_factor
 from bench.task.prompts import STATEMENT
@@ -52,8 +50,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory, evaluation_examples) -> Pat
         factors={name: accuracy_by_factor(entry, asked) for name, entry in evaluations.items()},
     )
     folder = tmp_path_factory.mktemp("pages")
-    figures = draw_all(results, (), suite) | forest.draw_all(results.verdicts)
-    drawings = {name: svg(figure, name) for name, figure in figures.items()}
+    figures = drawings_of(results, (), suite)
+    drawings = {name: render(drawing, name)["svg"].decode() for name, drawing in figures.items()}
     (folder / "report.html").write_text(html(results, drawings, asked), encoding="utf-8")
     return folder
 

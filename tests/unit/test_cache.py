@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,14 @@ def test_several_processes_may_write_at_once(folder: Path) -> None:
         found = pool.map(make_many, range(4))
     assert found == [[b"the same" * 10_000] * 20] * 4
     assert len(list(folder.iterdir())) == 20 and caches() == folder
+
+
+def test_what_is_not_asked_for_in_its_days_is_removed(folder: Path) -> None:
+    for key in ("asked again", "forgotten"):
+        kept("thing", key, Maker(), days=30)
+    kept("other", "of no days", Maker())
+    for path in folder.iterdir():
+        os.utime(path, (0, 0))
+    kept("thing", "asked again", Maker(), days=30)
+    kept("thing", "new", Maker(), days=30)
+    assert len([*folder.glob("thing-*")]) == 2 and len([*folder.glob("other-*")]) == 1

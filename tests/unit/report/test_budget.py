@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.records import Evaluation, Score
-from bench.report.budget import THINKING, by_budget, draw_all
+from bench.report.drawings import THINKING, by_budget, of_thinking
 
 
 def evaluation(thinking: dict[str, int]) -> Evaluation:
@@ -16,9 +16,9 @@ def evaluation(thinking: dict[str, int]) -> Evaluation:
 def test_an_answer_counts_where_its_thinking_fits() -> None:
     spent = {"a": 10, "b": 20, "c": 30, "d": 64}
     assert by_budget(evaluation(spent)) == [(0, 0.0), (10, 0.25), (30, 0.5), (64, 0.5)]
-    (line,) = draw_all([evaluation(spent)])[THINKING].axes[0].lines
+    (line,) = of_thinking([evaluation(spent)])[THINKING].figure().axes[0].lines
     assert list(line.get_ydata()) == [0, 25, 50, 50]
 
 
 def test_models_that_do_not_think_have_no_figure() -> None:
-    assert draw_all([evaluation({})]) == {}
+    assert of_thinking([evaluation({})]) == {}

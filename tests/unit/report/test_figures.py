@@ -13,8 +13,10 @@ import pytest
 from bench import DATA
 from bench.models.suites import load_suite
 from bench.records import Evaluation, Outcome, Suite
-from bench.report.error_figures import draw_errors, draw_factors
-from bench.report.figures import draw_all, draw_effects, draw_hypothesis
+from bench.report import drawings
+from bench.report.drawings import drawings_of
+from bench.report.error_figures import draw_factors
+from bench.report.figures import draw_effects, draw_hypothesis
 from bench.report.panels import rows_of, sections
 from bench.report.style import render, svg
 from bench.scoring.scores import ERROR_KINDS, accuracy_by_factor
@@ -87,12 +89,22 @@ def test_alignment_has_base_models_above_the_code_models_trained_from_them(paper
 
 def test_the_same_figures_give_the_same_bytes(results):
     once, again = (
-        {name: render(figure, name) for name, figure in draw_all(results, [], SUITE).items()}
+        {name: render(drawing.figure(), name) for name, drawing in drawings_of(results, [], SUITE).items()}
         for _ in range(2)
     )
     kinds = ("accuracy", "effects", "errors", "factors")
     assert once == again and set(once) == {f"code-before..after-{kind}" for kind in kinds}
     assert {tuple(formats) for formats in once.values()} == {("svg", "png", "pdf")}
+
+
+def test_a_drawing_is_made_again_only_where_its_data_changed(results, tmp_path, monkeypatch):
+    monkeypatch.setenv("BOXES_CACHE", str(tmp_path))
+    name, drawn = "code-before..after-effects", []
+    monkeypatch.setattr("bench.report.style.render", lambda figure, name: drawn.append(name) or {"svg": b""})
+    other = replace(results, verdicts=tuple(with_base(verdict, correct=0) for verdict in results.verdicts))
+    for found, times in ((results, 1), (results, 1), (other, 2), (results, 2)):
+        drawings.render(drawings.drawings_of(found, [], SUITE)[name], name)
+        assert len(drawn) == times
 
 
 @pytest.mark.parametrize("draw", [draw_hypothesis, draw_effects])
@@ -145,7 +157,7 @@ def test_a_sample_without_an_operation_is_drawn_empty(asked):
 
 def test_bars_of_errors_are_as_high_as_the_share_that_is_wrong(results):
     """`before` is wrong after one operation, `after` only after two: 5 of the 19 boxes with any."""
-    figure = draw_errors({name: found.scores for name, found in results.evaluations.items()})
+    figure = drawings_of(results, [], SUITE)["code-before..after-errors"].figure()
     other = ERROR_KINDS.index("other")
     before, after = ([bar.get_height() for bar in axes.containers[other]] for axes in figure.axes)
     assert before == [0, 100, 100, 100]

@@ -51,7 +51,6 @@ def test_nothing_is_written_beside_the_report(reports: Path) -> None:
         for kind in ("accuracy", "effects", "errors", "factors")
         for form in ("svg", "png", "pdf")
     }
-    drawn |= {f"figures/code-forest.{form}" for form in ("svg", "png", "pdf")}
     assert files == drawn | {"report.md", "report.html", "accuracy.csv", "results.json"}
 
 

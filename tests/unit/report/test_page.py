@@ -13,19 +13,19 @@ import pytest
 from bench.decoding.notes import with_notes
 from bench.nights.regression import compare_nights, night_of
 from bench.records import Pair, Suite
+from bench.report.drawings import drawings_of, render
 from bench.report.examples import pack
-from bench.report.figures import draw_all
 from bench.report.files import write
 from bench.report.history import history_html
 from bench.report.page import html
-from bench.report.style import svg
 
 SUITE = Suite("made-up", {}, (Pair("code", "before", "after"),))
 
 
 @pytest.fixture(scope="module")
 def drawings(results) -> dict[str, str]:
-    return {name: svg(figure, name) for name, figure in draw_all(results, results.verdicts, SUITE).items()}
+    drawings = drawings_of(results, results.verdicts, SUITE)
+    return {name: render(drawing, name)["svg"].decode() for name, drawing in drawings.items()}
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from bench.models.suites import load_suite
 from bench.proportions import accuracy
 from bench.records import Pair, Verdict
-from bench.report.series import draw_all
+from bench.report.drawings import of_series
 from bench.scoring.verdicts import judge_recorded
 
 MODERN = load_suite("modern")
@@ -27,7 +27,7 @@ def judged(series: str) -> tuple[list[Pair], list[Verdict]]:
 @pytest.mark.parametrize("series", ["tulu-3-8b", "olmo-2-7b", "olmo-2-13b"])
 def test_a_chain_is_one_line_by_step(series: str) -> None:
     pairs, verdicts = judged(series)
-    axes = draw_all(verdicts, MODERN.models)[f"series-{series}"].axes[0]
+    axes = of_series(verdicts, MODERN.models)[f"series-{series}"].figure().axes[0]
     line = axes.lines[0]
     assert list(line.get_xdata()) == [0, 1, 2, 3]
     assert list(line.get_ydata()) == pytest.approx([20, 25, 30, 35])
@@ -36,7 +36,7 @@ def test_a_chain_is_one_line_by_step(series: str) -> None:
 
 def test_sizes_of_a_family_are_a_line_of_bases_and_one_of_variants() -> None:
     _, verdicts = judged("qwen2.5-coder")
-    axes = draw_all(reversed(verdicts), MODERN.models)["series-qwen2.5-coder"].axes[0]
+    axes = of_series(reversed(verdicts), MODERN.models)["series-qwen2.5-coder"].figure().axes[0]
     base, variant = axes.lines[:2]
     assert list(base.get_xdata()) == list(variant.get_xdata()) == [0.5, 1.5, 3.1, 7.6, 14.8, 32.8]
     assert list(base.get_ydata()) == pytest.approx([20, 30, 40, 50, 60, 70])
@@ -45,4 +45,4 @@ def test_sizes_of_a_family_are_a_line_of_bases_and_one_of_variants() -> None:
 
 def test_a_pair_by_itself_is_no_line() -> None:
     _, verdicts = judged("tulu-3-8b")
-    assert draw_all(verdicts[:1], MODERN.models) == {}
+    assert of_series(verdicts[:1], MODERN.models) == {}

@@ -1,0 +1,138 @@
+"""Results -> the drawings of a report, drawn when they are written, and again only where their data changed.
+
+matplotlib is imported for a drawing that is not in the cache, and for nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from bench.cache import kept
+from bench.records import BUCKETS, Comparison, Evaluation, ModelEntry, Results, Suite, Verdict, in_bucket
+from bench.report.panels import Panel, rows_of, sections
+from bench.scoring.pooling import pool_all
+from bench.scoring.scores import count_errors
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MAIN = "ops1plus"
+THINKING = "thinking-budget"  # the name of a drawing
+ALONE = (4.8, 3.1)  # inches, of a panel by itself
+DAYS = 30  # that a drawing is kept after it was last asked for
+Points = list[tuple[int, float]]  # tokens, accuracy in [0, 1]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A figure that is not drawn yet. what: a function of this room, as figures.draw_effects."""
+
+    what: str
+    made_of: tuple[object, ...]
+
+    def figure(self) -> Figure:
+        module, _, function = self.what.partition(".")
+        return getattr(import_module(f"bench.report.{module}"), function)(*self.made_of)
+
+
+def render(drawing: Drawing, name: str) -> dict[str, bytes]:
+    """The drawing in every format, from the cache where the same was drawn before."""
+
+    def draw() -> bytes:
+        from bench.report import style
+
+        return msgspec.msgpack.encode(style.render(drawing.figure(), name))
+
+    key = [name, drawing.what, repr(drawing.made_of), version("matplotlib")]
+    return msgspec.msgpack.decode(kept("figure", key, draw, DAYS), type=dict[str, bytes])
+
+
+def drawings_of(results: Results, recorded: Iterable[Verdict], suite: Suite) -> dict[str, Drawing]:
+    """By name: the drawings of each pair, and of all pairs of a hypothesis or series that has several."""
+    found: dict[str, Drawing] = {}
+    for section in sections(results.verdicts, recorded):
+        for panel in section.panels:
+            found |= of_pair(panel, results)
+        if len(section.panels) > 1:
+            rows = rows_of(section.panels, suite)
+            found[f"{section.name}-accuracy"] = Drawing("figures.draw_hypothesis", (rows,))
+            found[f"{section.name}-effects"] = Drawing("figures.draw_effects", (rows,))
+    found |= of_series(results.verdicts, suite.models) | of_hypotheses(results.verdicts)
+    return found | of_thinking(results.evaluations.values())
+
+
+def of_pair(panel: Panel, results: Results) -> dict[str, Drawing]:
+    """Four drawings; two where only counts are known."""
+    found = {
+        f"{panel.name}-accuracy": Drawing("figures.draw_hypothesis", ([[panel]], ALONE)),
+        f"{panel.name}-effects": Drawing("figures.draw_effects", ([[panel]], ALONE)),
+    }
+    models = (panel.pair.base, panel.pair.variant)
+    if all(name in results.evaluations for name in models):
+        errors = {
+            name: {bucket: count_errors(results.evaluations[name].scores, bucket) for bucket in BUCKETS}
+            for name in models
+        }
+        found[f"{panel.name}-errors"] = Drawing("error_figures.draw_errors", (errors,))
+    if all(name in results.factors for name in models):
+        factors = {name: results.factors[name] for name in models}
+        found[f"{panel.name}-factors"] = Drawing("error_figures.draw_factors", (factors,))
+    return found
+
+
+def of_hypotheses(verdicts: Sequence[Verdict]) -> dict[str, Drawing]:
+    """The forest plot of each hypothesis that has several pairs; controls are no pairs of a hypothesis."""
+    found = {}
+    for pooled in pool_all(verdicts):
+        of_pairs = [
+            verdict
+            for verdict in verdicts
+            for pair in [verdict.comparison.pair]
+            if verdict.comparison.bucket == MAIN and pair.hypothesis == pooled.hypothesis and not pair.control
+        ]
+        if len(of_pairs) > 1:
+            found[f"{pooled.hypothesis}-forest"] = Drawing("forest.draw", (pooled, of_pairs))
+    return found
+
+
+def of_series(verdicts: Iterable[Verdict], models: Mapping[str, ModelEntry]) -> dict[str, Drawing]:
+    """A line for each series that has two pairs or more."""
+    found: dict[str, list[Comparison]] = {}
+    for verdict in verdicts:
+        compared = verdict.comparison
+        if compared.pair.series and compared.bucket == MAIN:
+            found.setdefault(compared.pair.series, []).append(compared)
+    return {
+        f"series-{name}": Drawing(
+            "series.draw", (name, pairs, [models[compared.pair.base].parameters or 1.0 for compared in pairs])
+        )
+        for name, pairs in found.items()
+        if len(pairs) > 1
+    }
+
+
+def of_thinking(evaluations: Iterable[Evaluation]) -> dict[str, Drawing]:
+    """One drawing of all models that think: accuracy against the tokens that they may spend on it."""
+    points = {found.model: by_budget(found) for found in evaluations if found.thinking}
+    return {THINKING: Drawing("series.draw_budgets", (points,))} if points else {}
+
+
+def by_budget(evaluation: Evaluation, bucket: str = MAIN) -> Points:
+    """Accuracy at each number of tokens where it changes, from 0 to the most that was spent.
+
+    Decoding is greedy, so a smaller budget gives the same thoughts, cut. One run tells every smaller budget:
+    an answer counts where its thinking fits.
+    """
+    asked = [score for score in evaluation.scores if in_bucket(score.num_ops, bucket)]
+    spent = sorted(evaluation.thinking[score.example_id] for score in asked if score.correct)
+    points: Points = [(0, 0.0)]
+    for right, tokens in enumerate(spent, start=1):
+        points.append((tokens, right / len(asked)))
+    points.append((max(evaluation.thinking.values()), len(spent) / max(len(asked), 1)))
+    return sorted(dict(points).items())
