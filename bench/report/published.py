@@ -10,10 +10,11 @@ from bench import ROOT
 from bench.models.suites import load_suite
 from bench.outputs import replacing, write_text
 from bench.records import Results, Verdict
-from bench.report.drawings import drawings_of, render
+from bench.report.drawings import drawings_of
 from bench.report.files import accuracy_csv, write_figures
 from bench.report.page import html
 from bench.report.panels import HEADINGS, Panel, by_pair
+from bench.report.style import svg
 from bench.report.tables import (
     COUNTS_NOTE,
     PAIR_NOTE,
@@ -98,7 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the report, the drawings of each hypothesis, and all accuracies as CSV."""
     results, suite, folder = published(), load_suite("paper"), arguments.report_dir
     figures = drawings_of(results, (), suite)
-    pairs = {name: render(drawing, name)["svg"].decode() for name, drawing in figures.items() if ".." in name}
+    pairs = {name: svg(drawing.figure(), name) for name, drawing in figures.items() if ".." in name}
     with replacing(folder) as fresh:
         fresh.mkdir()
         files = {name: drawing for name, drawing in figures.items() if name not in pairs}
