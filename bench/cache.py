@@ -18,6 +18,9 @@ from pathlib import Path
 from bench import PACKAGE
 from bench.outputs import replacing
 
+MAKERS = ("models", "decoding")  # the rooms whose code makes what is kept
+MADE_BY = {"figure": ("report",)}  # and of these kinds
+
 
 def caches() -> Path:
     """The folder: BOXES_CACHE, or one of the user's caches."""
@@ -32,7 +35,9 @@ def kept(kind: str, key: object, make: Callable[[], bytes], days: float | None =
     but for our own code, which is added. A folder that cannot be written costs time and nothing else.
     days: how long it stays after it was last asked for; for ever without.
     """
-    name = hashlib.sha256(json.dumps([code_digest(), key], sort_keys=True).encode()).hexdigest()
+    name = hashlib.sha256(
+        json.dumps([code_digest(*MADE_BY.get(kind, MAKERS)), key], sort_keys=True).encode()
+    ).hexdigest()
     path = caches() / f"{kind}-{name[:32]}"
     with suppress(OSError, ValueError):
         data = read(path)
@@ -66,9 +71,7 @@ def read(path: Path) -> bytes:
 
 
 @cache
-def code_digest() -> str:
-    """sha256 over the code that makes what is kept."""
-    files = sorted(
-        path for room in ("models", "decoding", "report") for path in (PACKAGE / room).rglob("*.py")
-    )
+def code_digest(*rooms: str) -> str:
+    """sha256 over the code of some rooms."""
+    files = sorted(path for room in rooms for path in (PACKAGE / room).rglob("*.py"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
