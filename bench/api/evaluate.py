@@ -11,7 +11,7 @@ from bench.models.named import entry_of
 from bench.records import Pair, Suite
 from bench.run import plans
 from bench.run.evaluate import evaluate as evaluate_entry
-from bench.run.metadata import describe_run, new_run_id
+from bench.run.metadata import metadata_of, new_run_id
 from bench.run.options import Options
 from bench.run.plans import Plan
 from bench.run.session import Session
@@ -92,7 +92,7 @@ def compare(base: Any, variant: Any, *, hypothesis: str = "code", **asked: Unpac
     with Store(":memory:") as unused:
         session = Session(Suite("python", {}, (pair,)), plan, unused, wait=0.0)
         session.evaluations |= {result.evaluation.model: result.evaluation for result in results}
-        found = session.results(families([pair]), describe_run(session.suite, plan))
+        found = session.results(families([pair]), metadata_of(session.suite, plan))
     return Compared(pair, found, *results)
 
 

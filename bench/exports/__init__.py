@@ -1,1 +1,4 @@
-"""What other tools read. In: a run, or the task itself. Out: rows, logs and tasks in their formats."""
+"""What other tools read: every answer of a run, and the task itself.
+
+In: a run and its store. Out: rows, logs of Inspect, tasks of harnesses, metrics of trackers.
+"""

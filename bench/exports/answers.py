@@ -16,7 +16,7 @@ from bench.records import Evaluation, ModelEntry, Suite
 from bench.report.command import as_made, checked, read_run, recall_runs
 from bench.report.rows import rows
 from bench.report.view import folder_of_run
-from bench.run.metadata import describe_run
+from bench.run.metadata import metadata_of
 from bench.run.options import Options
 from bench.run.plans import Plan, plan_of
 from bench.store import Store, existing_store
@@ -51,7 +51,7 @@ def recall(folder: Path, store: Path, password: str | None) -> tuple[Plan, dict[
     plan = plan_of(as_made(Options(dataset_password=password), made))
     plan = replace(plan, run_id=str(made.metadata.get("run", folder.name)))
     suite = Suite("run", {name: ModelEntry(name, "") for name in made.models}, ())
-    checked(describe_run(suite, plan), made.metadata)
+    checked(metadata_of(suite, plan), made.metadata)
     with Store(store) as kept:
         evaluations = recall_runs(suite, plan, kept, made.models)
     if not evaluations:

@@ -1,4 +1,8 @@
-"""Model entry -> model and tokenizer: found on disk, audited, loaded with nothing missing."""
+"""Suite file -> model entries -> model and tokenizer: found on disk, checked, loaded with nothing missing.
+
+In: a suite file or a model's name. Out: a `ModelEntry`, its fingerprint, why this machine cannot run it, and
+what loading it gives. Nothing is downloaded.
+"""
 
 from bench.models.chat import render_for
 from bench.models.files import num_bytes

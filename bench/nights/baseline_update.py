@@ -26,11 +26,11 @@ def run(arguments: argparse.Namespace) -> int:
     save(night, arguments.to)
     say(f"{arguments.to}: {before.run} -> {night.run}")
     for name in sorted(before.models.keys() | night.models.keys()):
-        say(f"  {name}: {describe(before, name)} -> {describe(night, name)}")
+        say(f"  {name}: {in_words(before, name)} -> {in_words(night, name)}")
     return 0
 
 
-def describe(night: Night, model: str) -> str:
+def in_words(night: Night, model: str) -> str:
     found = night.models.get(model)
     if found is None:
         return "not in it"

@@ -25,7 +25,7 @@ OWN = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)  # exit statuses of a r
 class Nights:
     """Saves and compares a run as its options ask. Raises ValueError if the baseline is unusable."""
 
-    def __init__(self, options: Options, describe: Callable[[], Mapping[str, object]]) -> None:
+    def __init__(self, options: Options, metadata: Callable[[], Mapping[str, object]]) -> None:
         self.saved = Path(options.report_dir) / "saved"
         self.name, self.fail = options.save, options.compare_fail
         self.kept: Path | None = None
@@ -35,7 +35,7 @@ class Nights:
         self.baseline: Night | None = None
         if options.compare is not None or self.fail:
             self.baseline = load(find_night(options.compare or "", self.saved))
-            check_compatible(self.baseline, describe())
+            check_compatible(self.baseline, metadata())
 
     def finish(self, exit_status: int, results: Results, asked: Iterable[str]) -> int:
         """Save and compare as asked for. Returns the exit status of the run."""

@@ -16,7 +16,7 @@ from bench.plugin.cases import markers_of
 from bench.records import HYPOTHESES, Accuracy, Pair, Results, Verdict
 from bench.report.files import check_place, write
 from bench.run.evaluate import Listener
-from bench.run.metadata import describe_run
+from bench.run.metadata import metadata_of
 from bench.run.options import Options, words
 from bench.run.plans import (
     Plan,
@@ -99,7 +99,7 @@ class State:
             return None
         from bench.plugin.nights import Nights
 
-        return Nights(options, self.describe)
+        return Nights(options, self.metadata)
 
     @cached_property
     def baseline(self) -> dict[str, float]:
@@ -168,8 +168,8 @@ class State:
             check_place(place(self.options.report_dir))
             self.runnable = find_runnable(self.options, self.suite, asked)
 
-    def describe(self) -> dict[str, object]:
-        return describe_run(self.suite, self.plan) | {"command": self.command}
+    def metadata(self) -> dict[str, object]:
+        return metadata_of(self.suite, self.plan) | {"command": self.command}
 
     def markers(self) -> dict[str, int]:
         """Every marker of the suite's pairs, and how many pairs have it."""
@@ -194,7 +194,7 @@ class State:
 
     def find_results(self) -> Results:
         self.session.skipped |= self.skipped  # a worker's, so that families are the same in the report
-        found = self.session.results(families(self.ran_pairs()), self.describe(), self.ran_singles)
+        found = self.session.results(families(self.ran_pairs()), self.metadata(), self.ran_singles)
         return replace(found, skipped={**found.skipped, **self.failed}, published=self.published)
 
     def write(self, results: Results) -> Path:

@@ -19,7 +19,7 @@ from bench.nights.regression import SAME, compare_nights
 from bench.records import Evaluation, Results, Suite
 from bench.report.files import write
 from bench.run.evaluate import read_and_score
-from bench.run.metadata import describe_run
+from bench.run.metadata import metadata_of
 from bench.run.options import Options
 from bench.run.plans import Plan, load_suites, merge, plan_of, singles_of
 from bench.run.session import Session
@@ -193,7 +193,7 @@ def recall_runs(
 
 def remake(session: Session, made: Run | None) -> Results:
     """The results of the pairs that the run tested, or of all pairs of which the store has both models."""
-    metadata = describe_run(session.suite, session.plan)
+    metadata = metadata_of(session.suite, session.plan)
     if made:
         metadata = checked(metadata, made.metadata)
     verdicts = made.verdicts if made else []

@@ -52,8 +52,8 @@ def write_formats(
     regression: Regression | None,
 ) -> None:
     # jinja2 and pandas take half a second to import: here the answers are there
+    from bench.report.markdown import markdown
     from bench.report.page import html
-    from bench.report.tables import markdown
 
     since, details, changes = "", "", None
     if regression:

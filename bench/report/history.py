@@ -12,9 +12,10 @@ from bench.nights.files import load_all
 from bench.nights.regression import ENVIRONMENT, SAME, Flip, Night, Regression, SavedGain, differences
 from bench.outputs import write_text
 from bench.records import Accuracy
+from bench.report.markdown import bullet_list
 from bench.report.page import HELPERS, TEMPLATES, themed
 from bench.report.style import BASE, GAIN, MUTED, draw_intervals, styled, svg
-from bench.report.tables import bullet_list, short_bucket
+from bench.report.tables import short_bucket
 from bench.report.tabular import Column, Kind, Table, markdown, signed_interval
 from bench.text import inert
 
@@ -38,7 +39,7 @@ def regression_markdown(regression: Regression) -> str:
         parts += ["### What else changed", lines]
     parts += ["### Figures", markdown(changes_table(regression))]
     if regression.flips:
-        lines = bullet_list(map(describe_flip, regression.flips))
+        lines = bullet_list(map(line_of_flip, regression.flips))
         summary = f"<summary>{len(regression.flips):,} boxes came out differently</summary>"
         parts += [f"<details>{summary}", lines, "</details>"]
     return "\n\n".join(parts) + "\n"
@@ -78,7 +79,7 @@ def changes_table(regression: Regression) -> Table:
     return Table("since", caption, columns, tuple(rows), main=main)
 
 
-def describe_flip(flip: Flip) -> str:
+def line_of_flip(flip: Flip) -> str:
     score = flip.score
     return (
         f"{flip.model}: {score.example_id}, box {score.box}, {score.num_ops} operations: "

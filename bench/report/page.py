@@ -14,8 +14,7 @@ from bench.report import style
 from bench.report.cite import BIBTEX
 from bench.report.drawings import THINKING
 from bench.report.examples import pack
-from bench.report.panels import Panel, Section, sections
-from bench.report.sentences import find, recorded_sentence
+from bench.report.panels import Panel, Section, find, recorded_sentence, sections
 from bench.report.tables import (
     CONTROLS,
     COUNTS_NOTE,

@@ -1,14 +1,20 @@
-"""Verdicts -> sections: a hypothesis with its pairs, a pair with its buckets."""
+"""Verdicts -> sections: a hypothesis with its pairs, a pair with its buckets, and what they found."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.records import HYPOTHESES, Pair, Suite, Verdict
+from bench.records import HYPOTHESES, Comparison, Pair, Pooled, Suite, Verdict
+from bench.scoring.pooling import pool_all
+from bench.scoring.sentences import points
 
 HEADINGS = {name: name.capitalize() for name in HYPOTHESES}
 COLUMNS = 5
+CLAIM = " improves entity tracking"  # the end of a built-in hypothesis
+WORDS = {"better": "Yes", "worse": "No", "equivalent": "No"}  # every other outcome leaves the question open
+OPEN = "Not clear"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,3 +111,115 @@ def rows_of(panels: Sequence[Panel], suite: Suite) -> list[list[Panel]]:
 
 def code_variants(suite: Suite) -> Collection[str]:
     return {pair.variant for pair in suite.pairs if pair.hypothesis == "code" and not pair.control}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The answer to a question, with the outcome that colours it. pairs: a finding for each, if several."""
+
+    question: str
+    outcome: str
+    sentence: str
+    pairs: tuple[Finding, ...] = ()
+
+
+def find(section: Section) -> Finding | None:
+    """What the pairs of a section say; None if none was run."""
+    tested = [panel for panel in section.panels if "ops1plus" in panel.shown]
+    question = question_of(section)
+    if not tested:
+        return None
+    if section.name == "controls":
+        return Finding(question, *check_controls(tested))
+    pairs = tuple(
+        Finding(f"{p.pair.base} → {p.pair.variant}", shown_outcome(p.main), answer(p.main)) for p in tested
+    )
+    if len(pairs) == 1:
+        return Finding(question, pairs[0].outcome, pairs[0].sentence)
+    [pooled] = pool_all(panel.main for panel in tested)
+    return Finding(question, pooled.outcome, f"{pool_answer(pooled)} {count_answers(tested)}", pairs)
+
+
+def question_of(section: Section) -> str:
+    if section.name == "controls":
+        return "Does the benchmark itself work?"
+    return f"Does {HYPOTHESES.get(section.name, section.heading).removesuffix(CLAIM)} help?"
+
+
+def pool_answer(pooled: Pooled) -> str:
+    """As in "Yes: over 5 pairs the gain is 15.3 points [0.7, 29.8]."."""
+    said = {"supported": "Yes", "contradicted": "No"}.get(pooled.outcome, OPEN)
+    ends = f"[{100 * pooled.low:.1f}, {100 * pooled.high:.1f}]"
+    text = f"{said}: over {pooled.pairs} pairs the gain is {100 * pooled.value:.1f} points {ends}."
+    return text.replace("-", "−")
+
+
+def answer(verdict: Verdict) -> str:
+    """As in "Yes: tiny-code is 29.4 points above tiny-base [27.3, 31.3]."."""
+    pair, change = verdict.comparison.pair, verdict.comparison.difference
+    side, value, low, high = "above", change.value, change.low, change.high
+    if value < 0:
+        side, value, low, high = "below", -value, -high, -low
+    ends = f"[{100 * low:.1f}, {100 * high:.1f}]".replace("-", "−")
+    remark = ", but it is not shown to beat random guessing" if is_unclear(verdict) else ""
+    gain = f"{100 * value:.1f}"
+    stands = "level with" if gain == "0.0" else f"{gain} points {side}"
+    return f"{word(verdict)}: {pair.variant} is {stands} {pair.base} {ends}{remark}."
+
+
+def word(verdict: Verdict) -> str:
+    """Yes asks for a gain and for a variant above random guessing."""
+    return WORDS.get(shown_outcome(verdict), OPEN)
+
+
+def shown_outcome(verdict: Verdict) -> str:
+    """What the badge beside an answer says: never "better" beside "Not clear"."""
+    return "open" if is_unclear(verdict) else verdict.outcome
+
+
+def is_unclear(verdict: Verdict) -> bool:
+    """A gain of a variant that is not above random guessing."""
+    return verdict.outcome == "better" and verdict.case != "passes"
+
+
+def count_answers(tested: Sequence[Panel]) -> str:
+    """How many pairs have each answer."""
+    words = Counter(word(panel.main) for panel in tested)
+    parts = [f"{answer} for {words[answer]}" for answer in ("Yes", "No", OPEN) if words[answer]]
+    parts[0] += f" of {len(tested)} pairs"
+    first, *others = parts
+    return ", ".join([first, *map(str.lower, others)]) + "."
+
+
+def check_controls(tested: Sequence[Panel]) -> tuple[str, str]:
+    """Whether the positive controls show a gain, and the negative ones none. Their losses are said."""
+    verdicts = [panel.main for panel in tested]
+    if failed := [verdict for verdict in verdicts if verdict.case == "fails"]:
+        return "worse", f"No: {names_of(failed)} did not behave as expected. Do not trust this run."
+    if unclear := [verdict for verdict in verdicts if verdict.case == "open"]:
+        return "no difference shown", f"{OPEN}: the run does not tell for {names_of(unclear)}."
+    number = {1: "the control", 2: "both controls"}.get(len(tested), f"all {len(tested)} controls")
+    losses = [loss_of(verdict.comparison) for verdict in verdicts if verdict.outcome == "worse"]
+    return "better", " ".join([f"Yes: {number} behaved as expected.", *losses])
+
+
+def names_of(controls: Sequence[Verdict]) -> str:
+    pairs = [verdict.comparison.pair for verdict in controls]
+    return " and ".join(f"the {pair.control} control {pair.variant}" for pair in pairs)
+
+
+def loss_of(found: Comparison) -> str:
+    """A negative control claims no more than that its training does not help."""
+    loss = points(-found.difference.value)
+    return f"The negative control {found.pair.variant} is {loss} below {found.pair.base}, which is no gain."
+
+
+def recorded_sentence(section: Section) -> str:
+    """As in "In the published figures, 4 of 5 code models improve."; "" if nothing is recorded."""
+    recorded = [panel.main for panel in section.elsewhere]
+    if not recorded:
+        return ""
+    improved = sum(verdict.case == "passes" for verdict in recorded)
+    return (
+        f"In the published figures, {improved} of {len(recorded)} {section.heading.lower()} models improve."
+    )

@@ -12,18 +12,11 @@ from bench.outputs import replacing, write_text
 from bench.records import Results, Verdict
 from bench.report.drawings import drawings_of
 from bench.report.files import accuracy_csv, write_figures
+from bench.report.markdown import PAIR_NOTE, pooled_lines, verdict_lines
 from bench.report.page import html
 from bench.report.panels import HEADINGS, Panel, by_pair
 from bench.report.style import svg
-from bench.report.tables import (
-    COUNTS_NOTE,
-    PAIR_NOTE,
-    accuracy_table,
-    cases,
-    name_pair,
-    pooled_lines,
-    verdict_lines,
-)
+from bench.report.tables import COUNTS_NOTE, accuracy_table, cases, name_pair
 from bench.report.tabular import markdown as as_markdown
 from bench.scoring.pooling import pool_all
 from bench.scoring.stats import gates
@@ -42,7 +35,7 @@ scenario as the unit. Accuracies are in percent, by number of operations on the 
 guessing, adjusted over the buckets of the model (Holm)."""
 
 
-def published() -> Results:
+def published_results() -> Results:
     """The paper's accuracies, random baseline and verdicts, without a single model run."""
     suite = load_suite("paper")
     metadata = {"source": "published", "tests": "from counts: unpaired, unclustered"}
@@ -97,7 +90,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the report, the drawings of each hypothesis, and all accuracies as CSV."""
-    results, suite, folder = published(), load_suite("paper"), arguments.report_dir
+    results, suite, folder = published_results(), load_suite("paper"), arguments.report_dir
     figures = drawings_of(results, (), suite)
     pairs = {name: svg(drawing.figure(), name) for name, drawing in figures.items() if ".." in name}
     with replacing(folder) as fresh:

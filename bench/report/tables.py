@@ -1,21 +1,17 @@
-"""Results -> tables, and the Markdown report: accuracies, verdicts, errors, and how the run was made."""
+"""Results -> tables of values: accuracies, verdicts, errors, how the run was made. tabular.py writes them."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean, mean, stdev
 
-from bench.proportions import ALPHA
-from bench.records import BUCKETS, Accuracy, Comparison, Evaluation, Gate, Outcome, Pooled, Results, Verdict
-from bench.report.panels import HEADINGS, Panel, Section, sections
-from bench.report.sentences import find, recorded_sentence
-from bench.report.tabular import Bold, Column, Kind, Table, share
-from bench.report.tabular import markdown as as_markdown
+from bench.records import BUCKETS, Accuracy, Comparison, Evaluation, Gate, Outcome, Results, Verdict
+from bench.report.panels import HEADINGS, Panel, Section
+from bench.report.tabular import Bold, Column, Kind, Table
 from bench.scoring.scores import ERROR_KINDS
 from bench.scoring.sentences import FROM_COUNTS
-from bench.scoring.stats import agreement_p
-from bench.text import inert, printable
+from bench.text import printable
 
 ANSWER_FORMS = ("whole", "cut", "malformed", "unfinished")
 COUNTS_NOTE = (
@@ -24,89 +20,11 @@ COUNTS_NOTE = (
     "embedded models have, and of 2."
 )
 ABOVE_GUESSING = "Bold: above random guessing, adjusted over the buckets of the model (Holm)."
-PAIR_NOTE = (
-    "Brackets after an accuracy are its 95% interval. Brackets after a difference are the interval of its "
-    "test: it excludes 0 just where p is below 5%. p is two-sided, and adjusted where `tests` is above 1: "
-    "over the pairs of the hypothesis at 1+ (Holm), over the buckets 1 to 7 of the pair (Benjamini-Hochberg, "
-    "exploratory)."
-)
 CONTROLS = (
     "Controls check the benchmark itself. A positive control must show a gain. A negative control must not."
 )
 SPREAD_CAPTION = "Spread between seeds, wordings or precisions of one model, in percent."
 FACTORS_CAPTION = "Accuracy on boxes with 1 or more operations, by what else varies."
-
-
-def markdown(results: Results, recorded: Sequence[Verdict] = (), since: str = "") -> str:
-    """The whole report. recorded: verdicts on figures measured before. since: what changed since a run."""
-    found = sections(results.verdicts, recorded)
-    parts = [
-        "# Entity tracking: does further training help?",
-        *([since] if since else []),
-        *(line for section in found for line in finding_lines(section)),
-        "## Accuracy by number of operations on the box (percent)",
-        as_markdown(accuracy_table(results.accuracies, results.baseline, results.over_random)),
-        f"`1+` pools all boxes that some operation changed. {ABOVE_GUESSING}",
-        *published_section(results),
-        *([SPREAD_CAPTION, as_markdown(spread)] if (spread := spread_table(results)) else []),
-        PAIR_NOTE,
-        *(part for section in found for part in section_parts(section, results)),
-    ]
-    if results.skipped:
-        parts += ["## Not run", bullet_list(map(inert, skip_lines(results.skipped)))]
-    if results.evaluations:
-        parts += ["## The answers", answers(results).caption, as_markdown(answers(results))]
-    parts += ["## How it was run", as_markdown(metadata(results))]
-    return "\n\n".join(parts) + "\n"
-
-
-def finding_lines(section: Section) -> list[str]:
-    """The answer to a section's question, then each pair's, then what was recorded before."""
-    found, before = find(section), recorded_sentence(section)
-    if found is None:
-        return []
-    lines = [f"**{found.question}** {found.sentence} {before}".strip()]
-    return [*lines, bullet_list(pair.sentence for pair in found.pairs)] if found.pairs else lines
-
-
-def section_parts(section: Section, results: Results) -> list[str]:
-    """A heading and a table a pair, with the pair's figures."""
-    parts = [f"## {section.heading}"] if section.panels else []
-    if parts and section.name == "controls":
-        parts.append(CONTROLS)
-    for panel in section.panels:
-        kinds = ["accuracy", *(["errors"] if panel.pair.base in results.evaluations else [])]
-        parts += [
-            f"### {name_pair(panel.main.comparison)}",
-            panel.main.sentence,
-            as_markdown(cases(panel)),
-            *(["Every accuracy is the recorded one."] if panel.as_recorded else []),
-            *(f"![{kind} of {panel.pair.id}](figures/{panel.name}-{kind}.png)" for kind in kinds),
-        ]
-        if table := factors(panel, results):
-            parts += [FACTORS_CAPTION, as_markdown(table)]
-    if section.panels and section.elsewhere:
-        parts += ["### Recorded before, not run here", as_markdown(recorded_pairs(section))]
-    return parts
-
-
-def verdict_lines(verdicts: Sequence[Verdict]) -> list[str]:
-    """The verdict of each pair, in one sentence."""
-    tested = [verdict for verdict in verdicts if verdict.comparison.bucket == "ops1plus"]
-    return (
-        [bullet_list(f"**{name_pair(entry.comparison)}**: {entry.sentence}" for entry in tested)]
-        if tested
-        else []
-    )
-
-
-def pooled_lines(found: Iterable[Pooled]) -> list[str]:
-    """The verdict of each hypothesis over its pairs, in one sentence."""
-    lines = [
-        f"**{HEADINGS.get(entry.hypothesis, entry.hypothesis)}, all pairs**: {entry.sentence}"
-        for entry in found
-    ]
-    return [bullet_list(lines)] if lines else []
 
 
 def skip_lines(skipped: Mapping[str, str]) -> list[str]:
@@ -115,10 +33,6 @@ def skip_lines(skipped: Mapping[str, str]) -> list[str]:
     for model, reason in skipped.items():
         by_reason.setdefault(reason, []).append(model)
     return [printable(f"{', '.join(models)}: {reason}") for reason, models in by_reason.items()]
-
-
-def bullet_list(lines: Iterable[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines)
 
 
 def accuracy_table(
@@ -153,25 +67,6 @@ def marked(observed: Accuracy | None, gate: Gate | None) -> object:
     return Bold(observed) if observed and gate and gate.standing == "above" else observed
 
 
-def published_section(results: Results) -> list[str]:
-    """This run's accuracies beside the published ones of the same models, where there are any."""
-    known = [model for model in results.accuracies if model in results.published]
-    if not known:
-        return []
-    buckets = [bucket for bucket in BUCKETS if bucket in results.baseline]
-    rows: list[tuple[object, ...]] = []
-    for model in known:
-        live, told = results.accuracies[model], results.published[model]
-        rows.append((model, *(share(live[bucket]) for bucket in buckets)))
-        rows.append(("as published", *(beside(told.get(bucket), live[bucket]) for bucket in buckets)))
-    columns = (Column("model"), *(Column(short_bucket(bucket)) for bucket in buckets))
-    return [
-        "## Beside the published figures (percent)",
-        as_markdown(Table("published", "", columns, tuple(rows))),
-        "≠: the two differ (two-sided p below 5%, not adjusted; the design effect is taken for ours).",
-    ]
-
-
 def spread_table(results: Results) -> Table | None:
     """Beside what sampling moves: the spread between seeds, wordings or precisions of one model."""
     rows = [
@@ -190,10 +85,6 @@ def spread_of(found: Sequence[Accuracy]) -> list[str]:
     half = fmean(50 * (entry.high - entry.low) for entry in found)
     ends = f"{min(shares):.1f} to {max(shares):.1f}"
     return [str(len(found)), f"{fmean(shares):.1f}", ends, f"{stdev(shares):.1f}", f"± {half:.1f}"]
-
-
-def beside(told: Accuracy | None, live: Accuracy) -> str:
-    return "" if told is None else share(told) + (" ≠" if agreement_p(live, told) < ALPHA else "")
 
 
 def cases(panel: Panel) -> Table:

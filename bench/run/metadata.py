@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from bench import CHECKOUT, __version__
 from bench.models.machine import visible_gpus
 from bench.records import Suite
-from bench.task.examples import digest
+from bench.task.examples import digest_of_examples
 
 if TYPE_CHECKING:
     from bench.run.plans import Plan
@@ -30,13 +30,13 @@ PACKAGES = (
 )
 
 
-def describe_run(suite: Suite, plan: Plan) -> dict[str, object]:
+def metadata_of(suite: Suite, plan: Plan) -> dict[str, object]:
     """A flat table for the report."""
     return {
         "run": plan.run_id,
         "suite": suite.name,
         "protocol": f"{plan.protocol.name} ({plan.protocol.digest[:12]})",
-        "data set": f"{plan.dataset} ({digest(plan.examples)[:12]})",
+        "data set": f"{plan.dataset} ({digest_of_examples(plan.examples)[:12]})",
         "version of the task": plan.version,
         "seed": plan.seed,
         "examples": len(plan.examples),

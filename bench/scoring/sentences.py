@@ -20,7 +20,7 @@ STANDINGS = {
 }
 
 
-def describe(found: Comparison, outcome: Outcome, case: Case) -> str:
+def sentence_of(found: Comparison, outcome: Outcome, case: Case) -> str:
     """The figures, how the models stand to guessing, what no difference means, whether a control holds."""
     control = f"; {CONTROL_CASES[case]}" if found.pair.control else ""
     return f"{gain_clause(found)}; {standing_clause(found)}{remark(found, outcome)}{control}"

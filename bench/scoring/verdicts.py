@@ -24,7 +24,7 @@ from bench.records import (
     Suite,
     Verdict,
 )
-from bench.scoring.sentences import describe, name_bucket, points, show_p
+from bench.scoring.sentences import name_bucket, points, sentence_of, show_p
 from bench.scoring.stats import (
     FEWEST_SCENARIOS,
     MARGIN,
@@ -203,7 +203,7 @@ def judge(found: Comparison, cases: int = 1) -> Verdict:
     """What the comparison found. cases: of the run that can fail as this one can."""
     outcome = outcome_of(found)
     case = case_of(found, outcome, cases)
-    return Verdict(outcome, f"{outcome}: {describe(found, outcome, case)}.", found, case)
+    return Verdict(outcome, f"{outcome}: {sentence_of(found, outcome, case)}.", found, case)
 
 
 def outcome_of(found: Comparison) -> Outcome:

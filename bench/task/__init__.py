@@ -1,4 +1,5 @@
-"""A scenario -> examples -> prompts: the world, its wording, the generator, the data sets, the protocols.
+"""A scenario -> examples -> prompts: the world, its wording, the data sets, the protocols.
 
-Out: `Example`s and `Prompt`s. Standard library and scipy's integer program; knows nothing of models.
+In: a seed, or the released data; a protocol. Out: `Example`s and `Prompt`s.
+Standard library and scipy's integer program. Nothing here knows models.
 """

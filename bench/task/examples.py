@@ -162,7 +162,7 @@ def choose(found: Iterable[Example], counts: Sequence[int], seed: int) -> list[E
     return [example for example, taken in zip(candidates, solution.x, strict=True) if taken > 0.5]
 
 
-def digest(evaluated: Iterable[Example]) -> str:
+def digest_of_examples(evaluated: Iterable[Example]) -> str:
     """sha256 over descriptions and gold answers: what the evaluation set is, whatever made it."""
     sha = hashlib.sha256()
     for example in evaluated:

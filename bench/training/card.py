@@ -1,4 +1,4 @@
-"""Training, audit, accuracy -> the model card beside the weights, and the recorded figures of the suite."""
+"""Training, leak check, accuracy -> the model card beside the weights; the suite's recorded figures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bench.store import Store
 from bench.task.examples import evaluation_set
 from bench.task.prompts import PROTOCOLS
 from bench.training.arms import arm_of
-from bench.training.data import Audit
+from bench.training.data import LeakCheck
 from bench.training.mixtures import MIXTURES
 from bench.training.train import Training, has_bfloat16
 
@@ -34,8 +34,8 @@ It exists to exercise this benchmark, nothing else.
 - {steps:,} steps, {tokens:,} tokens, seed {seed}, {minutes:.0f} minutes on {machine}.
 - Muon ({muon_lr}) for matrices, AdamW ({adam_lr}) for embeddings and norms, linear decay, {precision}.
   Mean loss of the last {last} steps: {loss:.4f}.
-- Evaluation set: of {audit.documents:,} documents read, {audit.states:,} sentences that state a world were
-  looked up by sha256; {audit.leaked} are an evaluation example's initial state or answer.
+- Evaluation set: of {leaks.documents:,} documents read, {leaks.states:,} sentences that state a world were
+  looked up by sha256; {leaks.leaked} are an evaluation example's initial state or answer.
 
 | mixture | corpora, by documents | steps | tokens | row | batch |
 |---|---|---|---|---|---|
@@ -59,7 +59,7 @@ def measure(folder: Path, chat: bool) -> dict[str, Accuracy]:
 
 
 def write_card(
-    folder: Path, arm_name: str, tokens: int | None, training: Training, found: Audit, measured: Mapping
+    folder: Path, arm_name: str, tokens: int | None, training: Training, found: LeakCheck, measured: Mapping
 ) -> None:
     """Write README.md: the model, its training data and its accuracy."""
     arm = arm_of(arm_name, tokens)
@@ -92,7 +92,7 @@ def write_card(
             last=LAST_STEPS,
             loss=sum(training.losses[-LAST_STEPS:]) / len(training.losses[-LAST_STEPS:]),
             stages=stages,
-            audit=found,
+            leaks=found,
             rows=rows,
         ),
     )

@@ -12,7 +12,7 @@ from bench.arguments import COUNT, SEED
 from bench.inputs import InputError
 from bench.training.arms import ARMS, arm_of
 from bench.training.card import measure, record, write_card
-from bench.training.data import audit
+from bench.training.data import check_leaks
 from bench.training.train import train
 
 MODELS = FIXTURES / "tiny"
@@ -49,7 +49,7 @@ def run(chosen: Namespace) -> int:
     training = train(
         chosen.arm, out=out, base=base, seed=chosen.seed, tokens=chosen.tokens, device=chosen.device
     )
-    found = audit(arm, chosen.seed, AutoTokenizer.from_pretrained(out))
+    found = check_leaks(arm, chosen.seed, AutoTokenizer.from_pretrained(out))
     if found.leaked:
         raise InputError(
             f"{found.leaked} evaluation states are in the training text of {out}: do not use it."

@@ -81,7 +81,7 @@ def vocabulary_of(arm: Arm, seed: int, encode: Encoder, num_documents: int = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Audit:
+class LeakCheck:
     """What was read, decoded from the token ids. leaked: evaluation states and answers found in it."""
 
     documents: int
@@ -89,7 +89,7 @@ class Audit:
     leaked: int
 
 
-def audit(arm: Arm, seed: int, tokenizer: PreTrainedTokenizerBase) -> Audit:
+def check_leaks(arm: Arm, seed: int, tokenizer: PreTrainedTokenizerBase) -> LeakCheck:
     """Read all batches again and look up each of their states among the held-out ones."""
     documents, states, leaked, excluded = 0, 0, 0, held_out()
     for _, input_ids, _ in batches(arm, seed, Encoder(tokenizer), excluded):
@@ -98,4 +98,4 @@ def audit(arm: Arm, seed: int, tokenizer: PreTrainedTokenizerBase) -> Audit:
             documents += bool(text)
             states += len(found)
             leaked += len(found & excluded)
-    return Audit(documents, states, leaked)
+    return LeakCheck(documents, states, leaked)

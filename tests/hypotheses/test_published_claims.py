@@ -12,7 +12,7 @@ from statistics import mean
 import pytest
 
 from bench.records import BUCKETS, Comparison, Results, Verdict
-from bench.report.published import published
+from bench.report.published import published_results
 
 pytestmark = pytest.mark.suite("paper")
 code = pytest.mark.code_hypothesis
@@ -26,7 +26,7 @@ ROUNDING = 0.011  # figures are printed with two digits
 @cache
 def results() -> Results:
     """Judged when the first claim needs it: collection stays cheap."""
-    return published()
+    return published_results()
 
 
 @cache

@@ -17,7 +17,7 @@ from bench.models.suites import load_suite
 from bench.records import Completion, Evaluation, Example, Score
 from bench.report.drawings import drawings_of, render
 from bench.report.page import html
-from bench.report.published import published
+from bench.report.published import published_results
 from bench.run.session import accuracies
 from bench.scoring.scores import accuracy_by_factor
 from bench.task.prompts import STATEMENT
@@ -40,7 +40,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, evaluation_examples) -> Path:
     """The page of a run of the paper's 20 pairs, with answers of every model to all 716 prompts."""
-    found, suite, asked = published(), load_suite("paper"), evaluation_examples
+    found, suite, asked = published_results(), load_suite("paper"), evaluation_examples
     names = dict.fromkeys(name for pair in suite.pairs for name in (pair.base, pair.variant))
     evaluations = {name: answer(name, n + 2, asked) for n, name in enumerate(names)}
     results = replace(

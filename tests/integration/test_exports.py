@@ -18,7 +18,7 @@ from bench.exports.trackers import TRACKERS, metrics_of
 from bench.records import Results
 from bench.report.files import write
 from bench.run import options
-from bench.run.metadata import describe_run
+from bench.run.metadata import metadata_of
 from bench.run.options import Options
 from bench.run.session import Session
 from bench.scoring.verdicts import families
@@ -57,7 +57,7 @@ def made(session_of: Callable[..., Session], tmp_path_factory: pytest.TempPathFa
     place = tmp_path_factory.mktemp("run")
     session = session_of(place / "store.sqlite")
     session.evaluate("one", "two")
-    results = session.results(families(session.suite.pairs), describe_run(session.suite, session.plan))
+    results = session.results(families(session.suite.pairs), metadata_of(session.suite, session.plan))
     folder = write(results, place / "reports" / "night", session.suite)
     return Made(session, results, folder, place / "store.sqlite")
 

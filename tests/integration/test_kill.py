@@ -21,7 +21,7 @@ from bench.decoding.constraint import Constraint
 from bench.models.suites import load_suite
 from bench.records import Completion, ModelEntry
 from bench.report.files import accuracy_csv, as_json
-from bench.report.tables import markdown
+from bench.report.markdown import markdown
 from bench.run.plans import Plan, limited
 from bench.run.session import Session
 from bench.store import Run, Settings, Store

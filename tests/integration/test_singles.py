@@ -15,7 +15,7 @@ from bench import ROOT
 from bench.models.suites import load_suite
 from bench.records import ModelEntry
 from bench.report.files import write
-from bench.run.metadata import describe_run
+from bench.run.metadata import metadata_of
 from bench.run.plans import choose_models, singles_of
 from bench.run.session import Session
 
@@ -50,7 +50,7 @@ def test_single_models_are_in_the_results_and_in_every_format_of_the_report(
     session = session_of(":memory:")
     session.suite = replace(session.suite, pairs=())
     session.evaluate("one", "two")
-    results = session.results([], describe_run(session.suite, session.plan), singles_of(session.suite))
+    results = session.results([], metadata_of(session.suite, session.plan), singles_of(session.suite))
     assert set(results.evaluations) == {"one", "two"} and results.verdicts == ()
     folder = write(results, tmp_path / "run", session.suite, session.plan.examples)
     assert set(json.loads((folder / "results.json").read_text())["models"]) == {"one", "two"}

@@ -72,13 +72,13 @@ class Tables:
 def build_tables(regex: str, tokenizer: Any, device: torch.device) -> Tables:
     """The automaton of a regex over the tokenizer's vocabulary, from the cache where it was built before."""
     spelling, eos = spell(tokenizer), tokenizer.eos_token_id
-    key = [regex, eos, digest(spelling), version("outlines_core")]
+    key = [regex, eos, digest_of_spelling(spelling), version("outlines_core")]
     data = kept("tables", key, lambda: save(edges_of(regex, spelling, eos)))
     with np.load(io.BytesIO(data), allow_pickle=False) as edges:
         return tables_of(edges, spelling, eos, device)
 
 
-def digest(spelling: Sequence[str]) -> str:
+def digest_of_spelling(spelling: Sequence[str]) -> str:
     lengths = np.fromiter(map(len, spelling), np.int32)
     return hashlib.sha256("".join(spelling).encode() + lengths.tobytes()).hexdigest()
 

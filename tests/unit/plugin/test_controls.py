@@ -8,8 +8,7 @@ from bench.plugin.cases import Contradicted, require_supported
 from bench.plugin.terminal import finding_of
 from bench.proportions import accuracy
 from bench.records import Pair, Verdict
-from bench.report.panels import Panel, Section
-from bench.report.sentences import find
+from bench.report.panels import Panel, Section, find
 from bench.scoring.verdicts import compare_recorded, judge
 
 

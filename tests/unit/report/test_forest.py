@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from bench.report.drawings import of_hypotheses
-from bench.report.published import published
+from bench.report.published import published_results
 from bench.scoring.pooling import pool_all
 
 
 def test_every_hypothesis_has_a_plot_with_its_pairs_and_their_pooled_gain() -> None:
-    verdicts = published().verdicts
+    verdicts = published_results().verdicts
     figures = of_hypotheses(verdicts)
     assert sorted(figures) == ["alignment-forest", "code-forest", "math-forest"]
     pooled = {entry.hypothesis: entry for entry in pool_all(verdicts)}
@@ -26,6 +26,6 @@ def test_every_hypothesis_has_a_plot_with_its_pairs_and_their_pooled_gain() -> N
 
 
 def test_a_pair_by_itself_has_no_forest() -> None:
-    verdicts = published().verdicts
+    verdicts = published_results().verdicts
     pair = verdicts[0].comparison.pair
     assert of_hypotheses([verdict for verdict in verdicts if verdict.comparison.pair == pair]) == {}

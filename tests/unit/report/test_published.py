@@ -6,7 +6,7 @@ import pytest
 
 from bench import ROOT
 from bench.report.files import accuracy_csv
-from bench.report.published import markdown, published
+from bench.report.published import markdown, published_results
 from bench.report.tables import pair_cells, pair_columns
 from bench.report.tabular import write_cell
 
@@ -16,11 +16,11 @@ COMMITTED = ROOT / "reports" / "published"
 @pytest.mark.parametrize(("name", "make"), [("report.md", markdown), ("accuracy.csv", accuracy_csv)])
 def test_committed_file_is_what_the_command_makes(name: str, make) -> None:
     with (COMMITTED / name).open(encoding="utf-8", newline="") as file:
-        assert file.read() == make(published())
+        assert file.read() == make(published_results())
 
 
 def test_report_says_how_sure_it_can_be() -> None:
-    text = markdown(published())
+    text = markdown(published_results())
     assert "unpaired and unclustered" in text
     assert text.count("from counts") == 20 + 3  # a verdict a pair, and one a hypothesis
     assert len(re.findall(r" under a design effect of (?:1\.4 and of )?2\.", text)) == 20
@@ -30,7 +30,7 @@ def test_report_says_how_sure_it_can_be() -> None:
 def test_a_sentence_and_its_table_have_the_same_p() -> None:
     """Adjusted at 1+ and in buckets, over as many tests; unadjusted with 0 operations."""
     seen = set()
-    for verdict in published().verdicts:
+    for verdict in published_results().verdicts:
         columns = pair_columns(verdict)[1:]
         cells = zip(columns, pair_cells(verdict), strict=True)
         row = {column.heading: write_cell(value, column) for column, value in cells}

@@ -7,8 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bench.records import Difference, Outcome, Pair, Verdict
-from bench.report.panels import Panel, Section
-from bench.report.sentences import find
+from bench.report.panels import Panel, Section, find
 from bench.scoring.verdicts import case_of
 
 

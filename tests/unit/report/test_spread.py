@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from bench.proportions import accuracy
 from bench.records import ModelEntry, Results, Suite
+from bench.report.markdown import markdown
 from bench.report.page import html
-from bench.report.tables import markdown, spread_table
+from bench.report.tables import spread_table
 from bench.run.plans import Plan
 from bench.run.session import Session
 from bench.store import Store

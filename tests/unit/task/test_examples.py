@@ -2,7 +2,14 @@ from collections import Counter
 
 import pytest
 
-from bench.task.examples import PUBLISHED_COUNTS, choose, digest, evaluation_set, examples, full_split
+from bench.task.examples import (
+    PUBLISHED_COUNTS,
+    choose,
+    digest_of_examples,
+    evaluation_set,
+    examples,
+    full_split,
+)
 from bench.task.prompts import SHOTS
 from bench.task.world import SIZES
 
@@ -20,7 +27,7 @@ def default_set():
 
 
 def test_the_default_evaluation_set_never_changes(default_set):
-    assert digest(default_set).startswith("aa1ddb948222")
+    assert digest_of_examples(default_set).startswith("aa1ddb948222")
 
 
 @pytest.mark.parametrize("version", STANDARD)
@@ -72,5 +79,14 @@ def test_a_query_counts_what_changed_its_box():
 
 
 def test_the_digest_tells_data_sets_apart(default_set):
-    assert digest(default_set) == digest(list(default_set))
-    assert len({digest(default_set), digest(default_set[1:]), digest(default_set[::-1])}) == 3
+    assert digest_of_examples(default_set) == digest_of_examples(list(default_set))
+    assert (
+        len(
+            {
+                digest_of_examples(default_set),
+                digest_of_examples(default_set[1:]),
+                digest_of_examples(default_set[::-1]),
+            }
+        )
+        == 3
+    )

@@ -9,7 +9,7 @@ from bench.proportions import accuracy
 from bench.records import BUCKETS
 from bench.training.arms import ARMS
 from bench.training.card import record, write_card
-from bench.training.data import Audit
+from bench.training.data import LeakCheck
 
 
 def test_newly_recorded_figures_replace_the_models_older_ones(tmp_path):
@@ -29,7 +29,7 @@ def written(folder, tokens=None):
         model=model, what={"seed": 7}, step=9, tokens=1234, seconds=60.0, losses=[0.5] * 9
     )
     measured = dict.fromkeys(BUCKETS, accuracy(3, 4))
-    write_card(folder, "tracking", tokens, training, Audit(10, 20, 0), measured)
+    write_card(folder, "tracking", tokens, training, LeakCheck(10, 20, 0), measured)
     return (folder / "README.md").read_text(encoding="utf-8")
 
 
