@@ -6,6 +6,7 @@ taught is also a small test without a download (test_spelling.py, test_chat.py, 
 
 from __future__ import annotations
 
+import time
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from bench.decoding.tree.tables import build_tables
 from bench.records import Completion, Example, ModelEntry, Prompt
 from bench.run.evaluate import evaluate
 from bench.run.plans import Plan, limited
+from bench.run.preview import distinct
 from bench.store import Store
 from bench.task.datasets import load
 from bench.task.prompts import PROTOCOLS, gold_statement
@@ -127,7 +129,19 @@ def test_its_own_chat_template_says_every_turn_after_one_bos(
 
 
 def answers_of(engine: Any, prompts: list[Prompt]) -> dict[str, Completion]:
-    return {prompt.example_id: done for batch in engine.complete(prompts) for prompt, done in batch}
+    """Every answer; what it cost is printed, for pytest -rP to show."""
+    start = time.process_time()
+    answers = {prompt.example_id: done for batch in engine.complete(prompts) for prompt, done in batch}
+    seconds, cost, n = time.process_time() - start, engine.counters, len(prompts)
+    read = [
+        engine.tokenizer(prompt.text).input_ids + list(answers[prompt.example_id].token_ids)
+        for prompt in prompts
+    ]
+    print(
+        f"{engine.name}: {seconds / n:.2f} processor seconds, {cost.forward_passes / n:.2f} passes, "
+        f"{cost.model_tokens / n:.0f} tokens, {distinct(read) / n:.0f} of them distinct, per prompt"
+    )
+    return answers
 
 
 def both(entry: ModelEntry, plan: Plan) -> list[dict[str, Completion]]:
