@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from math import sqrt
 from typing import Any
 
 from bench.decoding.device import device_of
@@ -98,13 +97,19 @@ class Costs:
         self.refused += accepted < drafted
 
     def draft_length(self, branches: int) -> int:
-        """The length that gets the most tokens accepted for the cost of a pass that branches share.
+        """The length that writes the most tokens for the cost of a pass that branches share.
 
-        Let r be the small chance that a token is refused, and c the cost of a pass in tokens. A draft of
-        length L brings about L - r L^2 / 2 tokens for a cost of L + c. The best L is near sqrt(2 c / r).
+        Let k be the chance that a token is accepted, and c the cost of a pass in tokens. A draft of length L
+        writes 1 + k + ... + k^L tokens, one of them the model's own, for a cost of 1 + L + c / branches. The
+        ratio rises up to the best L and falls after it.
         """
-        refusal = self.refused / (self.refused + self.accepted)
-        return round(sqrt(2 * self.pass_tokens / branches / refusal))
+        accepted = self.accepted / (self.refused + self.accepted)
+        length, written, cost = 1, 1 + accepted, 2 + self.pass_tokens / branches
+        while accepted ** (length + 1) * cost > written:  # one more token pays more than the average
+            length += 1
+            written += accepted**length
+            cost += 1
+        return length
 
     def spend(self, tokens: int) -> None:
         """Count one forward pass over a tree with this number of tokens."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
-from bench.decoding.tree.drafts import Drafter, continuation
+from bench.decoding.scripted import random_model
+from bench.decoding.tree.drafts import Costs, Drafter, continuation
 
 BOXES = (
     ("Box 0 contains the car", "Box 0 contains the car and the hat", "Box 0 contains nothing"),
@@ -67,3 +69,24 @@ def test_a_model_that_copies_is_offered_what_boxes_held_at_first(tokenizer):
     drafter.learn(copied, BOXES)
     (draft,) = drafter.propose([""], [BOXES])
     assert tokenizer.decode(draft) == copied
+
+
+@pytest.mark.parametrize("branches", [1, 8, 100])
+@pytest.mark.parametrize(
+    ("accepted", "refused"),
+    [
+        pytest.param(999, 1, id="hardly any refused"),
+        pytest.param(95, 5, id="one in twenty"),
+        pytest.param(75, 25, id="one in four"),
+        pytest.param(1, 99, id="hardly any accepted"),
+    ],
+)
+def test_no_other_length_writes_more_tokens_for_its_cost(accepted: int, refused: int, branches: int) -> None:
+    costs = Costs(random_model("tiny", "cpu", torch.float32)[0])
+    costs.accepted, costs.refused = accepted, refused
+    chance = accepted / (accepted + refused)
+
+    def rate(length: int) -> float:
+        return sum(chance**n for n in range(length + 1)) / (1 + length + costs.pass_tokens / branches)
+
+    assert costs.draft_length(branches) == max(range(1, 2000), key=rate)
