@@ -28,6 +28,7 @@ from bench.store import Settings, Store, existing_store
 from bench.text import say
 
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+ASKED = ("suite", "dataset", "dataset_password", "seed", "version", "limit", "protocol", "metric")
 Metadata = dict[str, str | int | float | bool | None]
 
 
@@ -145,16 +146,7 @@ def read_run(folder: Path) -> Run:
 
 def settle(arguments: argparse.Namespace, made: Run | None) -> Options:
     """The options that a run was made with, or those given for a store."""
-    asked = Options(
-        suite=arguments.suite,
-        dataset=arguments.dataset,
-        dataset_password=arguments.dataset_password,
-        seed=arguments.seed,
-        version=arguments.version,
-        limit=arguments.limit,
-        protocol=arguments.protocol,
-        metric=arguments.metric,
-    )
+    asked = Options(**{name: getattr(arguments, name) for name in ASKED})
     return as_made(asked, made) if made else asked
 
 

@@ -21,6 +21,7 @@ from bench.text import csv_cell, inert
 if TYPE_CHECKING:
     from bench.nights.regression import Regression
 
+CSV_COLUMNS = "model bucket n correct accuracy low high random_baseline scenarios design_effect"
 REPORT_BYTES = 20_000_000  # more than a report of many models has
 
 
@@ -85,33 +86,15 @@ def accuracy_csv(results: Results) -> str:
     """model, bucket, n, correct and the proportions in [0, 1]: the same bytes for the same answers."""
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow(
-        [
-            "model",
-            "bucket",
-            "n",
-            "correct",
-            "accuracy",
-            "low",
-            "high",
-            "random_baseline",
-            "scenarios",
-            "design_effect",
-        ]
-    )
+    writer.writerow(CSV_COLUMNS.split())
     for model, found in sorted(results.accuracies.items()):
         for bucket, accuracy in found.items():
-            figures = (accuracy.value, accuracy.low, accuracy.high, results.baseline[bucket])
-            writer.writerow(
-                [
-                    *(csv_cell(model), bucket, accuracy.n, accuracy.correct),
-                    *(f"{figure:.6f}" for figure in figures),
-                    *(
-                        accuracy.scenarios or "",
-                        f"{accuracy.design_effect:.4f}" if accuracy.scenarios else "",
-                    ),
-                ]
+            shares = (accuracy.value, accuracy.low, accuracy.high, results.baseline[bucket])
+            clustering = (
+                (accuracy.scenarios, f"{accuracy.design_effect:.4f}") if accuracy.scenarios else ("", "")
             )
+            counts = (csv_cell(model), bucket, accuracy.n, accuracy.correct)
+            writer.writerow([*counts, *(f"{share:.6f}" for share in shares), *clustering])
     return out.getvalue()
 
 
