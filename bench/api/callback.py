@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Any
 
@@ -11,6 +12,7 @@ from bench.api.evaluate import plan_of
 from bench.api.memory import InMemory
 from bench.api.results import Result
 
+logger = logging.getLogger(__name__)
 METRICS = {"generation": "", "logprob": "logprob_"}  # metric: how its names in the logs begin
 LOGGED = {"ops0": "0", "ops1plus": "1plus"}  # bucket: its name in the logs
 
@@ -23,6 +25,7 @@ class BoxesCallback(TrainerCallback):
 
     `trainer.add_callback(BoxesCallback(trainer, every=100))`. The model is asked before the first step, every
     so many steps, and after the last one. Neither weights nor random state change: the losses stay the same.
+    A model whose logits are not finite is warned of, and the training goes on.
     limit: so many examples at most, evenly spread. seconds: for both metrics; no new batch begins after them,
     so fewer examples may be asked, and boxes/examples says how many. chat, protocol: as bench.evaluate's.
     """
@@ -86,7 +89,11 @@ class BoxesCallback(TrainerCallback):
         self.last_step, started = step, time.monotonic()
         figures: dict[str, float] = {}
         for prefix, asker in self.askers.items():
-            result = Result(*asker.evaluate(self.seconds / len(self.askers)))
+            try:
+                result = Result(*asker.evaluate(self.seconds / len(self.askers)))
+            except FloatingPointError:  # weights that are not finite: a matter of the training, which goes on
+                logger.warning("step %d: the model's logits are not finite, so it was not asked.", step)
+                return
             figures |= figures_of(result, f"boxes/{prefix}")
         figures["boxes/seconds"] = round(time.monotonic() - started, 3)
         control = self.trainer.control

@@ -12,7 +12,9 @@ pytest.importorskip("accelerate", reason="needs pip install accelerate")
 STEPS = 4
 
 
-def train(checkpoint: Path, folder: Path, **settings: object) -> list[dict[str, float]]:
+def train(
+    checkpoint: Path, folder: Path, diverges: bool = False, **settings: object
+) -> list[dict[str, float]]:
     """A few steps of a small model with dropout, which draws on torch's random state. Returns its logs."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainingArguments
@@ -28,10 +30,24 @@ def train(checkpoint: Path, folder: Path, **settings: object) -> list[dict[str, 
     trainer = Trainer(
         model, args, train_dataset=rows, processing_class=AutoTokenizer.from_pretrained(checkpoint)
     )
+    if diverges:
+        trainer.add_callback(diverging())
     if settings:
         trainer.add_callback(bench.BoxesCallback(trainer, **settings))
     trainer.train()
     return trainer.state.log_history
+
+
+def diverging() -> object:
+    """After two steps the weights are not finite."""
+    from transformers import TrainerCallback
+
+    class Diverging(TrainerCallback):
+        def on_step_end(self, args, state, control, model, **kwargs):
+            if state.global_step == 2:
+                model.model.norm.weight.data.fill_(float("nan"))
+
+    return Diverging()
 
 
 def test_the_logs_have_a_curve_and_the_loss_is_the_same(random_checkpoints: Path, tmp_path: Path) -> None:
@@ -46,6 +62,15 @@ def test_the_logs_have_a_curve_and_the_loss_is_the_same(random_checkpoints: Path
     losses = [[entry["loss"] for entry in found if "loss" in entry] for found in (without, logs)]
     norms = [[entry["grad_norm"] for entry in found if "grad_norm" in entry] for found in (without, logs)]
     assert len(losses[0]) == STEPS and losses[0] == losses[1] and norms[0] == norms[1]
+
+
+def test_a_training_that_diverges_goes_on(
+    random_checkpoints: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    logs = train(random_checkpoints / "one", tmp_path, every=2, limit=1, diverges=True)
+    assert [entry["step"] for entry in logs if "loss" in entry] == [1, 2, 3, 4]
+    assert [entry["step"] for entry in logs if "boxes/accuracy_0" in entry] == [0]
+    assert [record.getMessage() for record in caplog.records if "not finite" in record.getMessage()] != []
 
 
 def test_a_time_that_cannot_be_is_refused() -> None:
