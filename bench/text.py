@@ -24,6 +24,13 @@ LATEX = str.maketrans(
 )
 
 
+def in_words(seconds: float) -> str:
+    """ "40 s", "3 min", "2.5 h"."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.3g} h"
+
+
 def printable(text: str) -> str:
     """For a terminal: one line without control characters, cut after 4,000 characters."""
     line = BREAKS.sub(" ", text[: 2 * LONGEST])

@@ -50,6 +50,12 @@ class Live(Listener):
         self.erase()
         self.out.close()
 
+    def do(self, what: str) -> None:
+        """No case runs any more: from now on the line says this."""
+        with self.lock:
+            self.erase()
+            self.pace, self.counts, self.free = Pace(0, what), dict, True
+
     def count(self, name: str, added: int) -> None:
         self.counted[name] += added
 

@@ -18,12 +18,12 @@ from bench.plugin.state import State
 from bench.records import BUCKETS, ModelEntry, Results, Verdict
 from bench.run.plans import models_of
 from bench.run.preview import preview as previewed
-from bench.run.progress import added_since, estimate, in_words, kept_for, kept_of, last_number
+from bench.run.progress import added_since, estimate, kept_for, kept_of, last_number
 from bench.run.start import cannot_ask
 from bench.scoring.sentences import CONTROL_CASES
 from bench.scoring.verdicts import families
 from bench.store import Store
-from bench.text import printable
+from bench.text import in_words, printable
 
 SHOWN = 3  # models that share a reason
 STYLES = {"better": "green", "worse": "red", "equivalent": "cyan"}
@@ -47,6 +47,8 @@ class Terminal:
 
     def say(self, text: str, **style: bool) -> None:
         self.reporter.ensure_newline()
+        if (writer := self.config.get_terminal_writer()).width_of_current_line:  # xdist's, which it redraws
+            writer.line()
         for line in textwrap.wrap(printable(text), self.width - 1, break_on_hyphens=False):
             self.reporter.write_line(line, **style)
 
@@ -84,10 +86,14 @@ class Terminal:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Write the report, once."""
-        self.end()
-        if self.state.asked() and session.exitstatus != pytest.ExitCode.USAGE_ERROR:
-            session.exitstatus = self.state.finish(session.exitstatus)
+        """Write the report, once. Figures take a while where pairs are many."""
+        if self.live is not None:
+            self.live.do("writing the report")
+        try:
+            if self.state.asked() and session.exitstatus != pytest.ExitCode.USAGE_ERROR:
+                session.exitstatus = self.state.finish(session.exitstatus)
+        finally:
+            self.end()
 
     def pytest_terminal_summary(self, exitstatus: int) -> None:
         if self.state.offered and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:

@@ -55,7 +55,7 @@ def evaluate(
     candidates = settings_of(entry, plan)
     if (found := recall(entry, plan, store)) is None:
         say = partial(listener.say, entry.name)
-        with model_lock(store.path, candidates[0].digest, timeout=wait, say=say):
+        with model_lock(store.path, candidates[0].digest, timeout=wait, say=say, run=plan.run_id):
             if from_store(plan, store, candidates) is None:
                 decode(entry, plan, store, candidates, listener)
         found = recall(entry, plan, store)

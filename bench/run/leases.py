@@ -10,14 +10,16 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 from filelock import FileLock, Timeout
 
 from bench.inputs import InputError
 from bench.outputs import write_text
-from bench.text import printable
+from bench.text import in_words, printable
 
 POLL_SECONDS = 0.2
 Say = Callable[[str], object]
@@ -25,11 +27,12 @@ Say = Callable[[str], object]
 
 @contextmanager
 def model_lock(
-    store: Path | str, fingerprint: str, timeout: float, say: Say = lambda text: None
+    store: Path | str, fingerprint: str, timeout: float, say: Say = lambda text: None, run: str = ""
 ) -> Iterator[None]:
     """Hold one model of one store: whoever waits for it finds its completions when the wait is over.
 
-    fingerprint: hexadecimal. say: told once who holds it, if it has to be waited for.
+    fingerprint: hexadecimal. say: told once who holds it, if it has to be waited for. run: whose worker this
+    is; where another worker of that run holds the model, nothing is said.
     Raises TimeoutError, naming the holder, after `timeout` seconds. A store in memory needs no lock.
     """
     if str(store) == ":memory:":
@@ -38,8 +41,16 @@ def model_lock(
     lock = Path(f"{store}.locks") / f"{fingerprint[:16]}.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held:
-        wait_for(lambda: take(held, lock), timeout, lambda: f"this model is held by {holder_of(lock)}", say)
+        tell = partial(tell_of_others, lock, run, say)
+        wait_for(
+            lambda: take(held, lock, run), timeout, lambda: f"this model is held by {holder_of(lock)}", tell
+        )
         yield
+
+
+def tell_of_others(lock: Path, run: str, say: Say, text: str) -> None:
+    if not run or said_by_holder(lock).get("run") != run:
+        say(text)
 
 
 @contextmanager
@@ -90,14 +101,14 @@ def gpu_folder() -> Path:
         return platformdirs.user_runtime_path("entity-tracking-bench", ensure_exists=True)
 
 
-def take(held: ExitStack, path: Path) -> bool:
+def take(held: ExitStack, path: Path, run: str = "") -> bool:
     """Take a lock if it is free, and write beside it whose it is."""
     try:
         held.enter_context(FileLock(path).acquire(timeout=0))
     except Timeout:
         return False
     since = datetime.now(UTC).isoformat(timespec="seconds")
-    holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
+    holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": since, "run": run}
     with suppress(OSError):  # the lock holds without it
         write_text(path.with_suffix(".holder"), json.dumps(holder))
     return True
@@ -105,11 +116,19 @@ def take(held: ExitStack, path: Path) -> bool:
 
 def holder_of(lock: Path) -> str:
     """Who holds a lock, in words."""
+    said = said_by_holder(lock)
+    try:
+        return f"process {int(said['pid'])} on {printable(said['host'])} (since {printable(said['since'])})"
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return "another process"  # it has the lock, and has not yet said so
+
+
+def said_by_holder(lock: Path) -> dict[str, Any]:
     try:
         said = json.loads(lock.with_suffix(".holder").read_text())
-        return f"process {int(said['pid'])} on {printable(said['host'])} (since {printable(said['since'])})"
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return "another process"  # it has the lock, and has not yet said so
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def wait_for(taken: Callable[[], bool], timeout: float, why: Callable[[], str], say: Say) -> None:
@@ -123,7 +142,7 @@ def wait_for(taken: Callable[[], bool], timeout: float, why: Callable[[], str], 
                 "Wait for that run or end it, then start again."
             )
         if not told:
-            say(f"waiting up to {timeout:.0f} s: {why()}")
+            say(f"waiting up to {in_words(timeout)}: {why()}")
         told = True
         time.sleep(min(POLL_SECONDS, left))
 

@@ -13,6 +13,7 @@ from bench.run.plans import Plan
 from bench.store import Store
 from bench.store.completions import key_of
 from bench.task.prompts import as_text, turns
+from bench.text import in_words
 
 ADDED = """
 SELECT runs.model, count(*) FROM completions JOIN runs ON runs.number = completions.run
@@ -61,18 +62,11 @@ def estimate(entries: Iterable[ModelEntry], prompts: int) -> float:
     return sum(prompts * (fixed + per_gb * models.num_bytes(entry) / 1e9) for entry in entries)
 
 
-def in_words(seconds: float) -> str:
-    """ "40 s", "3 min", "2.5 h"."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
 class Pace:
     """Counts of answers by model, seen again and again -> one line."""
 
-    def __init__(self, prompts: int) -> None:
-        self.prompts = prompts
+    def __init__(self, prompts: int, otherwise: str = "working") -> None:
+        self.prompts, self.otherwise = prompts, otherwise
         self.began = time.monotonic()
         self.first: dict[str, tuple[float, int]] = {}
 
@@ -87,4 +81,6 @@ class Pace:
                 if count > before:
                     left = max(left, (now - since) / (count - before) * (self.prompts - count))
         passed = f"{int(now - self.began) // 60}:{int(now - self.began) % 60:02}"
-        return ", ".join([*(parts or ["working"]), passed, *([f"{in_words(left)} left"] if left else [])])
+        return ", ".join(
+            [*(parts or [self.otherwise]), passed, *([f"{in_words(left)} left"] if left else [])]
+        )

@@ -314,7 +314,7 @@ def test_a_waiting_worker_takes_another_model_first_and_the_largest_of_them(
     taken = [line.split()[1] for line in log.read_text().splitlines()]
     assert taken == ["two", "four", "three"]  # who is alone does what it is asked, and no more
     assert (
-        f"one: waiting up to 0 s: this model is held by process {os.getpid()} on" in capsys.readouterr().err
+        f"one: waiting up to 1 s: this model is held by process {os.getpid()} on" in capsys.readouterr().err
     )
 
 

@@ -53,6 +53,19 @@ def test_a_model_has_one_holder_and_the_one_who_waits_is_told(tmp_path: Path) ->
             pass  # another model is free
 
 
+@pytest.mark.parametrize(("run", "told"), [("monday", 0), ("tuesday", 1)])
+def test_workers_of_one_run_wait_for_each_other_in_silence(run: str, told: int, tmp_path: Path) -> None:
+    store = tmp_path / "store.sqlite"
+    said: list[str] = []
+    with (
+        elsewhere(lambda: model_lock(store, FINGERPRINT, timeout=0, run="monday")),
+        pytest.raises(TimeoutError),
+        model_lock(store, FINGERPRINT, timeout=0.3, say=said.append, run=run),
+    ):
+        pass
+    assert len(said) == told
+
+
 def test_a_model_is_free_as_soon_as_its_holder_is_killed(tmp_path: Path) -> None:
     store = tmp_path / "store.sqlite"
     with elsewhere(lambda: model_lock(store, FINGERPRINT, timeout=0)) as holder:

@@ -13,6 +13,7 @@ from bench.run.progress import added_since, kept_for, kept_of, last_number
 from bench.store import Run, Settings, Store
 from bench.task.examples import evaluation_set
 from bench.task.prompts import PROTOCOLS
+from bench.text import in_words
 
 SETTINGS = Settings({"weights": "ab"}, Constraint(".*", 100), "reference/1")
 RUN = Run("night", "one", SETTINGS)
@@ -57,6 +58,8 @@ def test_the_line_names_models_in_work_and_says_what_is_left(monkeypatch: pytest
     assert pace.line({"one": 100, "two": 1}) == "two 1 of 100 prompts, 1:20"
 
 
-@pytest.mark.parametrize(("seconds", "words"), [(0.2, "1 s"), (89, "89 s"), (600, "10 min"), (9000, "2.5 h")])
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.2, "1 s"), (89, "89 s"), (600, "10 min"), (9000, "2.5 h"), (86400, "24 h")]
+)
 def test_times_are_told_in_words(seconds: float, words: str) -> None:
-    assert progress.in_words(seconds) == words
+    assert in_words(seconds) == words
