@@ -97,7 +97,7 @@ def of_hypotheses(verdicts: Sequence[Verdict]) -> dict[str, Drawing]:
             if verdict.comparison.bucket == MAIN and pair.hypothesis == pooled.hypothesis and not pair.control
         ]
         if len(of_pairs) > 1:
-            found[f"{pooled.hypothesis}-forest"] = Drawing("forest.draw", (pooled, of_pairs))
+            found[f"{pooled.hypothesis}-forest"] = Drawing("overviews.draw_pooled_gains", (pooled, of_pairs))
     return found
 
 
@@ -110,7 +110,8 @@ def of_series(verdicts: Iterable[Verdict], models: Mapping[str, ModelEntry]) -> 
             found.setdefault(compared.pair.series, []).append(compared)
     return {
         f"series-{name}": Drawing(
-            "series.draw", (name, pairs, [models[compared.pair.base].parameters or 1.0 for compared in pairs])
+            "overviews.draw_chain_or_sizes",
+            (name, pairs, [models[compared.pair.base].parameters or 1.0 for compared in pairs]),
         )
         for name, pairs in found.items()
         if len(pairs) > 1
@@ -120,7 +121,7 @@ def of_series(verdicts: Iterable[Verdict], models: Mapping[str, ModelEntry]) -> 
 def of_thinking(evaluations: Iterable[Evaluation]) -> dict[str, Drawing]:
     """One drawing of all models that think: accuracy against the tokens that they may spend on it."""
     points = {found.model: by_budget(found) for found in evaluations if found.thinking}
-    return {THINKING: Drawing("series.draw_budgets", (points,))} if points else {}
+    return {THINKING: Drawing("overviews.draw_budgets", (points,))} if points else {}
 
 
 def by_budget(evaluation: Evaluation, bucket: str = MAIN) -> Points:
