@@ -1,4 +1,4 @@
-"""Wiring only: the plugin, and the fixtures that the tests stand on."""
+"""Loads the plugin and the fixtures of the tests."""
 
 pytest_plugins = [
     "bench.plugin",

@@ -21,7 +21,7 @@ __version__ = "0.1.0"
 
 PACKAGE = Path(__file__).resolve().parent
 CHECKOUT = PACKAGE.parent if (PACKAGE.parent / "fixtures" / "suites").is_dir() else None
-ROOT = CHECKOUT or Path.cwd()  # where runs are kept: an installed package keeps them where it is called
+ROOT = CHECKOUT or Path.cwd()  # folder for runs; an installed package uses the current folder
 FIXTURES = (CHECKOUT or PACKAGE) / "fixtures"
 CASES = CHECKOUT / "tests" / "hypotheses" if CHECKOUT else PACKAGE / "hypotheses"
 DATA = FIXTURES / "data"
@@ -29,13 +29,13 @@ SUITES = FIXTURES / "suites"
 
 
 def check_checkout(folder: Path) -> None:
-    """Raises ValueError in a checkout whose code is not the one that runs."""
+    """Raises ValueError in a checkout if the running code is not the checkout's."""
     known = (folder / "bench" / "records.py", folder / "fixtures" / "suites")
     if folder.resolve() != CHECKOUT and all(place.exists() for place in known):
         from bench.inputs import InputError
 
         raise InputError(
-            f"{folder} is a checkout of its own, but the code that runs is {PACKAGE}. "
+            f"{folder} is a checkout, but the running code is {PACKAGE}. "
             "Run python -m pytest or python -m bench there, or pip install -e . first."
         )
 

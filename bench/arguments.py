@@ -1,4 +1,4 @@
-"""Words of a command line -> numbers within their bounds, as types for argparse."""
+"""Text from a command line -> numbers within bounds, as types for argparse."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from math import inf
 
 from bench.inputs import shortened
 
-LARGEST = 2**63 - 1  # that every reader of a number takes
+LARGEST = 2**63 - 1  # the largest number that every reader accepts
 
 
 def whole(least: int, most: int = LARGEST) -> Callable[[str], int]:
@@ -19,7 +19,7 @@ def whole(least: int, most: int = LARGEST) -> Callable[[str], int]:
         if re.fullmatch("[+-]?[0-9]{1,19}", text) and least <= int(text) <= most:
             return int(text)
         upper = "" if most == LARGEST else f" and at most {most}"
-        raise ArgumentTypeError(f"{shortened(text)!r} is no whole number of at least {least}{upper}.")
+        raise ArgumentTypeError(f"{shortened(text)!r} is not a whole number of at least {least}{upper}.")
 
     return read
 
@@ -32,10 +32,10 @@ def number(least: float, most: float = inf) -> Callable[[str], float]:
             found = float(text)
         except ValueError:
             found = inf
-        if least <= found <= most and found < inf:  # nan is neither
+        if least <= found <= most and found < inf:  # also refuses nan
             return found
         upper = "" if most == inf else f" and at most {most:g}"
-        raise ArgumentTypeError(f"{shortened(text)!r} is no number of at least {least:g}{upper}.")
+        raise ArgumentTypeError(f"{shortened(text)!r} is not a number of at least {least:g}{upper}.")
 
     return read
 

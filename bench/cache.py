@@ -1,7 +1,7 @@
-"""Key -> bytes that take seconds to make, kept in a folder that every process of a user shares.
+"""Key -> bytes that take seconds to make. A folder keeps them for all processes of a user.
 
-Each file begins with the digest of the rest, and a damaged file is made again. Several processes may use the
-folder at once. It may be deleted.
+Each file begins with the digest of its contents, and a damaged file is made again. Several processes may use
+the folder at once. It may be deleted.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MADE_BY = {"figure": ("report",)}  # and of these kinds
 
 
 def caches() -> Path:
-    """The folder: BOXES_CACHE, or one of the user's caches."""
+    """The cache folder: BOXES_CACHE, or a folder in the user's caches."""
     home = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
     return Path(os.environ.get("BOXES_CACHE") or home / "entity-tracking-bench")
 
@@ -62,7 +62,7 @@ def remove_unused(kind: str, since: float) -> None:
 
 
 def read(path: Path) -> bytes:
-    """Raises ValueError for a file that is not as it was written."""
+    """The contents of a cache file. Raises ValueError if it is damaged."""
     data = path.read_bytes()
     size = hashlib.sha256().digest_size
     if hashlib.sha256(data[size:]).digest() != data[:size]:

@@ -1,4 +1,4 @@
-"""boxes COMMAND, or python -m bench COMMAND: a table of names -> the rooms' commands."""
+"""boxes COMMAND, or python -m bench COMMAND: the table of commands and their modules."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ COMMANDS = {  # command: (module with add_arguments and run, help)
     "generate": ("bench.task.write", "write data sets in the released row format"),
     "score": (
         "bench.cluster.command",
-        "have a model, or a suite's, answer into the store: here, by Ray or SLURM",
+        "put the answers of a model or a suite into the store: here, by Ray or by SLURM",
     ),
-    "score-predictions": ("bench.scoring.predictions", "score answers that were made elsewhere"),
-    "probes": ("bench.run.probes", "measure what one critical sentence costs models, on minimal pairs"),
+    "score-predictions": ("bench.scoring.predictions", "score answers made elsewhere"),
+    "probes": ("bench.run.probes", "measure the effect of one critical sentence, on minimal pairs"),
     "pin": ("bench.models.pin", "write the commits that the hub's cache has into a suite file"),
-    "baseline": ("bench.scoring.baselines", "expected accuracy of random guessing, by reading"),
+    "baseline": ("bench.scoring.baselines", "show the expected accuracy of random guessing"),
     "store": ("bench.store.command", "list, verify, export, merge or prune stored completions"),
-    "power": ("bench.run.power", "the smallest gain that a run would show, before it is made"),
+    "power": ("bench.run.power", "compute the smallest gain that a run can detect"),
     "simulate": ("bench.run.simulate", "measure how often findings are wrong and intervals right"),
-    "benchmark": ("bench.run.benchmark", "measure the engines side by side"),
-    "gpu-check": ("bench.run.gpu_check", "check on a GPU what depends on one, in under five minutes"),
+    "benchmark": ("bench.run.benchmark", "compare the speed of the engines"),
+    "gpu-check": ("bench.run.gpu_check", "run all checks that need a GPU, in under five minutes"),
     "published": ("bench.report.published", "make reports/published/ from the published figures"),
     "scale": ("bench.cluster.scale", "make the table of docs/scale.md: the memory of each model"),
     "report": ("bench.report.command", "make every format of a report again, from a store or a run's folder"),
-    "export": ("bench.exports.answers", "write every answer of a run: JSON lines, Parquet, or for Inspect"),
+    "export": ("bench.exports.answers", "write every answer of a run: JSON lines, Parquet or Inspect log"),
     "export-task": ("bench.exports.tasks", "write the task for lm-evaluation-harness or Inspect"),
-    "baseline-update": ("bench.nights.baseline_update", "make a saved run the baseline of later nights"),
+    "baseline-update": ("bench.nights.baseline_update", "make a saved run the baseline of later comparisons"),
 }
 
 
 def main(arguments: list[str] | None = None, prog: str = "python -m bench") -> int:
-    """Run one command. An exception is one line and the exit status that pytest has for it."""
+    """Run one command. An exception becomes one line and the exit status of pytest."""
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = Parser(prog=prog, description="Entity tracking with the boxes task.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (module, text) in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
-        if name in arguments[:1]:  # the others' modules need not be imported
+        if name in arguments[:1]:  # so that only one command's module is imported
             import_module(module).add_arguments(command)
             if name != "run":  # pytest has it itself
                 command.add_argument("--boxes-debug", action="store_true", help="show an error's traceback")
@@ -68,7 +68,7 @@ def main(arguments: list[str] | None = None, prog: str = "python -m bench") -> i
 
 class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """A wrong option is a mistake like any other."""
+        """End with the exit status of a mistake."""
         self.print_usage(sys.stderr)
         self.exit(MISTAKE, printable(f"{self.prog}: {message}") + "\n")
 

@@ -1,4 +1,4 @@
-"""What others wrote -> values that have been checked. Whatever is wrong is one kind of error, in one line."""
+"""Files and options from users -> checked values. Every mistake is an InputError with one line."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
 MEGABYTE = 10**6
-MISTAKE, BUG = 4, 3  # exit statuses, as pytest has them
+MISTAKE, BUG = 4, 3  # pytest's exit statuses
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-LONGEST_NAME = 100  # of a model, a suite, a saved run: it stands in the names of files
+LONGEST_NAME = 100  # characters in the name of a model, suite or saved run, since file names contain it
 Value = TypeVar("Value")
-WORDS = {  # of msgspec's messages
+WORDS = {  # words in msgspec's messages -> plain words
     r"\bstr\b": "a string", r"\bint\b": "a whole number", r"\bfloat\b": "a number",
     r"\bbool\b": "true or false", r"\barray\b": "a list", r"\bobject\b": "a table of keys",
     r"\bnull\b": "nothing", "got": "but got", ">= ": "of at least ", "<= ": "of at most ",
@@ -40,48 +40,48 @@ WORDS = {  # of msgspec's messages
 
 
 class InputError(ValueError):
-    """A file, an option or an answer that cannot be used: what, why, what to do, in one line."""
+    """A file, an option or an answer is unusable. One line says what is wrong, why, and what to do."""
 
     def __init__(self, text: str) -> None:
         super().__init__(printable(text))
 
 
 def explain(error: BaseException) -> tuple[str, int]:
-    """What a user reads of an exception, in one line, and the exit status: of a mistake, or of a bug."""
+    """An exception as one line for the user, and the exit status: MISTAKE or BUG."""
     if isinstance(error, InputError):
         return str(error), MISTAKE
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename is not None else ""
-        full = " What was there is whole: free some space, and start again." if error.errno in FULL else ""
+        full = " Nothing was damaged. Free some space and start again." if error.errno in FULL else ""
         return printable(f"{where}{error.strerror or error}.{full}"), MISTAKE
     last = traceback.extract_tb(error.__traceback__)[-1:]
     at = "".join(f" ({Path(frame.filename).name}, line {frame.lineno})" for frame in last)
     return printable(
         f"a bug of entity-tracking-bench: {type(error).__name__}: {error}{at}. "
-        "The store keeps what was answered. Report it as CONTRIBUTING.md says, with what --boxes-debug shows."
+        "The store keeps all answers. Report it as CONTRIBUTING.md says, with the output of --boxes-debug."
     ), BUG
 
 
 def place(text: str | Path) -> Path:
-    """A path as a user gives it. Raises InputError where no file could be, whoever makes it."""
+    """A path from a user. Raises InputError if no file can have this path."""
     try:
         path = Path(text).expanduser()
         if any(ord(letter) < 32 for letter in str(path)):
-            raise InputError(f"{str(text)!r} is no path: it has a control character. Take it out.")
+            raise InputError(f"{str(text)!r} is not a path: it has a control character. Remove it.")
         path.resolve().exists()  # a loop of links, a name that is too long
         return path
-    except (OSError, RuntimeError) as error:  # RuntimeError: a loop, or a home of nobody
+    except (OSError, RuntimeError) as error:  # RuntimeError: a loop, or the home folder of an unknown user
         why = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{shortened(text)} is no path: {why}. Name another.") from None
+        raise InputError(f"{shortened(text)} is not a path: {why}. Choose another.") from None
 
 
 def read_bytes(path: Path, limit: int = 16 * MEGABYTE) -> bytes:
-    """A whole file of at most `limit` bytes. A pipe or a device is refused: reading it might never end."""
+    """A whole file of at most `limit` bytes. Pipes and devices are refused, because reading might not end."""
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
         with open(handle, "rb") as file:
             if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise InputError(f"{path} is not a file. Name one.")
+                raise InputError(f"{path} is not a file. Give a file.")
             data = file.read(limit + 1)
     except (OSError, ValueError) as error:
         if isinstance(error, InputError):
@@ -89,7 +89,7 @@ def read_bytes(path: Path, limit: int = 16 * MEGABYTE) -> bytes:
         why = getattr(error, "strerror", error)
         raise InputError(f"{shortened(path, 300)} cannot be read: {why}.") from None
     if len(data) > limit:
-        raise InputError(f"{path} has more than {limit // MEGABYTE} MB, so it is not what it should be.")
+        raise InputError(f"{path} is too large: it has more than {limit // MEGABYTE} MB.")
     return data
 
 
@@ -116,9 +116,9 @@ def read_toml(path: Path, kind: type[Value]) -> Value:
 
 @contextmanager
 def bounded(what: str, seconds: float = 5.0, num_bytes: int = 1000 * MEGABYTE) -> Iterator[None]:
-    """Let code of others use so much processor time and memory. Raises InputError where it wants more.
+    """Limit the processor time and memory of untrusted code. Raises InputError if it needs more.
 
-    Only in the main thread, and where the system has such limits.
+    The limits work only in the main thread, and only on systems that have them.
     """
     if resource is None or threading.current_thread() is not threading.main_thread():
         yield
@@ -130,9 +130,9 @@ def bounded(what: str, seconds: float = 5.0, num_bytes: int = 1000 * MEGABYTE) -
         signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
         yield
     except OutOfTime:
-        raise InputError(f"{what} takes more than {seconds:.0f} s of processor time. Mend it.") from None
+        raise InputError(f"{what} takes more than {seconds:.0f} s of processor time. Fix it.") from None
     except MemoryError:
-        raise InputError(f"{what} takes more than {num_bytes // MEGABYTE} MB of memory. Mend it.") from None
+        raise InputError(f"{what} takes more than {num_bytes // MEGABYTE} MB of memory. Fix it.") from None
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         resource.setrlimit(resource.RLIMIT_AS, limits)
@@ -140,7 +140,7 @@ def bounded(what: str, seconds: float = 5.0, num_bytes: int = 1000 * MEGABYTE) -
 
 
 class OutOfTime(BaseException):
-    """Not an Exception: the code that is stopped must not catch it."""
+    """A time limit was reached. It is not an Exception, so the stopped code does not catch it."""
 
 
 def out_of_time(number: int, frame: object) -> None:
@@ -152,12 +152,12 @@ def min_limit(wanted: int, had: int) -> int:
 
 
 def memory_in_use() -> int:
-    """Bytes of address space that this process has."""
+    """Bytes of address space of this process."""
     return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 
 
 def parse_json(data: bytes | str, kind: type[Value], where: str) -> Value:
-    """JSON that fits a type of msgspec's. Raises InputError, which says where it does not."""
+    """Parse JSON as a msgspec type. Raises InputError that names the place of a mistake."""
     try:
         return msgspec.json.decode(data, type=kind)
     except msgspec.ValidationError as error:
@@ -167,17 +167,17 @@ def parse_json(data: bytes | str, kind: type[Value], where: str) -> Value:
 
 
 def convert(value: object, kind: type[Value], where: str, strict: bool = True) -> Value:
-    """A value that fits a type of msgspec's. strict: False where all that is given is text."""
+    """Convert a value to a msgspec type. strict: False if all given values are text."""
     try:
         return msgspec.convert(value, kind, strict=strict)
     except msgspec.ValidationError as error:
         raise InputError(f"{where}: {explained(error, kind)}") from None
     except RecursionError:
-        raise InputError(f"{where}: tables stand too deep in one another.") from None
+        raise InputError(f"{where}: tables are nested too deep.") from None
 
 
 def explained(error: msgspec.ValidationError, kind: Any) -> str:
-    """Where in the value, what is wrong there, and what it may be."""
+    """The place of the mistake in the value, the mistake, and the allowed values."""
     said, _, at = str(error).partition(" - at `")
     steps = re.findall(r"\.([^.\[\]`]+)|\[(\d+|\.\.\.)\]", at)
     for name, _ in steps:
@@ -198,7 +198,7 @@ def explained(error: msgspec.ValidationError, kind: Any) -> str:
 
 
 def inner(kind: Any, name: str) -> Any:
-    """The type of a field, or of the members of a list or table where `name` is empty."""
+    """The type of a field, or the type of the members of a list or table if `name` is empty."""
     if name and (struct := struct_of(kind)):
         return typing.get_type_hints(struct, include_extras=True).get(name, object)
     parts = [part for part in flat(kind) if typing.get_origin(part) in (list, dict, tuple)]
@@ -206,7 +206,7 @@ def inner(kind: Any, name: str) -> Any:
 
 
 def flat(kind: Any) -> list[Any]:
-    """A type, its annotations taken off and its alternatives beside each other."""
+    """The alternatives of a type as a list, without annotations."""
     if typing.get_origin(kind) is typing.Annotated:
         return flat(typing.get_args(kind)[0])
     if typing.get_origin(kind) in (typing.Union, type(int | str)):
@@ -226,12 +226,12 @@ def choices(kind: Any) -> tuple[Any, ...]:
 
 
 def nearest(word: str, known: Collection[str]) -> str:
-    """A hint for a word that is not known."""
+    """A hint for an unknown word."""
     close = get_close_matches(word, known, n=1)
     return f" Did you mean {close[0]!r}?" if close else f" Choose from {', '.join(known)}."
 
 
 def shortened(text: str | Path, most: int = 80) -> str:
-    """At most so many characters. Both ends stay: a path's end names the file."""
+    """The text with at most `most` characters. Both ends stay, because the end of a path names the file."""
     said = str(text)
     return said if len(said) <= most else f"{said[: most // 2]}...{said[-(most // 2) :]}"

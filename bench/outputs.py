@@ -1,4 +1,4 @@
-"""Contents -> a file or folder that is there whole or not at all: written beside its place, then moved."""
+"""Contents -> a file or folder, all or nothing: it is written beside its place, then moved."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ PREFIX, DAY = ".writing-", 86400
 
 @contextmanager
 def replacing(path: Path, follow: bool = True) -> Iterator[Path]:
-    """Yields a path to write a file or a folder to; it takes the place of `path` when the block ends well.
+    """Yield a path to write a file or a folder to. It replaces `path` when the block ends without an error.
 
-    An error, a full disk or a kill leaves what was there. The temporary folder has a random name and is the
-    user's own, so nobody can put a link in its place. Files that a new folder lacks stay in an old one.
-    follow: a link to a folder stands for that folder. Raises OSError.
+    An error, a full disk or a kill leaves the old contents. The temporary folder has a random name and
+    belongs to the user, so nobody can put a link in its place. Files that only the old folder has are kept.
+    follow: replace the folder that a link points to, not the link. Raises OSError.
     """
     path = path.resolve() if follow and path.is_dir() else path
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,37 +38,37 @@ def replacing(path: Path, follow: bool = True) -> Iterator[Path]:
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Remove what a kill left in the middle of a write, a day later: until then its writer may be at work."""
+    """Remove temporary folders that are a day old. A younger one may still have a writer."""
     for room in folder.glob(f"{PREFIX}*"):
         if room.lstat().st_mtime < time.time() - DAY:
             shutil.rmtree(room, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> Path:
-    """Write a file of UTF-8, its line ends as they are. Raises OSError, and the old file stays."""
+    """Write UTF-8 text with its line ends unchanged. Raises OSError; the old file then stays."""
     with replacing(path) as fresh:
         fresh.write_text(text, encoding="utf-8", newline="")
     return path
 
 
 def check_space(folder: Path, num_bytes: int) -> None:
-    """Raises InputError where a disk has no room for so much. A quota shows only when it is met."""
+    """Raises InputError if the disk has too little space. A quota cannot be checked in advance."""
     free = shutil.disk_usage(folder).free
     if free < num_bytes:
         raise InputError(
             f"{folder} has {free // 10**6} MB of free space, and {num_bytes // 10**6} MB may be needed. "
-            "Free some, or name another folder."
+            "Free some space, or choose another folder."
         )
 
 
 def check_replaceable(path: Path) -> None:
-    """Raises InputError where a folder, a pipe or a device stands in the place of a file."""
+    """Raises InputError if the path is a folder, a pipe or a device."""
     if path.exists() and not path.is_file():
-        raise InputError(f"{path} is not a file that can be replaced. Move it away, or name another.")
+        raise InputError(f"{path} is not a file that can be replaced. Move it, or choose another.")
 
 
 def move(fresh: Path, path: Path) -> None:
-    """Rename onto `path`. Into a folder that is there, file by file: no rename replaces a full folder."""
+    """Rename onto `path`. An existing folder is filled file by file, since a rename cannot replace it."""
     if not (fresh.is_dir() and path.is_dir()):
         os.replace(fresh, path)
         return
@@ -77,7 +77,7 @@ def move(fresh: Path, path: Path) -> None:
 
 
 def sync_all(path: Path) -> None:
-    """Wait until a file, or a folder and all that is in it, is on the disk."""
+    """Wait until a file, or a folder with all its files, is on the disk."""
     for part in [*path.rglob("*"), path]:
         if not part.is_symlink():
             sync(part)

@@ -1,10 +1,10 @@
 """Counts -> Accuracy: a proportion with its exact interval on the effective sample size, and its exact test.
 
-Every test of the suite is two-sided at ALPHA, and every interval is the one that belongs to its test: it
-excludes a value just where the test rejects it. For one proportion that is Clopper & Pearson's (1934), with n
-divided by the design effect and corrected for few scenarios (Korn & Graubard 1998). It holds its level for
-a model that guesses: a sum of independent guesses with different chances has lighter tails than the binomial
-of their mean (Hoeffding 1956).
+Every test of the suite is two-sided at ALPHA. Every interval matches its test: it excludes a value exactly
+when the test rejects the value. For one proportion it is Clopper & Pearson's (1934), with n divided by the
+design effect and corrected for few scenarios (Korn & Graubard 1998). Its level also holds for a guessing
+model, because a sum of independent guesses with different chances has lighter tails than the binomial with
+their mean (Hoeffding 1956).
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ ALPHA = 0.05
 
 
 def accuracy(correct: int, n: int, scenarios: int = 0, design_effect: float = 1.0) -> Accuracy:
-    """A proportion with its 95% interval; n = 0 gives the whole of [0, 1].
+    """A proportion with its 95% interval. n = 0 gives the interval [0, 1].
 
-    scenarios: 0 where only counts are known; n is then taken for the effective size.
+    scenarios: 0 if only counts are known. n is then the effective size.
     """
     size = effective_size(n, scenarios, design_effect)
     low, high = exact_interval(correct / n if n else 0.0, size, ALPHA)
@@ -27,9 +27,9 @@ def accuracy(correct: int, n: int, scenarios: int = 0, design_effect: float = 1.
 
 
 def effective_size(n: int, scenarios: int, design_effect: float) -> float:
-    """Independent queries that would say as much: n / design effect, and less for few scenarios.
+    """The effective number of independent queries: n / design effect, and less for few scenarios.
 
-    The ratio of t quantiles stands for the uncertainty of the design effect itself (Korn & Graubard 1998).
+    The ratio of t quantiles covers the uncertainty of the design effect itself (Korn & Graubard 1998).
     """
     if not scenarios:
         return float(n)
@@ -39,12 +39,12 @@ def effective_size(n: int, scenarios: int, design_effect: float) -> float:
 
 
 def t_quantile(df: float, alpha: float = ALPHA) -> float:
-    """Of Student's t, two-sided."""
+    """The two-sided quantile of Student's t."""
     return float(stdtrit(df, 1 - alpha / 2))
 
 
 def exact_interval(share: float, size: float, alpha: float) -> tuple[float, float]:
-    """Clopper and Pearson's at level 1 - alpha; size need not be whole."""
+    """Clopper and Pearson's interval at level 1 - alpha. size may be fractional."""
     right, wrong = share * size, (1 - share) * size
     low = float(betaincinv(right, wrong + 1, alpha / 2)) if right > 0 else 0.0
     high = float(betaincinv(right + 1, wrong, 1 - alpha / 2)) if wrong > 0 else 1.0
@@ -52,7 +52,7 @@ def exact_interval(share: float, size: float, alpha: float) -> tuple[float, floa
 
 
 def exact_p(share: float, size: float, expected: float) -> float:
-    """Two-sided p of an expected proportion; below alpha just where exact_interval excludes it."""
+    """Two-sided p of an expected proportion. It is below alpha exactly when exact_interval excludes it."""
     right, wrong = share * size, (1 - share) * size
     as_many = float(betainc(right, wrong + 1, expected)) if right > 0 else 1.0
     as_few = float(betainc(wrong, right + 1, 1 - expected)) if wrong > 0 else 1.0

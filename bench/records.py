@@ -1,4 +1,4 @@
-"""The nouns of the benchmark, in the order in which a run makes them. Standard library only."""
+"""The records of the benchmark, in the order in which a run makes them. Standard library only."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ Contents = frozenset[str]
 State = tuple[Contents, ...]  # contents of box 0, box 1, ...
 Arm = Literal["", "with", "without"]
 
-MAX_NUM_OPS = 7  # the most operations on one box that the paper asks about
-COMMIT = re.compile(r"[0-9a-f]{40}")  # a revision that does not move
+MAX_NUM_OPS = 7  # the largest number of operations on one box in the paper
+COMMIT = re.compile(r"[0-9a-f]{40}")  # a fixed revision
 BUCKETS = (*(f"ops{num_ops}" for num_ops in range(MAX_NUM_OPS + 1)), "ops1plus")
 
 
 @cache
 def in_bucket(num_ops: int, bucket: str) -> bool:
-    """Whether a query after this many operations on its box belongs to the bucket."""
+    """Whether a query with this number of operations on its box belongs to the bucket."""
     return num_ops >= 1 if bucket == "ops1plus" else bucket == f"ops{num_ops}"
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One change of the world. A put has no source box, a remove no target box, a move both."""
+    """One change of the world. A put has no source box, a remove has no target box, a move has both."""
 
     objects: Contents
     source: int | None = None
@@ -45,7 +45,7 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """An initial state and the operations that follow. The unit of resampling in all statistics."""
+    """An initial state and the operations that follow. It is the unit of all statistics."""
 
     id: str
     initial: State
@@ -60,9 +60,9 @@ LastChange = Literal["put", "move in", "move out", "remove"]
 class Query:
     """One box of an example.
 
-    num_ops: operations so far that changed this box. by_kind: the same for put, move, remove.
-    earlier: what the box held before, newest first. mentioned: every object named with the box so far.
-    changed_by: the numbers of the operations that changed the box, from 1. last: the last of them.
+    num_ops: number of operations that changed this box so far. by_kind: the same for put, move, remove.
+    earlier: earlier contents, newest first. mentioned: every object named with the box so far.
+    changed_by: the numbers of the operations that changed the box, from 1. last: the kind of the last one.
     """
 
     box: int
@@ -77,9 +77,9 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A scenario after its first `num_operations` operations, as one description asks it.
+    """A scenario after its first `num_operations` operations, as one description.
 
-    arm: of a minimal pair, with the critical sentence or without it; "" where there is none.
+    arm: for a minimal pair, with or without the critical sentence; "" otherwise.
     """
 
     scenario_id: str
@@ -96,7 +96,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One turn of a prompt; a base model is given the turns' contents as one text."""
+    """One turn of a prompt. A base model gets the contents of all turns as one text."""
 
     role: Literal["system", "user", "assistant"]
     content: str
@@ -104,10 +104,10 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a model is given: text, tokenized with the tokenizer's own special tokens.
+    """The input of a model: text, tokenized with the tokenizer's own special tokens.
 
-    drafts: for each box, clauses that its answer may turn out to be, likeliest first. An engine may
-    check them against the model's own choices; they are never shown to the model.
+    drafts: for each box, possible clauses of the answer, likeliest first. An engine may compare them with the
+    model's own choices. The model never sees them.
     """
 
     example_id: str
@@ -118,21 +118,21 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a model wrote. Behind a blank line, text has notes on how the answer came about.
+    """The output of a model. After a blank line, text may have notes about how the answer was made.
 
-    finish_reason: "length" means that it was cut at max_new_tokens, "unfinished" that its thinking did not
-    end, so that there is no answer.
+    finish_reason: "length" if it was cut at max_new_tokens, "unfinished" if its thinking did not end. Then
+    there is no answer.
     """
 
     text: str
     finish_reason: Literal["stop", "length", "unfinished"]
     prompt_tokens: int
-    token_ids: tuple[int, ...] = ()  # without EOS; empty where a server does not tell
+    token_ids: tuple[int, ...] = ()  # without EOS; empty if a server does not report them
 
 
 @dataclass(slots=True)
 class Counters:
-    """What decoding cost: passes and tokens through the model, drafts, seconds, bytes."""
+    """The cost of decoding: passes and tokens through the model, drafts, seconds, bytes."""
 
     forward_passes: int = 0
     model_tokens: int = 0
@@ -146,7 +146,7 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The contents read from a completion, a box each; None where the box could not be read.
+    """The contents of each box in a completion; None if the box could not be read.
 
     form: "whole", "cut" at the token limit, "malformed" against the constraint, or "unfinished" thinking.
     """
@@ -160,7 +160,7 @@ ErrorKind = Literal["stale", "missing", "extra", "other", "unread"]
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One query, scored. error is None where the answer is right."""
+    """The score of one query. error is None if the answer is right."""
 
     example_id: str
     scenario_id: str
@@ -177,8 +177,8 @@ class Score:
 class Accuracy:
     """A proportion of n queries with its 95% interval, all in [0, 1].
 
-    scenarios: that the queries come from; 0 where only counts are known. design_effect: how many times larger
-    the variance is than that of independent queries, at least 1.
+    scenarios: number of scenarios of the queries; 0 if only counts are known. design_effect: ratio of the
+    variance to the variance of independent queries, at least 1.
     """
 
     n: int
@@ -195,11 +195,11 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
-    """A model of a suite file. path: a local folder, or a hub id where source is "hub".
+    """A model of a suite file. path: a local folder, or a hub id if source is "hub".
 
-    revision: of a hub model; a branch such as "main" moves, a commit is pinned. think_end: the tag that ends
-    its thinking, where its chat template does not say. group: of models that differ only in seed, wording or
-    precision; reports show the spread between them.
+    revision: branch or commit of a hub model. A branch such as "main" can change; a commit is fixed.
+    think_end: the tag that ends its thinking, if its chat template does not show it. group: common name of
+    models that differ only in seed, wording or precision. Reports show the spread between them.
     """
 
     name: str
@@ -221,11 +221,11 @@ class ModelEntry:
 
     @property
     def pinned(self) -> bool:
-        """Whether the entry names its weights for good: a folder, or a hub model at a commit."""
+        """Whether the entry names fixed weights: a folder, or a hub model at a commit."""
         return self.source != "hub" or COMMIT.fullmatch(self.revision or "") is not None
 
 
-HYPOTHESES = {  # the built-in ones; a suite may have others
+HYPOTHESES = {  # the built-in hypotheses; a suite may have others
     "code": "further training on code improves entity tracking",
     "math": "further training on math improves entity tracking",
     "alignment": "alignment tuning improves entity tracking",
@@ -236,8 +236,8 @@ HYPOTHESES = {  # the built-in ones; a suite may have others
 class Pair:
     """A base model, a variant trained further from it, and the hypothesis that they test.
 
-    source: where it is documented that the variant continues this base. series: pairs drawn as one line, the
-    steps of a training or the sizes of a family.
+    source: a document that shows that the variant continues this base. series: name of pairs drawn as one
+    line, such as the steps of a training or the sizes of a family.
     """
 
     hypothesis: str
@@ -254,9 +254,9 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """Models and the pairs to compare; recorded: figures measured before, by model and bucket.
+    """Models and the pairs to compare. recorded: accuracies measured before, by model and bucket.
 
-    recorded_baseline: random guessing as recorded with them, by bucket; empty where our own stands.
+    recorded_baseline: the recorded accuracy of random guessing by bucket. If empty, our own is used.
     """
 
     name: str
@@ -268,11 +268,11 @@ class Suite:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """One model on the whole data set. completions: by example id, as the store has them.
+    """One model on the whole data set. completions: by example id, as in the store.
 
-    engine: what decoded, and why that one. counters: what the decoding cost when it was done. margins: of the
-    metric logprob, the mean lead of the true clause over the best other in nats, by bucket. thinking: of the
-    protocol think, tokens spent before the answer, by example id.
+    engine: the engine, and the reason for its choice. forms: number of answers of each form. margins: for the
+    metric logprob, the mean lead of the true clause over the best other clause in nats, by bucket. thinking:
+    for the protocol think, the tokens spent before the answer, by example id.
     """
 
     model: str
@@ -290,10 +290,10 @@ class Evaluation:
 class Difference:
     """A difference of two proportions in [-1, 1], tested two-sided.
 
-    low, high: the interval of the test, which excludes zero just where the test rejects it; `confidence` is
-    0.95, and more where the test is one of several. p: of this test alone. detectable: the smallest
-    difference that this sample shows with 80% power. The rest is what intervals at any level are made of:
-    center and se of the smoothed estimate, degrees of freedom, and how its variance grows with a gain.
+    low, high: the interval of the test. It excludes zero exactly when the test rejects zero. confidence: its
+    level, 0.95 or more if the test is one of several. p: p-value of this test alone. detectable: the smallest
+    difference that this sample detects with 80% power. center, se, df: estimate, standard error and degrees
+    of freedom of the smoothed test. growth: growth of the variance with the gain.
     """
 
     value: float
@@ -310,9 +310,9 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """A model's accuracy minus random guessing, tested two-sided over the model's buckets together.
+    """A model's accuracy minus random guessing, tested two-sided and adjusted over the model's buckets.
 
-    low, high: exclude zero just where p_adjusted is below 5%.
+    low, high: the interval. It excludes zero exactly when p_adjusted is below 5%.
     """
 
     value: float
@@ -323,7 +323,7 @@ class Gate:
 
     @property
     def standing(self) -> Literal["above", "below", "not shown to differ from"]:
-        """How the model stands to guessing."""
+        """The finding on the model against random guessing."""
         if self.low <= 0 <= self.high:
             return "not shown to differ from"
         return "above" if self.low > 0 else "below"
@@ -331,12 +331,11 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A pair on one bucket of queries, its two models beside each other and beside random guessing.
+    """A pair on one bucket of queries: base against variant, and both against random guessing.
 
-    tests: how many p_adjusted is adjusted over (Holm over the pairs of a hypothesis at ops1plus,
-    Benjamini-Hochberg over the buckets of a pair); 1 where the test stands alone.
-    paired: False where only counts are known (published figures): the tests then know no pairing and no
-    clustering.
+    tests: number of tests in the adjustment of p_adjusted (Holm over the pairs of a hypothesis at ops1plus,
+    Benjamini-Hochberg over the buckets of a pair); 1 without adjustment. paired: False if only counts are
+    known (published figures). The tests then ignore pairing and clustering.
     """
 
     pair: Pair
@@ -379,8 +378,8 @@ Conclusion = Literal["supported", "contradicted", "open"]
 class Pooled:
     """The gain of a hypothesis over its pairs at ops1plus, with its 95% interval.
 
-    groups: independent ones; pairs that share a model count as one. tau: standard deviation of the gain
-    between groups. i_squared: the share of the variance that is between them. Both are None for one group.
+    groups: number of independent groups; pairs that share a model form one group. tau: standard deviation of
+    the gain between groups. i_squared: the share of the variance between them. Both are None for one group.
     """
 
     hypothesis: str
@@ -398,10 +397,10 @@ class Pooled:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """All that a run found, for every kind of report.
+    """All findings of a run, for every kind of report.
 
-    accuracies, over_random, published (others' figures of the same models): by model and bucket.
-    asked: the options of data and protocol, by name.
+    accuracies, over_random, published (published accuracies of the same models): by model and bucket.
+    skipped: the reason for each model that did not run. asked: the options of data and protocol, by name.
     factors: accuracy at 1+ by model, factor (as "last operation") and level (as "put").
     groups: models that differ only in seed, wording or precision.
     """

@@ -1,4 +1,4 @@
-"""Text of others (models, servers, files) -> text that is inert where it is shown. One function a format."""
+"""Untrusted text (from models, servers, files) -> text without effect where it is shown, for each format."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import re
 import shlex
 from html import escape
 
-LONGEST = 4000  # characters of a line
+LONGEST = 4000  # characters per line
 BREAKS = re.compile(r"\s*[\t-\r\x1c-\x1f\x85\u2028\u2029]\s*")
 MARKUP = re.compile(
     r"[\\`*~|<]"  # escapes, code, emphasis, struck text, cells of a table, tags
     r"|(?<![^\W_])_|_(?![^\W_])"  # emphasis; a_b is a name
     r"|\](?=[(\[:])"  # links and images, wherever they are defined
-    r"|(?<=:)/(?=/)|(?<=www)\."  # addresses, of which some readers make links
-    r"|&(?=#?\w+;)"  # entities, which could spell all these
+    r"|(?<=:)/(?=/)|(?<=www)\."  # addresses, which some readers turn into links
+    r"|&(?=#?\w+;)"  # entities, which could spell all of these
     r"|^(?:>|#+(?=\s|$)|[+-](?=\s|$)|[=-]+$|\[(?=[ xX]\]))"  # quotes, headings, lists, rules, check boxes
     r"|^\d{1,9}(?=[.)](?:\s|$))"  # numbered lists
 )
@@ -25,14 +25,14 @@ LATEX = str.maketrans(
 
 
 def in_words(seconds: float) -> str:
-    """ "40 s", "3 min", "2.5 h"."""
+    """A time as text, such as "40 s", "3 min" or "2.5 h"."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.3g} h"
 
 
 def printable(text: str) -> str:
-    """For a terminal: one line without control characters, cut after 4,000 characters."""
+    """Text for a terminal: one line without control characters, cut after 4,000 characters."""
     line = BREAKS.sub(" ", text[: 2 * LONGEST])
     shown = line
     if not line.isprintable():
@@ -41,40 +41,40 @@ def printable(text: str) -> str:
 
 
 def say(*lines: str) -> None:
-    """Print lines in which others' text may stand."""
+    """Print lines that may contain untrusted text."""
     print(*map(printable, lines), sep="\n", flush=True)
 
 
 def inert(text: str) -> str:
-    """For Markdown: no markup, code, link or image, and no border of a table's cell."""
+    """Text for Markdown, without markup, code, link, image or cell border."""
     return MARKUP.sub(escaped, printable(text).strip())
 
 
 def escaped(found: re.Match[str]) -> str:
-    """A character that is shown as itself. Digits have no escape: the point behind them has."""
+    """The escaped character. A digit cannot be escaped, so the point after it is."""
     if found[0] == "<":
-        return "&lt;"  # inert even where a reader knows no escapes
+        return "&lt;"  # also without effect in readers that ignore backslashes
     return f"{found[0]}\\" if found[0].isdigit() else f"\\{found[0]}"
 
 
 def html(text: str) -> str:
-    """For HTML, in an element or a quoted attribute."""
+    """Text for HTML, in an element or a quoted attribute."""
     return escape(printable(text))
 
 
 def csv_cell(text: str) -> str:
-    """For a cell of CSV that a spreadsheet opens: no formula."""
+    """Text for a cell of CSV. A spreadsheet does not read it as a formula."""
     line = printable(text)
     return f"'{line}" if line.startswith(FORMULA) else line
 
 
 def latex(text: str) -> str:
-    """For LaTeX, in running text or a cell."""
+    """Text for LaTeX, in running text or a cell."""
     return printable(text).translate(LATEX)
 
 
 def shell(text: object) -> str:
-    """For a shell script: one word. Raises ValueError for control characters, which no quote holds."""
+    """One word for a shell script. Raises ValueError for control characters, which cannot be quoted."""
     if not str(text).isprintable():
         raise ValueError(f"{str(text)!a} has a line break or control character. Rename it.")
     return shlex.quote(str(text))

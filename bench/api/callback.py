@@ -1,4 +1,4 @@
-"""A training run -> its curve of entity tracking: accuracy every few steps, in the Trainer's own logs."""
+"""A training run -> its entity tracking accuracy every few steps, in the Trainer's own logs."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from bench.api.memory import InMemory
 from bench.api.results import Result
 
 logger = logging.getLogger(__name__)
-METRICS = {"generation": "", "logprob": "logprob_"}  # metric: how its names in the logs begin
-LOGGED = {"ops0": "0", "ops1plus": "1plus"}  # bucket: its name in the logs
+METRICS = {"generation": "", "logprob": "logprob_"}  # metric: prefix of its names in the logs
+LOGGED = {"ops0": "0", "ops1plus": "1plus"}  # bucket: name in the logs
 
 
 class BoxesCallback(TrainerCallback):
@@ -41,7 +41,7 @@ class BoxesCallback(TrainerCallback):
         protocol: str = "paper",
     ) -> None:
         if every < 1 or seconds <= 0:
-            raise ValueError(f"every {every} steps for {seconds} seconds cannot be. Give numbers above zero.")
+            raise ValueError(f"every={every} and seconds={seconds} must be above zero.")
         self.trainer, self.every, self.seconds, self.chat = trainer, every, seconds, chat
         self.plans = {
             prefix: plan_of(metric=metric, limit=limit, protocol=protocol, progress=False)
@@ -53,10 +53,10 @@ class BoxesCallback(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Raises ValueError for a model that cannot be asked."""
+        """Prepare the evaluation. Raises ValueError for a model that cannot be evaluated."""
         if self.trainer.is_fsdp_enabled or self.trainer.is_deepspeed_enabled:
             raise ValueError(
-                "a model whose weights are spread over processes cannot be asked during training. "
+                "a model whose weights are spread over processes cannot be evaluated during training. "
                 "Evaluate its saved checkpoints with bench.evaluate(folder)."
             )
         if state.is_world_process_zero:
@@ -83,7 +83,7 @@ class BoxesCallback(TrainerCallback):
         self.log(state.global_step)
 
     def log(self, step: int) -> None:
-        """Ask the model as it is now, once a step."""
+        """Evaluate the current model, at most once per step."""
         if not self.askers or step == self.last_step:
             return
         self.last_step, started = step, time.monotonic()
@@ -99,11 +99,11 @@ class BoxesCallback(TrainerCallback):
         control = self.trainer.control
         waiting = control.should_log
         self.trainer.log(figures)
-        control.should_log = waiting  # else the Trainer would take its own log of this step for done
+        control.should_log = waiting  # otherwise the Trainer would skip its own log of this step
 
 
 def figures_of(result: Result, prefix: str) -> dict[str, float]:
-    """Accuracy and random guessing at 0 and at 1 or more operations, and how many examples were asked."""
+    """Accuracy and random guessing at 0 and at 1 or more operations, and the number of examples."""
     found = {f"{prefix}examples": float(len(result.plan.examples))}
     for bucket, name in LOGGED.items():
         if bucket in result.accuracies:

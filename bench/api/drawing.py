@@ -1,4 +1,4 @@
-"""Accuracies -> a figure that a notebook shows, in the style of the report."""
+"""Accuracies -> a figure for notebooks, in the style of the report."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.report.style import BASE, MUTED, draw_intervals, png, styled
 
 
 def draw_model(name: str, found: Mapping[str, Accuracy], random: Mapping[str, float]) -> Figure:
-    """One model's line with its intervals; random guessing dashed."""
+    """One model's line with its intervals. The dashed line is random guessing."""
     buckets = [bucket for bucket in BY_NUM_OPS if bucket in found]
     places = [BY_NUM_OPS.index(bucket) for bucket in buckets]
     values = [100 * found[bucket].value for bucket in buckets]
@@ -36,12 +36,12 @@ def draw_model(name: str, found: Mapping[str, Accuracy], random: Mapping[str, fl
 
 
 def draw_pair(pair: Pair, verdicts: Sequence[Verdict]) -> Figure:
-    """Both models of a pair, as the report draws them."""
+    """Both models of a pair, drawn as in the report."""
     by_bucket = {verdict.comparison.bucket: verdict for verdict in verdicts}
     return shown(draw_hypothesis([[Panel(pair, by_bucket, {})]], ALONE))
 
 
 def shown(figure: Figure) -> Figure:
-    """A figure that notebooks show although pyplot has no part in it."""
+    """The figure, made displayable in notebooks without pyplot."""
     vars(figure)["_repr_png_"] = partial(png, figure)
     return figure

@@ -1,4 +1,4 @@
-"""A model, by name or in memory -> Result; two of them -> Compared."""
+"""A model, by name or in memory -> Result. Two models -> Compared."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from bench.store import Store
 
 
 class Asked(TypedDict, total=False):
-    """What is asked, and how. Every key may be left out.
+    """The options of an evaluation. All are optional.
 
-    limit: so many examples, evenly spread (default: all 716). dataset, version, seed, protocol, engine,
-    metric: as pytest's --boxes options of these names. batch_size: prompts a batch, reference engine
-    (default: what suits the device). progress: show a bar (default: True).
+    limit: number of examples, evenly spread (default: all 716). dataset, version, seed, protocol, engine,
+    metric: as in pytest's --boxes options. batch_size: prompts per batch of the reference engine (default:
+    depends on the device). progress: show a progress bar (default: True).
     """
 
     limit: int | None
@@ -48,20 +48,20 @@ def evaluate(
     store: str | Path | None = None,
     **asked: Unpack[Asked],
 ) -> Result:
-    """How well a model tracks entities.
+    """Measure how well a model tracks entities.
 
-    model: a hub id that is downloaded already, a folder, a GGUF file or an embedded model by name; or a model
-    of transformers in memory with its tokenizer, which is left as it was. chat: ask it in turns, under the
-    tokenizer's chat template. name: as tables call it. store: a file that keeps the answers of a model by
-    name; without it nothing is written.
-    Raises ValueError for what cannot be asked.
+    model: a downloaded hub id, a folder, a GGUF file or the name of an embedded model. It may also be a
+    transformers model in memory with its tokenizer, which is not changed. chat: ask in turns, under the
+    tokenizer's chat template. name: the model's name in tables. store: a file that keeps the answers of a
+    model given by name. Without it nothing is written. Raises ValueError for a model or option that cannot be
+    used.
     """
     plan = plan_of(**asked)
     if not isinstance(model, str | Path):
         if tokenizer is None or store is not None:
             raise InputError(
-                "a model in memory needs its tokenizer, and has no store: evaluate(model, tokenizer). "
-                "Save it and give its folder to keep its answers."
+                "a model in memory needs its tokenizer and cannot use a store: evaluate(model, tokenizer). "
+                "To keep its answers, save the model and give its folder."
             )
         from bench.api.memory import InMemory  # and torch: what is refused is refused before
 
@@ -76,14 +76,14 @@ def evaluate(
 def compare(base: Any, variant: Any, *, hypothesis: str = "code", **asked: Unpack[Asked]) -> Compared:
     """Whether a variant tracks entities better than its base, on the same queries.
 
-    base, variant: what evaluate takes, (model, tokenizer) for a model in memory, or what evaluate returned.
+    base, variant: a model as in evaluate, (model, tokenizer) for a model in memory, or a result of evaluate.
     Raises ValueError if the two were asked different examples.
     """
     results = [as_result(model, **asked) for model in (base, variant)]
     names = [result.evaluation.model for result in results]
     if names[0] == names[1]:
         raise InputError(
-            f"both models are called {names[0]}. Evaluate them first, each with a name of its own."
+            f"both models are called {names[0]}. Evaluate each first, with its own name."
         )
     plan = results[0].plan
     if results[1].plan.examples != plan.examples or results[1].plan.protocol != plan.protocol:
@@ -103,7 +103,7 @@ def as_result(model: Any, **asked: Unpack[Asked]) -> Result:
 
 
 def plan_of(*, batch_size: int | None = None, progress: bool = True, **asked: Any) -> Plan:
-    """Raises ValueError for a name that is not known."""
+    """The plan of an evaluation. Raises ValueError for an unknown name."""
     options = Options(batch_size="auto" if batch_size is None else str(batch_size), **asked)
     if options.engine == "server":
         raise InputError("no engine 'server' from Python. Choose auto, speculative or reference.")

@@ -1,4 +1,4 @@
-"""A model in memory, Plan -> Evaluation; under a time limit if there is one. Nothing is written."""
+"""A model in memory, Plan -> Evaluation, with an optional time limit. Nothing is written."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from bench.run.evaluate import scored
 from bench.run.plans import Plan
 from bench.store import Settings
 
-AT_ONCE = 16  # prompts between two looks at the clock
+AT_ONCE = 16  # prompts between two checks of the time limit
 GOLDEN = 0.6180339887498949  # its multiples modulo 1 are evenly spread, however many are taken
 
 
 class InMemory:
-    """A model that can be asked again and again, as it is then. Its engine is made once.
+    """A model in memory that can be evaluated again while its weights change. Its engine is made once.
 
-    Raises ValueError for a model or tokenizer that cannot be asked.
+    Raises ValueError for an unsuitable model or tokenizer.
     """
 
     def __init__(
         self, model: Any, tokenizer: Any, plan: Plan, *, chat: bool = False, name: str | None = None
     ) -> None:
         if plan.thinks:
-            raise InputError("protocol think needs a model's folder or hub id. Give it, or another protocol.")
+            raise InputError("protocol think needs a folder or hub id. Give one, or use another protocol.")
         self.model = bare(model)
         self.plan = plan
         tokenizer = models.padded_left(copy.deepcopy(tokenizer))
@@ -57,11 +57,11 @@ class InMemory:
             )
 
     def evaluate(self, seconds: float | None = None) -> tuple[Evaluation, Plan]:
-        """The answers, and the plan of those examples that were asked within so many seconds.
+        """The answers within a time limit, and the plan of the examples that were asked.
 
-        The examples that were asked are evenly spread over all; at least AT_ONCE of them are.
+        These examples are evenly spread over all. There are at least AT_ONCE of them.
         """
-        if isinstance(self.engine, SpeculativeEngine):  # what drafts are worth changes with the weights
+        if isinstance(self.engine, SpeculativeEngine):  # the value of drafts changes with the weights
             self.engine.costs = Costs(self.model)
         completions: dict[str, Completion] = {}
         with untouched(self.model):
@@ -90,10 +90,10 @@ class InMemory:
 
 
 def evenly_spread(count: int) -> list[int]:
-    """0..count-1 in an order of which every beginning is evenly spread over all."""
+    """0..count-1 in an order such that every prefix is evenly spread."""
     return sorted(range(count), key=lambda index: index * GOLDEN % 1)
 
 
 def model_name(model: Any) -> str:
-    """Where the model came from, else its class."""
+    """The model's source, or else the name of its class."""
     return name_of(str(model.config.name_or_path).rstrip("/").rpartition("/")[2] or type(model).__name__)

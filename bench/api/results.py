@@ -1,4 +1,4 @@
-"""What evaluate and compare return: tables as pandas has them, figures, and both in a notebook."""
+"""The results of evaluate and compare: pandas tables and figures, also for notebooks."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """One model's answers. plan: what it was asked."""
+    """One model's answers. plan: its examples and settings."""
 
     evaluation: Evaluation
     plan: Plan
 
     @cached_property
     def accuracies(self) -> dict[str, Accuracy]:
-        """By bucket: ops0 to ops7, and ops1plus for all queries with one or more operations on the box."""
+        """Accuracy by bucket: ops0 to ops7, and ops1plus for queries with one or more operations."""
         return accuracies(self.evaluation)
 
     @cached_property
@@ -36,7 +36,7 @@ class Result:
         return self.plan.baseline
 
     def accuracy(self) -> pd.DataFrame:
-        """One row a bucket: n, accuracy, its 95% interval, how clustered the queries are, random guessing."""
+        """One row per bucket: n, accuracy, its 95% interval, the clustering of queries, random guessing."""
         return pd.DataFrame(
             [
                 {
@@ -55,7 +55,7 @@ class Result:
         ).set_index("bucket")
 
     def answers(self) -> pd.DataFrame:
-        """One row a query: prompt, completion, gold, answer, correct, kind of error."""
+        """One row per query: prompt, completion, gold, answer, correct, kind of error."""
         return pd.DataFrame(rows(self.evaluation, self.plan))
 
     def plot(self) -> Figure:
@@ -78,7 +78,7 @@ class Result:
 
 @dataclass(frozen=True, eq=False)
 class Compared:
-    """A pair's verdict and what it rests on."""
+    """A pair's verdict and its figures."""
 
     pair: Pair
     results: Results
@@ -87,11 +87,11 @@ class Compared:
 
     @property
     def verdict(self) -> Verdict:
-        """On all queries with one or more operations; of a limit so small that it has none, on the others."""
+        """The verdict on queries with one or more operations, or on the others if a small limit has none."""
         return self.results.verdicts[-1]
 
     def table(self) -> pd.DataFrame:
-        """One row a bucket: both accuracies, random guessing, the difference, its interval, p and outcome."""
+        """One row per bucket: accuracies, random guessing, the difference, its interval, p and outcome."""
         return pd.DataFrame(
             [
                 {
@@ -125,5 +125,5 @@ class Compared:
 
 
 def as_html(table: pd.DataFrame) -> str:
-    """Shares with three digits."""
+    """The table as HTML, with three digits."""
     return table.to_html(float_format="{:.3f}".format)

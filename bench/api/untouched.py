@@ -1,4 +1,4 @@
-"""Model -> the same model, asked: nothing that a caller could notice afterwards has changed."""
+"""Model -> the same model, unchanged after an evaluation."""
 
 from __future__ import annotations
 
@@ -13,28 +13,29 @@ from bench.inputs import InputError
 
 
 def bare(model: Any) -> PreTrainedModel:
-    """The transformers model inside what torch.compile, DistributedDataParallel or PEFT wrapped around it.
+    """The transformers model inside wrappers of torch.compile, DistributedDataParallel or PEFT.
 
     Raises ValueError if there is none.
     """
     while not isinstance(model, PreTrainedModel):
-        if hasattr(model, "get_base_model"):  # PEFT: the adapters are within the base model's layers
+        if hasattr(model, "get_base_model"):  # PEFT: the adapters are inside the base model's layers
             model = model.get_base_model()
         elif (inner := getattr(model, "_orig_mod", None) or getattr(model, "module", None)) is not None:
             model = inner
         else:
             raise InputError(
-                f"expected a model of transformers, but got {type(model).__name__}. Give an id, a folder, "
-                "or what from_pretrained returned."
+                f"expected a transformers model, but got {type(model).__name__}. Give an id, a folder, "
+                "or the result of from_pretrained."
             )
     return model
 
 
 @contextmanager
 def untouched(model: PreTrainedModel) -> Iterator[None]:
-    """Evaluation mode within; afterwards every module's own mode and torch's random state as they were.
+    """Evaluation mode inside the block. Afterwards the modes of all modules and torch's random state are
+    restored.
 
-    Engines themselves leave weights, device, dtype, attention, caches and generation settings alone.
+    Engines do not change weights, device, dtype, attention, caches and generation settings.
     """
     modes = {module: module.training for module in model.modules()}
     devices = {weight.device for weight in model.parameters() if weight.is_cuda}

@@ -1,4 +1,4 @@
-"""python -m bench score: put the answers of a suite's models into the store. pytest then judges from it."""
+"""python -m bench score: put the answers of a suite's models into the store. pytest then judges them."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from bench.run.schedule import Schedule
 from bench.store import Store
 from bench.text import printable, say
 
-JUDGING = (  # options of pytest that matter only when answers are judged
+JUDGING = (  # options of pytest that are needed only to judge answers
     "buckets", "require", "dry_run", "report_dir", "released_examples", "save", "compare", "compare_fail",
     "log_samples", "track",
 )  # fmt: skip
-HERE = ("models", "gpus_per_worker", "dataset_password")  # not for whoever is told of this run
+HERE = ("models", "gpus_per_worker", "dataset_password")  # left out of the printed pytest command
 RENAMED = {"--gpus-per-worker": "--gpus-per-model"}
 OF_ONE = ("limit", "dataset", "version", "seed", "protocol", "engine", "metric")  # options for one model
 CHANGED: dict[str, dict[str, Any]] = {
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(RENAMED.get(flag, flag), **{**settings, **CHANGED.get(flag, {})})
 
     parser.add_argument(
-        "model", nargs="?", metavar="MODEL", help="one model instead: a hub id, a folder, a GGUF file"
+        "model", nargs="?", metavar="MODEL", help="one model instead of a suite: hub id, folder or GGUF file"
     )
     parser.add_argument("--chat", action="store_true", help="ask MODEL in turns, under its chat template")
     add_options(add, prefix="--", without=JUDGING)
@@ -49,15 +49,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument(
         "--ray",
         metavar="auto|local|ADDRESS",
-        help="each model a task of a Ray cluster; local: of this machine alone (default: one by one, here)",
+        help="run each model as a Ray task; local: on this machine alone (default: one by one, here)",
     )
     where.add_argument(
-        "--slurm", type=Path, metavar="FILE", help="write an array job, one model a task, and run nothing"
+        "--slurm", type=Path, metavar="FILE", help="write an array job, a task per model, and run nothing"
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit status 1 if a model could not be scored: each is named with the reason."""
+    """Score one model or a suite. The exit status is 1 if a model could not be scored; it is named."""
     try:
         return score_one(args) if args.model else score_all(args)
     except ValueError as error:
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def score_one(args: argparse.Namespace) -> int:
-    """One model by name, into the store; its accuracy by number of operations."""
+    """Score one model by name, and print its accuracy by number of operations."""
     asked = {name: getattr(args, f"boxes_{name}") for name in OF_ONE}
     store = None if args.boxes_store in IN_MEMORY else args.boxes_store
     result = bench.evaluate(args.model, chat=args.chat, store=store, **asked)
@@ -76,7 +76,7 @@ def score_one(args: argparse.Namespace) -> int:
 def score_all(args: argparse.Namespace) -> int:
     asked = options_of(vars(args))
     if asked.in_memory:
-        raise InputError(f"--store {asked.store}: answers are kept for later. Name a file.")
+        raise InputError(f"--store {asked.store}: answers must be kept for later. Give a file.")
     suite = override(merge(load_suites(asked)), asked.model_args)
     names = chosen(suite, asked.models)
     if args.slurm:
@@ -95,7 +95,7 @@ def score_all(args: argparse.Namespace) -> int:
 
 
 def tell(ended: Iterable[tuple[str, str | None]]) -> int:
-    """Print a line for each model as it ends, above the others' bars. Returns the number of scored models."""
+    """Print a line for each finished model, above the progress bars. Returns the number of scored models."""
     scored = 0
     for name, reason in ended:
         tqdm.write(printable(f"{name}: {as_typed(reason or 'scored')}"))
@@ -110,7 +110,7 @@ def chosen(suite: Suite, names: str) -> list[str]:
 
 
 def given(asked: Options, prefix: str, *without: str) -> list[str]:
-    """The options that differ from their defaults, as one would type them."""
+    """The options that differ from their defaults, as command-line arguments."""
     return [
         f"{prefix}{entry.name.replace('_', '-')}={value}"
         for entry in fields(Options)
@@ -120,7 +120,7 @@ def given(asked: Options, prefix: str, *without: str) -> list[str]:
 
 
 def as_typed(text: str) -> str:
-    """A message about pytest's options, with the names of the options here."""
+    """A message about pytest's options, with this command's option names."""
     text = text.replace("--boxes-", "--")
     for name, renamed in RENAMED.items():
         text = text.replace(name, renamed)

@@ -1,4 +1,4 @@
-"""Suite -> the table of docs/scale.md: the memory and the cards that each model needs."""
+"""Suite -> the table in docs/scale.md with the memory and the number of cards of each model."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from bench.outputs import write_text
 from bench.records import ModelEntry, Suite
 
 CARD_GB = 80
-ROOMY = 0.85  # of a card's memory: the rest is for long prompts and a batch
-SERVED = 0.9  # of a card's memory: the part that vLLM takes by default
+ROOMY = 0.85  # share of a card's memory; the rest is for long prompts and a batch
+SERVED = 0.9  # share of a card's memory that vLLM uses by default
 OPENING, CLOSING = "<!-- needs -->\n", "<!-- /needs -->"
 
 
 def needs_table(suite: Suite) -> str:
-    """One row a model: memory, precision, and cards of 80 GB, here and on a server."""
+    """One row per model: memory, precision, and number of 80 GB cards, here and on a server."""
     rows = [
         [
             entry.name,
@@ -37,19 +37,19 @@ def needs_table(suite: Suite) -> str:
 
 
 def cards(entry: ModelEntry) -> int:
-    """The fewest cards that hold the model with room to spare."""
+    """The smallest number of cards for the model, with spare memory."""
     assert entry.memory_gb is not None, "every model of the paper has its memory"
     return next(number for number in range(1, 9) if entry.memory_gb <= ROOMY * CARD_GB * number)
 
 
 def served_cards(entry: ModelEntry) -> int:
-    """The fewest cards that serve the model in bfloat16: a power of two, so that they can share its heads."""
+    """The smallest number of cards that serve the model in bfloat16. A power of two can share its heads."""
     assert entry.parameters is not None, "every model of the paper has a size"
     return next(number for number in (1, 2, 4, 8) if 2 * entry.parameters * 1.1 <= SERVED * CARD_GB * number)
 
 
 def updated(page: str) -> str:
-    """The page with its table made anew. Raises ValueError if a mark of the table is missing."""
+    """The page with a new table. Raises ValueError if a mark of the table is missing."""
     before, opened, rest = page.partition(OPENING)
     _, closed, after = rest.partition(CLOSING)
     if not (opened and closed):
@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Make the page's table anew."""
+    """Write a new table into the page."""
     page = arguments.page
     write_text(page, updated(read_text(page)))
     print(f"{page}: the table of models is up to date")

@@ -1,4 +1,4 @@
-"""Models -> a SLURM array job: one task a model, each with its own store. A last job merges the stores."""
+"""Models -> a SLURM array job: one task per model, each with its own store. A last job merges the stores."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from bench.text import shell
 
 SCRIPT = """\
 #!/usr/bin/env bash
-# One model a task, {count} in all. Partition, time and memory are the site's: sbatch --partition=... {script}
-# A task that is killed or requeued resumes from its store. When all tasks have ended: {merge}
+# One task per model, {count} in all. Add your site's partition, time and memory:
+# sbatch --partition=... {script}
+# A killed or requeued task resumes from its store. When all tasks have ended, run: {merge}
 #SBATCH --job-name=boxes
 #SBATCH --array=0-{last}
 #SBATCH --gres=gpu:{gpus}
@@ -33,7 +34,7 @@ def write_job(
 ) -> list[str]:
     """Write the script. Returns the commands that submit it and then merge all rows into one store.
 
-    options: of `python -m bench score`, as one would type them.
+    options: command-line arguments of `python -m bench score`.
     """
     shards = Path(f"{store.absolute()}.shards")
     bench = f"{shell(sys.executable)} -m bench"
@@ -50,13 +51,13 @@ def write_job(
         merge=merge,
     )
     if not script.parent.is_dir():
-        raise InputError(f"cannot write {script}: {script.parent} is no folder. Name another after --slurm.")
+        raise InputError(f"cannot write {script}: {script.parent} is not a folder. Choose another file.")
     try:
-        shards.mkdir(parents=True, exist_ok=True)  # SLURM does not make the folder of its logs
+        shards.mkdir(parents=True, exist_ok=True)  # SLURM does not create the folder of its logs
         write_text(script, text)
     except OSError as error:
         raise InputError(
-            f"cannot write {script}: {error.strerror}. Name another file after --slurm."
+            f"cannot write {script}: {error.strerror}. Choose another file after --slurm."
         ) from None
     return [
         f"job=$(sbatch --parsable {shell(script)})",

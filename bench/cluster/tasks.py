@@ -1,4 +1,4 @@
-"""Schedule, model names -> rows in the store: models in turn on this machine, or each a Ray task."""
+"""Schedule, model names -> rows in the store. Models run in turn on this machine, or each as a Ray task."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.run.progress import added_since, last_number
 from bench.run.schedule import Schedule, Unavailable
 from bench.store import Run, Settings, Store
 
-RETRIES = 5  # of a task whose node or process is lost
+RETRIES = 5  # of a task after the loss of its node or process
 POLL_SECONDS = 2.0
 
 
@@ -32,7 +32,7 @@ def score(schedule: Schedule, name: str) -> str | None:
 
 
 def score_here(schedule: Schedule, names: Sequence[str]) -> Iterator[tuple[str, str | None]]:
-    """Each model as it ends, and what `score` says of it."""
+    """Yield each finished model with the result of `score`."""
     for name in names:
         yield name, score(schedule, name)
 
@@ -58,7 +58,7 @@ class RemoteStore:
         return self.ask("runs", settings)
 
     def ask(self, method: str, *arguments: object) -> Any:
-        """Raises what the store raised."""
+        """Call a method of the store. Raises the store's own errors."""
         import ray
 
         try:
@@ -75,7 +75,7 @@ def score_remotely(name: str, suite: Suite, plan: Plan, keeper: Any, wait: float
 def score_over_ray(
     schedule: Schedule, names: Sequence[str], address: str
 ) -> Iterator[tuple[str, str | None]]:
-    """Each model as it ends, and what `score` says of it. A bar a model shows how far it is.
+    """Yield each finished model with the result of `score`. A bar per model shows its progress.
 
     A task gets the GPUs of one model, at most those of the largest node. If its node is lost, the task runs
     again elsewhere and only the batch in flight is repeated. Raises ValueError if there is no such cluster.
@@ -105,14 +105,14 @@ def connected(address: str) -> Iterator[Any]:
             "--ray needs ray, which is not installed. Run pip install -e '.[cluster]'."
         ) from None
     if address.startswith("ray://"):
-        raise InputError(f"--ray {address}: rows come to this machine's store. Run this on one of the nodes.")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # of a cluster that is started here
+        raise InputError(f"--ray {address}: rows go to this machine's store. Run this on one of the nodes.")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # for a cluster that is started here
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (OSError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
-            f"--ray {address}: no cluster: {reason} Run ray start first, or --ray local."
+            f"--ray {address}: no cluster: {reason} Run ray start first, or use --ray local."
         ) from None
     try:
         yield ray

@@ -13,21 +13,21 @@ from bench.decoding.constraint import Constraint
 from bench.inputs import InputError
 from bench.records import Completion, Counters, Prompt
 
-# What a user may ask for -> the engines that may then run, as results name them, likeliest first. The number
-# after the slash changes when an engine's answers may.
+# Engine option -> the engines that may run, by their names in results, likeliest first. The number after the
+# slash is raised when an engine's answers may change.
 ENGINES = {
     "auto": ("speculative/1", "reference/1"),
     "reference": ("reference/1",),
     "speculative": ("speculative/1",),
     "server": ("server/1 vllm", "server/1 sglang", "server/1 llamacpp"),
 }
-CHOICE = "logprob/1"  # what scores clauses, where the metric is logprob
+CHOICE = "logprob/1"  # the engine that scores clauses for the metric logprob
 
 
 class Engine(Protocol):
     """Greedy decoding of one loaded model under one constraint.
 
-    name: as results and the store know it. reason: why this engine runs and not another.
+    name: the engine's name in results and in the store. reason: why this engine was chosen.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Engine(Protocol):
     counters: Counters
 
     def complete(self, prompts: Sequence[Prompt]) -> Iterator[list[tuple[Prompt, Completion]]]:
-        """Complete every prompt once, in any order, a batch at a time.
+        """Complete every prompt once, in any order, one batch at a time.
 
         Raises FloatingPointError if the model returns logits that are not finite.
         """
@@ -43,7 +43,7 @@ class Engine(Protocol):
 
 
 def engine_name(engine: str, max_tokens: int) -> str:
-    """As results name an engine that lets a model think first."""
+    """The name, in results, of an engine that lets a model think first."""
     return f"think/1 {max_tokens} {engine}"
 
 
@@ -57,13 +57,12 @@ def engine_for(
     pack_tokens: int | None = None,
     identity: object = None,
 ) -> Engine:
-    """The engine asked for, for a loaded model (so not "server"); "auto" finds out which is right for it.
+    """The engine of this name for a loaded model. "auto" chooses the right one. "server" is not possible.
 
-    name: also "logprob", which scores clauses and needs no constraint.
-
-    batch_size, pack_tokens: None for what suits the device. identity: the model's files and the packages'
-    versions, as JSON; "auto" probes a model once for each identity, and every time where it is None.
-    Raises ValueError if the engine cannot run this model.
+    name: may also be "logprob", which scores clauses and needs no constraint. batch_size, pack_tokens: None
+    for the device's default. identity: the model's files and the versions of packages, as JSON. "auto" probes
+    a model once for each identity, or every time if it is None. Raises ValueError if the engine cannot run
+    this model.
     """
     if name == "logprob":
         from bench.decoding.tree.choices import ChoiceEngine

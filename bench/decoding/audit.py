@@ -1,4 +1,4 @@
-"""Tokenizer, prompts, right answers -> Audit: whether a model can be asked, before its weights are loaded."""
+"""Tokenizer, prompts, right answers -> Audit: can the model be asked? This needs no weights."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ SHOWN = 8  # tokens of the first prompt, characters of an answer
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """How a model is given the first prompt, and whether it can write the right answers.
+    """The model's first prompt in tokens, and whether the model can write the right answers.
 
-    starts: the tokens that an answer may begin with; canonical: whether the tokenizer's own is among them.
-    longest, cut: of the right answers, in tokens, and how many are longer than max_new_tokens.
-    problem: why the model cannot be asked, None if it can. warning: what makes its answers doubtful.
+    starts: the tokens that an answer may begin with. canonical: whether the tokenizer's own first token is
+    one of them. longest: the longest right answer in tokens. cut: number of right answers above
+    max_new_tokens. problem: why the model cannot be asked; None if it can. warning: why its answers are
+    doubtful.
     """
 
     roles: str
@@ -40,7 +41,7 @@ class Audit:
     warning: str | None
 
     def __str__(self) -> str:
-        """For a person to read, a line a fact."""
+        """The audit as text, one line per fact."""
         said = {
             "roles": self.roles,
             "first tokens": " ".join(f"{index}={token!r}" for index, token in self.first_tokens),
@@ -64,9 +65,9 @@ def audit(
     constraint: Constraint,
     config: Mapping[str, Any] | None = None,
 ) -> Audit:
-    """Look at the prompts and at the right answer to each as this tokenizer writes them.
+    """Check the prompts and the right answers in this tokenizer's tokens.
 
-    config: of a model in memory, as config.json has it; of other models it is read from their folder.
+    config: the config of a model in memory. For other models, it is read from their folder.
     """
     from bench.decoding.spelling import encode, encode_inside, spell
 
@@ -101,10 +102,10 @@ def audit(
 
 def wrong_ends(tokenizer: Any, bos: int) -> str | None:
     if tokenizer.eos_token_id is None:
-        return "its tokenizer has no EOS token, so no answer can end. Name one in tokenizer_config.json."
+        return "its tokenizer has no EOS token, so no answer can end. Set one in tokenizer_config.json."
     expected = (1,) if has_own_bos(tokenizer) else (0, 1)
     if bos not in expected:
-        return f"its first prompt has {bos} BOS tokens and needs {expected[0]}. Mend its tokenizer."
+        return f"its first prompt has {bos} BOS tokens but needs {expected[0]}. Fix its tokenizer."
     return None
 
 
@@ -119,7 +120,7 @@ def plain_chat(entry: ModelEntry, tokenizer: Any) -> str | None:
 def no_room(config: Mapping[str, Any], tokens: int) -> str | None:
     room = config.get("max_position_embeddings", tokens)
     if tokens > room:
-        return f"prompt and answer may take {tokens} tokens and its context holds {room}. Leave it out."
+        return f"prompt and answer may need {tokens} tokens, but its context has {room}. Leave it out."
     return None
 
 
@@ -131,9 +132,9 @@ def forbidden(golds: Sequence[str], constraint: Constraint) -> str | None:
 
 
 def misspelled(golds: Sequence[str], answers: Sequence[list[int]], spelling: Sequence[str]) -> str | None:
-    """The first token of a right answer that stands for another text than the answer has in its place.
+    """The first token of a right answer whose text differs from the answer.
 
-    answers: the tokens of each right answer, as the tokenizer chooses them.
+    answers: the tokenizer's own tokens of each right answer.
     """
     for gold, ids in zip(golds, answers, strict=True):
         place = 0
@@ -142,7 +143,7 @@ def misspelled(golds: Sequence[str], answers: Sequence[list[int]], spelling: Seq
             if not text or not gold.startswith(text, place):
                 return (
                     f"its tokenizer cannot write a right answer ({gold!r}): token {token} is {text!r} "
-                    f"where the answer goes on with {gold[place : place + SHOWN]!r}. Leave it out."
+                    f"where the answer has {gold[place : place + SHOWN]!r}. Leave it out."
                 )
             place += len(text)
         if place < len(gold):
@@ -157,6 +158,6 @@ def too_short(cut: int, golds: int, constraint: Constraint) -> str | None:
     if 2 * cut > golds:
         return (
             f"{cut} of {golds} right answers are longer than {constraint.max_new_tokens} of its tokens. "
-            "Choose a protocol that gives more."
+            "Choose a protocol that allows more."
         )
     return None

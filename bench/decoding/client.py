@@ -1,6 +1,7 @@
-"""Request -> reply of a model server, as text: within a time, a size, and without the key.
+"""Request -> reply of a model server, as text, with limits on time and size, and without the key.
 
-All that a server sends enters here. `Client.strike` removes the key before it is parsed, shown or raised.
+All text from a server comes through this module. `Client.strike` removes the key before the text is parsed,
+shown or raised.
 """
 
 from __future__ import annotations
@@ -23,31 +24,31 @@ from bench.inputs import InputError
 from bench.text import printable
 
 KEY = "BOXES_SERVER_KEY"  # an environment variable, because options end up in reports
-PAUSES = (0.5, 1, 2, 4, *[8] * 16)  # seconds before each retry: a server that comes back in 2 minutes is met
-TIMEOUT = 900.0  # seconds for one answer, with its retries
+PAUSES = (0.5, 1, 2, 4, *[8] * 16)  # seconds before each retry; a server may take 2 minutes to restart
+TIMEOUT = 900.0  # seconds for one answer, retries included
 LIST_TIMEOUT = 60.0  # seconds for the list of models
-MAX_BYTES = 4_000_000  # of one reply; the longest answer takes some 10,000
+MAX_BYTES = 4_000_000  # of one reply; the longest answer has about 10,000
 QUOTED = 300  # characters of a server's text in a message
-LOST = (httpx2.NetworkError, httpx2.RemoteProtocolError)  # connections that may work the next time
+LOST = (httpx2.NetworkError, httpx2.RemoteProtocolError)  # errors that a retry may solve
 ADVICE = {
     401: f"Put its key into ${KEY}.",
     403: f"Put its key into ${KEY}.",
-    404: "Check --boxes-server: a URL mostly ends in /v1.",
+    404: "Check --boxes-server. A URL usually ends in /v1.",
 }
 Value = TypeVar("Value")
 
 for name in ("httpx2", "httpcore2"):
-    logging.getLogger(name).setLevel(logging.CRITICAL)  # they log headers of replies, which may hold the key
+    logging.getLogger(name).setLevel(logging.CRITICAL)  # they log headers, which may contain the key
 
 
 class Refused(InputError):
-    """A server refuses a request as it is: another dialect may be its own."""
+    """A server refuses a request. Another dialect may work."""
 
 
 def server_key() -> str:
     """The key for servers, "" if none is set.
 
-    Raises InputError for one that HTTP cannot carry, or too short to be told from ordinary text.
+    Raises InputError for a key that HTTP cannot carry, or that is too short to be removed safely from text.
     """
     key = os.environ.get(KEY, "").strip()
     if key and not re.fullmatch(r"[!-~]{8,}", key):
@@ -56,13 +57,13 @@ def server_key() -> str:
 
 
 def spellings(key: str) -> re.Pattern[str]:
-    """Matches a key as plain text, and as JSON may write it with escapes."""
+    """A regex that matches a key as plain text and with JSON escapes."""
     return re.compile("".join(rf"(?:{re.escape(c)}|\\{re.escape(c)}|\\u00(?i:{ord(c):02x}))" for c in key))
 
 
 @cache
 def loop() -> asyncio.AbstractEventLoop:
-    """An event loop in a thread of its own: its timeouts can end a request at any point."""
+    """An event loop in its own thread. Its timeouts can end a request at any point."""
     made = asyncio.new_event_loop()
     threading.Thread(target=made.run_forever, name="servers", daemon=True).start()
     return made
@@ -70,12 +71,12 @@ def loop() -> asyncio.AbstractEventLoop:
 
 @cache
 def authorities() -> ssl.SSLContext:
-    """Whose certificates are trusted; reading them takes 20 ms."""
+    """The trusted certificates. Reading them takes 20 ms."""
     return httpx2.create_ssl_context()
 
 
 def result(future: Future[Value]) -> Value:
-    """The future's result. Raises its exception without the frames and causes that saw the key."""
+    """The future's result. Raises its exception without frames and causes that may contain the key."""
     if (error := future.exception()) is None:
         return future.result()
     error.__cause__ = error.__context__ = None
@@ -105,11 +106,11 @@ class Client:
         return asyncio.run_coroutine_threadsafe(work, loop())
 
     def strike(self, said: str) -> str:
-        """Text of the server with *** in place of the key."""
+        """Text from the server with *** instead of the key."""
         return self.key.sub("***", said) if self.key else said
 
     def quote(self, said: object) -> str:
-        """Text of the server for a message: one line, without the key, cut after 300 characters."""
+        """Text from the server for a message: one line, without the key, cut after 300 characters."""
         return printable(self.strike(str(said))[: 10 * QUOTED])[:QUOTED]
 
     async def get(self, path: str) -> str:
@@ -127,17 +128,17 @@ class Client:
         except TimeoutError:
             pass
         raise ConnectionError(
-            f"{self.name} timed out: it gave no whole answer in {seconds:g} seconds. Look into its log."
+            f"{self.name} timed out: it gave no complete answer in {seconds:g} seconds. See its log."
         )
 
     async def ask_again(
         self, method: str, path: str, body: Mapping[str, Any] | None, pauses: Sequence[float]
     ) -> str:
-        """The body of a reply, asked for again after 429, 5xx and lost connections."""
+        """The body of a reply. The request is repeated after 429, 5xx and lost connections."""
         for pause in (*pauses, None):
             try:
                 status, said = await self.fetch(method, path, body)
-            except Exception as error:  # whatever a reply can cause: none of it may be shown as it is
+            except Exception as error:  # any error that a reply can cause, since its text may have the key
                 failure: Exception = self.unreachable(error)
                 passing = isinstance(error, LOST)
             else:
@@ -150,11 +151,11 @@ class Client:
         raise AssertionError("the last attempt returns or raises")
 
     async def fetch(self, method: str, path: str, body: Mapping[str, Any] | None) -> tuple[int, str]:
-        """Status and body of one reply. Raises httpx2.HTTPError, ValueError for a body that is too long."""
+        """Status and body of one reply. Raises httpx2.HTTPError, or ValueError for a too long body."""
         content = bytearray()
         async with self.http.stream(method, path, json=body) as reply:
             if "Content-Encoding" in reply.headers:
-                raise ValueError("its reply is compressed, which was not asked for")
+                raise ValueError("its reply is compressed, which the request did not allow")
             async for part in reply.aiter_raw():
                 content += part
                 if len(content) > MAX_BYTES:
@@ -163,17 +164,17 @@ class Client:
 
     def unreachable(self, error: Exception) -> ConnectionError:
         cause: BaseException = error
-        while earlier := cause.__cause__ or cause.__context__:  # the first says what happened
+        while earlier := cause.__cause__ or cause.__context__:  # the first error has the real cause
             cause = earlier
         number = cause.errno if isinstance(cause, OSError) else None
         said = self.quote(os.strerror(number) if number else str(cause) or type(cause).__name__)
         return ConnectionError(
-            f"{self.name} cannot be reached ({said}). Start it, and run again: "
-            "what the store has is not asked for again."
+            f"{self.name} cannot be reached ({said}). Start it and run again. "
+            "Answers in the store are not asked for again."
         )
 
     def explain(self, status: int, said: str) -> Exception:
         kind = Refused if status in (400, 422) else ConnectionError
         return kind(
-            f"{self.name} answered {status}: {self.quote(said)}. {ADVICE.get(status, 'Look into its log.')}"
+            f"{self.name} answered {status}: {self.quote(said)}. {ADVICE.get(status, 'See its log.')}"
         )

@@ -1,4 +1,4 @@
-"""Protocol, version of the task -> regex; whether a completion matches it."""
+"""Protocol, version of the task -> the regex for answers, and a check of completions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.task.wording import WORDINGS
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """What an answer may be: one fixed regex for all prompts, and its length in tokens."""
+    """The form of an answer: one fixed regex for all prompts, and the limit in tokens."""
 
     regex: str
     max_new_tokens: int
@@ -25,7 +25,7 @@ class Constraint:
 def constraint(protocol: Protocol, version: str = "base", num_boxes: int = 7) -> Constraint:
     """The constraint of a protocol for one version of the task.
 
-    A protocol's limit is for seven boxes in the base version's words; where more has to be said, it grows in
+    A protocol's limit is for seven boxes in the words of the base version. For longer statements, it grows in
     proportion to the statement that all boxes are empty.
     """
     wording = WORDINGS[version]
@@ -39,5 +39,5 @@ def constraint(protocol: Protocol, version: str = "base", num_boxes: int = 7) ->
 
 
 def empty_length(version: str, num_boxes: int) -> int:
-    """Characters that it takes to say that all boxes are empty."""
+    """The number of characters in the statement that all boxes are empty."""
     return len(WORDINGS[version].state_all((frozenset(),) * num_boxes))

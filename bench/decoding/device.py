@@ -1,6 +1,6 @@
-"""Model -> what suits its device, and what every engine measures and checks as it runs.
+"""Model -> defaults for its device, and the measurements and checks of every engine.
 
-Everything that differs between a CPU and a GPU is here.
+Everything that differs between a CPU and a GPU is in this module.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class Device:
 
     batch_size: prompts in a batch of the reference engine. pack_tokens: tokens in a tree. choice_tokens:
     tokens in a tree of clauses, whose masks are larger. logit_bytes: the largest block of logits of one pass.
-    A forward pass costs as much as its own tokens, plus the time of pass_weights tokens to read the weights,
-    plus layer_starts tokens per layer and million parameters to start each layer. tree_passes: a pass over a
-    tree, with its masks and drafts, in passes of the reference.
+    The cost of a forward pass, in tokens, is the number of its tokens, plus pass_weights for reading the
+    weights, plus layer_starts per layer and million parameters for starting each layer. tree_passes: the cost
+    of a pass over a tree, with its masks and drafts, in passes of the reference.
     """
 
     batch_size: int
@@ -52,7 +52,7 @@ def device_of(model: Any) -> Device:
 
 
 def peak_bytes(device: torch.device) -> int:
-    """The most memory in use so far: the device's, or on a CPU the process's."""
+    """Peak memory so far: of the device, or of the process on a CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     unit = 1 if sys.platform == "darwin" else 1024
@@ -77,6 +77,6 @@ def check_finite(logits: torch.Tensor) -> None:
     extremes = torch.stack(torch.aminmax(logits))  # NaN if any is; 20 times faster than isfinite
     if not torch.isfinite(extremes).all():
         raise FloatingPointError(
-            "the model returned logits that are not finite, so its answers would mean nothing. "
-            "Check the checkpoint, or load it in another dtype (float32 or bfloat16 for float16)."
+            "the model returned logits that are not finite, so its answers would be meaningless. "
+            "Check the checkpoint, or load it in another dtype (float32 or bfloat16 instead of float16)."
         )

@@ -1,4 +1,4 @@
-"""Regex -> GBNF, the grammars of llama.cpp: for regexes of the kind that constraints are made of."""
+"""Regex -> GBNF, the grammar format of llama.cpp, for the kind of regexes in our constraints."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import re
 from bench.inputs import InputError
 
 PARTS = re.compile(
-    r"(?P<operator>\((?!\?)|[)|*+?]|\{\d+(,\d*)?\})"  # written the same in both
-    r"|(?P<characters>\[(?:[^\\\[\]]|\\[\\\[\]^-])+\])"  # a class, the same too
+    r"(?P<operator>\((?!\?)|[)|*+?]|\{\d+(,\d*)?\})"  # the same in both
+    r"|(?P<characters>\[(?:[^\\\[\]]|\\[\\\[\]^-])+\])"  # a character class, the same in both
     r"|\\(?P<escaped>[^A-Za-z0-9])"
     r"|(?P<plain>[^\\.^$(){}\[\]])"
 )
 
 
 def gbnf(regex: str) -> str:
-    """A grammar of one rule for what the regex matches.
+    """A grammar with one rule, equivalent to the regex.
 
     Raises ValueError for anything but characters, classes, groups, |, *, +, ? and {m,n}.
     """
@@ -24,7 +24,7 @@ def gbnf(regex: str) -> str:
     while place < len(regex):
         part = PARTS.match(regex, place)
         if part is None:
-            raise InputError(f"no grammar can be made from {regex!r}: {regex[place:]!r} is of another kind.")
+            raise InputError(f"no grammar can be made from {regex!r}: {regex[place:]!r} is not supported.")
         character = part["escaped"] or part["plain"]
         said.append(json.dumps(character) if character else part[0])
         place = part.end()

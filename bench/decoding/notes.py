@@ -1,6 +1,6 @@
-"""What a completion's text keeps besides the answer: log-probabilities, or the thinking that came before it.
+"""The notes in a completion's text besides the answer: log-probabilities, or the thinking before it.
 
-An answer that a constraint allows has no line break, so a blank line separates the two.
+A constrained answer has no line break, so a blank line separates answer and notes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def with_notes(answer: str, notes: str) -> str:
 
 
 def split_notes(text: str) -> tuple[str, str]:
-    """The answer, and the notes ("" where there are none)."""
+    """The answer, and the notes ("" without notes)."""
     answer, _, notes = text.partition(BREAK)
     return answer, notes
 
@@ -32,5 +32,5 @@ def read_logprobs(notes: str) -> list[list[float]]:
 
 
 def thinking_tokens(completion: Completion) -> int:
-    """How many tokens a model spent before its answer, or without one."""
+    """The number of tokens that a model spent thinking, with or without an answer."""
     return int(split_notes(completion.text)[1].partition(" ")[0])

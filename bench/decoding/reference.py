@@ -1,4 +1,4 @@
-"""Prompt -> Completion as outlines does it, batch by batch: the yardstick that other engines must equal."""
+"""Prompt -> Completion by outlines, batch by batch: the reference that other engines must equal."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ReferenceEngine:
         )
 
     def complete(self, prompts: Sequence[Prompt]) -> Iterator[list[tuple[Prompt, Completion]]]:
-        """Prompts of like length together; half as many at once each time that memory runs out."""
+        """Complete prompts of similar length together. The batch is halved each time memory runs out."""
         waiting = sorted(prompts, key=lambda prompt: len(prompt.text))
         while waiting:
             batch = waiting[: self.batch_size]
@@ -71,7 +71,7 @@ class ReferenceEngine:
         return completions
 
     def generate(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """What the model writes after each row. (B, T) -> (B, new tokens), filled up with padding."""
+        """The model's tokens after each row. (B, T) -> (B, new tokens), filled up with padding."""
         masking = self.counters.mask_seconds
         self.generator.logits_processor.reset()
         with clock(self.counters, "model_seconds"), neutral_generation(self.model), torch.inference_mode():
@@ -86,7 +86,7 @@ class ReferenceEngine:
         return rows[:, input_ids.shape[1] :]
 
     def masked(self, mask: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
-        """The mask, called once a forward pass, on logits that are known to be finite."""
+        """The mask with a check for finite logits, called once per forward pass."""
 
         def process(input_ids: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
             self.counters.forward_passes += 1
@@ -98,7 +98,7 @@ class ReferenceEngine:
         return process
 
     def completion(self, ids: list[int], prompt_tokens: int) -> Completion:
-        """Stopped at the end-of-sequence token, or cut where there is none."""
+        """The completion: stopped at the end-of-sequence token, or cut without one."""
         stopped = self.tokenizer.eos_token_id in ids
         ids = ids[: ids.index(self.tokenizer.eos_token_id)] if stopped else ids
         text = "".join(self.spelling[token] for token in ids)
@@ -107,7 +107,7 @@ class ReferenceEngine:
 
 @contextmanager
 def neutral_generation(model: Any) -> Iterator[None]:
-    """Without the checkpoint's own generation settings, whose penalties would change a greedy answer."""
+    """Remove the checkpoint's own generation settings. Their penalties would change a greedy answer."""
     kept, model.generation_config = model.generation_config, GenerationConfig()
     try:
         yield

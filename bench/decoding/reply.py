@@ -1,4 +1,4 @@
-"""What a server's reply may be, by OpenAI's protocol and by its numbers."""
+"""A server's reply: its form in OpenAI's protocol, and checks of its numbers."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-TOKEN = 128  # characters of a token at most, in any vocabulary that we know
-ADDED = 8  # tokens of a prompt beside those of its bytes at most: BOS, a space before it
+TOKEN = 128  # largest number of characters of a token, in all vocabularies that we know
+ADDED = 8  # largest number of prompt tokens besides those of its bytes: BOS, a leading space
 
 
 class Card(msgspec.Struct):
@@ -32,7 +32,7 @@ class Usage(msgspec.Struct):
 
 
 class Reply(msgspec.Struct):
-    """The answer of /v1/completions, as far as it is used."""
+    """The fields of a reply of /v1/completions that are used."""
 
     model: str
     choices: Annotated[list[Choice], msgspec.Meta(min_length=1, max_length=1)]
@@ -40,22 +40,22 @@ class Reply(msgspec.Struct):
 
 
 def impossible(reply: Reply, model: str, prompt: str, max_tokens: int) -> str | None:
-    """Why a reply's model or numbers cannot be right; None if they can."""
+    """The reason why a reply's model or numbers are impossible; None if they are possible."""
     text, read, wrote = reply.choices[0].text, reply.usage.prompt_tokens, reply.usage.completion_tokens
     if reply.model != model:
-        return f"was asked for {model}, and {reply.model} answered. Serve {model}"
+        return f"was asked for {model}, but {reply.model} answered. Serve {model}"
     if not len(prompt) / TOKEN <= read <= len(prompt.encode()) + ADDED:
         return f"counted {read} tokens in a prompt of {len(prompt)} characters"
     if wrote > max_tokens or len(text) > wrote * TOKEN:
         return (
             f"counted {wrote} tokens in an answer of {len(text)} characters, "
-            f"and was asked for {max_tokens} at most"
+            f"but the request allowed at most {max_tokens}"
         )
     return None
 
 
 def cut_early(reply: Reply, max_tokens: int) -> str | None:
-    """What was cut before the limit that was asked for; None if nothing was."""
+    """A message if the answer was cut before the requested limit; None otherwise."""
     text, wrote = reply.choices[0].text, reply.usage.completion_tokens
     if reply.choices[0].finish_reason == "length" and (wrote < max_tokens or not text):
         return (

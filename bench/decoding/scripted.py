@@ -1,7 +1,7 @@
-"""Shape, error rate -> a model of any size that answers as told: what decoding costs, without training.
+"""Shape, error rate -> a model of any size with scripted answers, to measure decoding without training.
 
-The weights are random. A bias on the logits makes each prompt's answer come out as scripted, wherever the
-prompt stands in a batch or a tree; both engines get the same bias, from the subclasses below.
+The weights are random. A bias on the logits produces the scripted answer of each prompt, at any place in a
+batch or a tree. Both engines get the same bias from the subclasses below.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ SHAPES = {  # Llama architecture: hidden size, feed-forward size, layers, heads
     "110m": (768, 2048, 12, 12),
     "7b": (4096, 11008, 32, 32),
 }
-LARGE_VOCABULARY = 32_000  # of all but the tiny shape, which has the embedded models'
+LARGE_VOCABULARY = 32_000  # for all shapes except tiny, which has the vocabulary of the embedded models
 Script = Mapping[str, list[int]]  # prompt text -> tokens of its answer
 
 
 def random_model(shape: str, device: str, dtype: torch.dtype) -> tuple[Any, PreTrainedTokenizerBase]:
-    """A Llama with random weights, made where it will run, and a tokenizer of its vocabulary's size."""
+    """A Llama with random weights, made on its device, and a tokenizer with the same vocabulary size."""
     tokenizer = AutoTokenizer.from_pretrained(FIXTURES / "tiny" / "tiny-base")
     if shape != "tiny":
         tokenizer.add_tokens(strange_words(LARGE_VOCABULARY - len(tokenizer)))
@@ -50,7 +50,7 @@ def random_model(shape: str, device: str, dtype: torch.dtype) -> tuple[Any, PreT
 
 
 def strange_words(number: int) -> list[str]:
-    """Words of no language, every other one after a space, so that the constraint allows very many tokens."""
+    """Random words, half of them after a space, so that the constraint allows very many tokens."""
     rng = Random(0)
     words: dict[str, None] = {}
     while len(words) < number:
@@ -59,7 +59,7 @@ def strange_words(number: int) -> list[str]:
 
 
 def scripted_answer(example: Example, err: float, seed: int = 0) -> str:
-    """The gold statement, but for boxes that changed, each wrong with probability err."""
+    """The gold statement, in which each changed box is wrong with probability err."""
     rng = Random(f"{seed}/{example.id}")
     names = sorted(set().union(*(query.mentioned for query in example.queries)))
 
@@ -74,13 +74,13 @@ def scripted_answer(example: Example, err: float, seed: int = 0) -> str:
 
 
 def script(answers: Mapping[str, str], tokenizer: PreTrainedTokenizerBase) -> Script:
-    """Prompt text -> answer text, as tokens, ended by the end of the sequence."""
+    """Prompt text -> tokens of the answer, with the end-of-sequence token."""
     encoded = encode_inside(tokenizer, list(answers.values())) if answers else []
     return {text: [*ids, tokenizer.eos_token_id] for text, ids in zip(answers, encoded, strict=True)}
 
 
 class ScriptedReference(ReferenceEngine):
-    """The reference engine on a biased model. constrained: False to leave out the mask."""
+    """The reference engine on a biased model. constrained: False to decode without the mask."""
 
     def __init__(self, *args: Any, script: Script, constrained: bool = True, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

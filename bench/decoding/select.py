@@ -1,4 +1,4 @@
-"""Model -> the engine that is right for it: structural checks, then two prompts through both engines."""
+"""Model -> the right engine for it: structural checks, then two prompts through both engines."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from bench.decoding.reference import ReferenceEngine
 
 NEEDED = ("attention_mask", "position_ids", "past_key_values", "logits_to_keep")
-ATTENTION = ("eager", "sdpa")  # those that take an additive mask over any columns
+ATTENTION = ("eager", "sdpa")  # kinds of attention that accept an additive mask over any columns
 LAYERS = {"full_attention", "sliding_attention"}
 
 
 class Obstacle(Exception):
-    """Why a model cannot be given to the speculative engine."""
+    """The reason why the speculative engine cannot run a model."""
 
 
 def automatic(
@@ -40,7 +40,7 @@ def automatic(
     pack_tokens: int | None,
     identity: object = None,
 ) -> Engine:
-    """The speculative engine where it gives the reference engine's answers, else the reference engine.
+    """The speculative engine if it gives the reference engine's answers, else the reference engine.
 
     identity: see engine_for.
     """
@@ -62,9 +62,9 @@ def automatic(
 
 
 def check_once(speculative: SpeculativeEngine, identity: object) -> None:
-    """Probe a model, unless one of this identity has passed the probe before on such a device.
+    """Probe a model, unless a model of this identity has passed the probe before on this kind of device.
 
-    Only a pass is remembered: a failure may have been the machine's. Raises Obstacle for a difference.
+    Only a pass is remembered, because a failure may come from the machine. Raises Obstacle for a difference.
     """
 
     def probe() -> bytes:
@@ -81,15 +81,15 @@ def check_once(speculative: SpeculativeEngine, identity: object) -> None:
 
 
 def check_supported(model: Any) -> None:
-    """Raises InputError if it is known that the speculative engine cannot run the model."""
+    """Raises InputError if the structural checks exclude the speculative engine."""
     if obstacle := unsupported(model):
         raise InputError(
-            f"the speculative engine cannot run this model: {obstacle}. Ask for reference or auto."
+            f"the speculative engine cannot run this model: {obstacle}. Use reference or auto."
         )
 
 
 def unsupported(model: Any) -> str | None:
-    """Why the model cannot run trees of tokens; None if nothing is known against it."""
+    """The reason why the model cannot run trees of tokens; None if no reason is known."""
     config = model.config.get_text_config()
     if config.is_encoder_decoder:
         return "an encoder-decoder has no prompt to share"
@@ -108,16 +108,16 @@ def unsupported(model: Any) -> str | None:
 
 
 def difference(speculative: SpeculativeEngine, reference: ReferenceEngine) -> str | None:
-    """What a probe of two prompts tells against the speculative engine; None if they come out the same.
+    """Run two prompts through both engines. The difference as text; None if they agree.
 
-    In less than float32 rounding may change one of the two answers, but a wrong mask changes both.
+    In less than float32, rounding may change one of the two answers, but a wrong mask changes both.
     """
     shots = examples(SHOTS)
     prompts = [build(shot, PROTOCOLS["strict"]) for shot in (shots[1], shots[-1])]
     answers: list[dict[str, Completion]] = []
-    speculative.costs.balance = inf  # it must not leave the probe to the other engine
+    speculative.costs.balance = inf  # it must not hand the probe over to the other engine
     try:
-        with torch.compiler.set_stance("force_eager"):  # to compile outlines' mask takes longer than a probe
+        with torch.compiler.set_stance("force_eager"):  # compiling outlines' mask takes longer than a probe
             for engine in (reference, speculative):
                 packs = engine.complete(prompts)
                 answers.append({prompt.example_id: done for pack in packs for prompt, done in pack})

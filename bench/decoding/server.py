@@ -1,8 +1,8 @@
-"""Prompt -> Completion by a model server: vLLM, SGLang, llama.cpp, or another that has /v1/completions.
+"""Prompt -> Completion by a model server: vLLM, SGLang, llama.cpp, or another one with /v1/completions.
 
-A server ignores a field that it does not know, and answers all the same. So nothing is taken on trust. A
-canary finds out how the server is told a constraint. Every answer is checked against the constraint, the
-model that was asked, and the numbers of tokens.
+A server ignores unknown fields and still answers, so every reply is checked. A canary prompt finds out how
+the server takes a constraint. Each answer is checked against the constraint, the requested model and the
+numbers of tokens.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from bench.inputs import InputError, parse_json
 from bench.records import Completion, Counters, Prompt
 from bench.text import printable
 
-# How a server is told what may be written, and to choose by the model's own logits alone: vLLM and SGLang
-# would else take penalties from the checkpoint's generation_config.json.
+# Request fields for a constraint and for plain greedy decoding, by kind of server. Without them vLLM and
+# SGLang would use penalties from the checkpoint's generation_config.json.
 DIALECTS: Mapping[str, Callable[[str], dict[str, Any]]] = {
     "vllm": lambda pattern: {"structured_outputs": {"regex": pattern}, "repetition_penalty": 1.0},
     "sglang": lambda pattern: {"regex": pattern, "repetition_penalty": 1.0},
     "llamacpp": lambda pattern: {"grammar": gbnf(pattern), "repeat_penalty": 1.0},
 }
-OWNERS = {"me": "llamacpp"}  # owned_by in /v1/models where it is not the dialect's name: llama-cpp-python
-CANARY = Constraint("(xq|zq){3}", 24)  # no model says this of its own accord
-SHOWN, NAME = 5, 100  # names of a server's models in a message, and characters of each
+OWNERS = {"me": "llamacpp"}  # owned_by in /v1/models, if it is not the dialect's name (llama-cpp-python)
+CANARY = Constraint("(xq|zq){3}", 24)  # no model writes this without the constraint
+SHOWN, NAME = 5, 100  # number of model names in a message, and characters of each
 Kind = TypeVar("Kind")
 
 
@@ -41,12 +41,12 @@ class Server(Client):
     """One model server, asked in OpenAI's protocol."""
 
     def models(self) -> dict[str, str]:
-        """Id -> owner of each model that it has. Raises ConnectionError if it does not tell."""
+        """The id and owner of each model. Raises ConnectionError if the server does not list them."""
         said = result(self.start(self.get("models")))
         return {card.id: card.owned_by or "" for card in self.decode(said, Cards).data}
 
     def ask(self, model: str, prompt: str, constraint: Constraint, dialect: str) -> Future[str]:
-        """Ask for one answer. The future raises Refused, ConnectionError."""
+        """Ask for one answer. The future raises Refused or ConnectionError."""
         body = {
             "model": model,
             "prompt": prompt,
@@ -57,7 +57,7 @@ class Server(Client):
         return self.start(self.post("completions", body))
 
     def read(self, answer: Future[str], model: str, prompt: str, constraint: Constraint) -> Completion:
-        """Wait for an answer and check it. Raises Refused, ConnectionError, InputError."""
+        """Wait for an answer and check it. Raises Refused, ConnectionError or InputError."""
         reply = self.reply(answer, model, prompt, constraint.max_new_tokens)
         if problem := cut_early(reply, constraint.max_new_tokens):
             raise InputError(f"{self.name} {problem}.")
@@ -65,7 +65,7 @@ class Server(Client):
         return Completion(choice.text, choice.finish_reason, reply.usage.prompt_tokens)
 
     def reply(self, answer: Future[str], model: str, prompt: str, max_tokens: int) -> Reply:
-        """Wait for a reply whose model and numbers can be right. Raises as `read`."""
+        """Wait for a reply and check its model and numbers. Raises the same errors as `read`."""
         found = self.decode(result(answer), Reply)
         if problem := impossible(found, model, prompt, max_tokens):
             raise InputError(f"{self.name} {self.quote(problem)}.")
@@ -77,15 +77,15 @@ class Server(Client):
         except InputError as error:
             raise ConnectionError(
                 f"{self.name} does not speak OpenAI's protocol: {self.quote(error)} "
-                "Check --boxes-server: a URL mostly ends in /v1."
+                "Check --boxes-server. A URL usually ends in /v1."
             ) from None
 
 
 def find(names: Sequence[str], known: Collection[str], urls: Sequence[str]) -> tuple[str, str] | None:
     """The URL of a server that has a model, and the model's id there; None if no server has it.
 
-    names: what the model may be called. known: the same of all models of the suite. Raises InputError for
-    a server that has none of those, ConnectionError for one that may have it and does not tell.
+    names: possible ids of the model. known: possible ids of all models of the suite. Raises InputError for a
+    server that has none of them, and ConnectionError for a server that does not list its models.
     """
     unreachable: list[ConnectionError] = []
     strangers: list[str] = []
@@ -111,7 +111,7 @@ def find(names: Sequence[str], known: Collection[str], urls: Sequence[str]) -> t
 
 
 def listed(names: Collection[str]) -> str:
-    """The first names, and how many more there are."""
+    """The first names, and the number of others."""
     shown = ", ".join(printable(name)[:NAME] for name in list(names)[:SHOWN]) or "nothing"
     return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"
 
@@ -119,8 +119,8 @@ def listed(names: Collection[str]) -> str:
 class ServerEngine:
     """One model of one server, asked for several answers at a time.
 
-    canary: any prompt of the run. count_tokens: of a prompt, None where the tokenizer is not here.
-    Raises InputError if the server does not keep to a constraint.
+    canary: any prompt of the run. count_tokens: counts the tokens of a prompt; None without a local
+    tokenizer. Raises InputError if the server does not obey a constraint.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class ServerEngine:
         self.reason = f"asked for: {model} at {server.url}"
 
     def find_dialect(self, canary: Prompt) -> str:
-        """How the server is told a constraint: tried first, what its entry in /v1/models suggests."""
+        """Find out how the server takes a constraint. The dialect suggested by /v1/models is tried first."""
         owner = self.server.models().get(self.model, "")
         likely = OWNERS.get(owner, owner)
         said = []
@@ -165,9 +165,9 @@ class ServerEngine:
         )
 
     def complete(self, prompts: Sequence[Prompt]) -> Iterator[list[tuple[Prompt, Completion]]]:
-        """In the order of scenarios, whose prompts begin alike; a batch is as many as are in flight.
+        """Complete in the order of scenarios, whose prompts begin alike. A batch has about in_flight prompts.
 
-        When one fails, those in flight are waited for and yielded before it is raised.
+        If a request fails, the answers in flight are yielded before its error is raised.
         """
         waiting = deque(sorted(prompts, key=lambda prompt: (prompt.scenario_id, len(prompt.text))))
         flying: dict[Future[str], Prompt] = {}
@@ -200,31 +200,31 @@ class ServerEngine:
         return self.server.ask(self.model, prompt.text, self.constraint, self.dialect)
 
     def read(self, prompt: Prompt, answer: Future[str]) -> Completion:
-        """The answer to one prompt. Raises InputError if it is not what the constraint allows."""
+        """The answer to one prompt. Raises InputError if it breaks the constraint."""
         found = self.server.read(answer, self.model, prompt.text, self.constraint)
         self.check_count(prompt, found)
         begun = regex.fullmatch(self.constraint.regex, found.text, partial=True)
         if begun is None or (found.finish_reason == "stop" and not self.constraint.matches(found.text)):
             raise InputError(
                 f"{self.server.name} ignores the constraint: it wrote {self.server.quote(repr(found.text))}. "
-                "Look into its log, and whether it was started again with other settings."
+                "See its log. It may have been started again with other settings."
             )
         return found
 
     def check_count(self, prompt: Prompt, answer: Completion) -> None:
-        """Raises InputError if the server read other tokens than the model's tokenizer makes here."""
+        """Raises InputError if the server counts other prompt tokens than the model's tokenizer here."""
         expected = self.count_tokens(prompt.text) if self.count_tokens else answer.prompt_tokens
         if answer.prompt_tokens != expected:
             raise InputError(
-                f"{self.server.name} read {answer.prompt_tokens} tokens in a prompt of {expected}: it has "
-                f"another tokenizer than {self.model} here, or adds a BOS too many or none. Compare the two."
+                f"{self.server.name} read {answer.prompt_tokens} tokens in a prompt of {expected}. It has "
+                f"another tokenizer than {self.model} here, or a BOS is missing or doubled. Compare the two."
             )
 
     def check_served(self) -> None:
-        """Raises InputError if another model has taken the server's place.
+        """Raises InputError if the server now serves another model.
 
-        None has where it cannot be reached now; the requests to it will say why not.
+        A server that cannot be reached passes this check. Its requests will fail with the reason.
         """
         with suppress(ConnectionError):
             if self.model not in (served := self.server.models()):
-                raise InputError(f"{self.server.name} now serves {listed(served)}, and not {self.model}.")
+                raise InputError(f"{self.server.name} now serves {listed(served)}, not {self.model}.")

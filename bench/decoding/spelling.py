@@ -1,4 +1,4 @@
-"""Tokenizer -> the text that each token stands for in the middle of an answer, and back."""
+"""Tokenizer -> the text of each token in the middle of an answer, and back."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from bench.cache import kept
 if TYPE_CHECKING:
     from outlines.models.transformers import TransformerTokenizer
 
-# Tokenizers treat the beginning of a text specially (SentencePiece adds a space there, or takes one away).
-# So a text is encoded behind one anchor and a token is decoded behind another. Pre-tokenizers never join a
-# letter to a line break, and no byte fallback is read together with a colon.
+# Tokenizers treat the beginning of a text specially (SentencePiece adds or removes a space there). So a text
+# is encoded after one anchor, and a token is decoded after another. Pre-tokenizers never join a letter to a
+# line break, and no byte fallback is read together with a colon.
 BEFORE_TEXT = "\n"
 BEFORE_TOKEN = ":"
 
@@ -27,8 +27,8 @@ KNOWN: WeakKeyDictionary[Any, tuple[str, ...]] = WeakKeyDictionary()  # in this 
 def spell(tokenizer: Any) -> tuple[str, ...]:
     """Token id -> its text in the middle of an answer.
 
-    Empty for what no answer holds: the end of the sequence, what is spelled like it, and tokens without text.
-    A part of a character is spelled U+FFFD.
+    It is empty for tokens that no answer contains: the end of the sequence, tokens with the same text, and
+    tokens without text. A part of a character is spelled U+FFFD.
     """
     if len(found := KNOWN.get(tokenizer, ())) < len(tokenizer):  # new, or tokens were added
         KNOWN[tokenizer] = found = spell_now(tokenizer)
@@ -36,7 +36,7 @@ def spell(tokenizer: Any) -> tuple[str, ...]:
 
 
 def spell_now(tokenizer: Any) -> tuple[str, ...]:
-    """The same, from the cache or from the tokenizer."""
+    """The spelling from the cache, or else from the tokenizer."""
     words = words_of(tokenizer)
     anchor = encode(tokenizer, BEFORE_TOKEN)[-1]
     end = tokenizer.eos_token_id
@@ -47,7 +47,7 @@ def spell_now(tokenizer: Any) -> tuple[str, ...]:
             ["" if text == texts[end] else text.removeprefix(before) for text in texts]
         ).encode()
 
-    if not tokenizer.is_fast:  # its decoder is code, which no digest sees
+    if not tokenizer.is_fast:  # its decoder is code, which the digest does not cover
         return tuple(json.loads(decode()))
     vocabulary = hashlib.sha256(json.dumps(words).encode()).hexdigest()
     decoder = tokenizer.backend_tokenizer.decoder
@@ -65,7 +65,7 @@ def words_of(tokenizer: Any) -> list[str]:
 
 
 def decode_each(tokenizer: Any, sequences: Sequence[list[int]]) -> list[str]:
-    """The text of each sequence as it is, special tokens included; in one call where that is possible."""
+    """The unchanged text of each sequence, with special tokens; in one call if possible."""
     if tokenizer.is_fast:
         return tokenizer.backend_tokenizer.decode_batch(sequences, skip_special_tokens=False)
     return [tokenizer.decode(ids, clean_up_tokenization_spaces=False) for ids in sequences]
@@ -76,7 +76,7 @@ def encode(tokenizer: Any, text: str) -> list[int]:
 
 
 def encode_inside(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
-    """The tokens of each text, as they are in the middle of a longer one."""
+    """The tokens of each text inside a longer text."""
     anchor = len(encode(tokenizer, BEFORE_TEXT))
     encoded = tokenizer([BEFORE_TEXT + text for text in texts], add_special_tokens=False).input_ids
     return [ids[anchor:] for ids in encoded]
@@ -103,15 +103,15 @@ def index_of(regex: str, texts: Mapping[int, str], end: int) -> Index:
 
 
 def respell(seen: TransformerTokenizer, texts: Mapping[int, str]) -> None:
-    """Give outlines' view of a tokenizer our spelling in place of its own.
+    """Replace the spelling in outlines' view of a tokenizer by ours.
 
     outlines puts a space before every token that begins with U+2581 (since its pull request 1817, and still
     in 1.3.3), because SentencePiece's decoder drops that space at the beginning of a text. Gemma's decoder
-    keeps it, so that outlines spells Gemma's "▁the" with two spaces and no right answer can be written.
-    The spelling can go once outlines looks at the decoder.
+    keeps it. So outlines spells Gemma's "▁the" with two spaces, and no right answer can be written. This
+    function can be removed when outlines checks the decoder.
 
-    texts: token id -> text, of the tokens that may be allowed; no others are indexed. Each token is named by
-    its id, since outlines only asks for the id and the text of a name.
+    texts: token id -> text, for the tokens that may be allowed. Only these are indexed. Each token is named
+    by its id, because outlines only uses the id and the text of a name.
     """
     seen.get_vocab = lambda: dict(zip(texts, texts, strict=True))
     seen.convert_token_to_string = lambda token: texts.get(token, "")

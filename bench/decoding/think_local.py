@@ -1,4 +1,4 @@
-"""Prompts -> thoughts of a loaded model: greedy, without constraint, a batch at a time."""
+"""Prompts -> thoughts of a loaded model: greedy, without constraint, one batch at a time."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Thinker:
         )
 
     def think(self, prompts: Sequence[Prompt]) -> Iterator[list[tuple[Prompt, Thought]]]:
-        """Prompts of similar length together."""
+        """Think about prompts of similar length together."""
         waiting = sorted(prompts, key=lambda prompt: len(prompt.text))
         for first in range(0, len(waiting), self.batch_size):
             batch = waiting[first : first + self.batch_size]
@@ -59,20 +59,20 @@ class Thinker:
         return logits
 
     def thought(self, ids: list[int], prompt_tokens: int) -> Thought:
-        """Up to the tag, or to the end of the sequence where it came first."""
+        """The thought up to the tag, or up to the end of the sequence if that comes first."""
         end = self.tokenizer.eos_token_id
         ids = ids[: ids.index(end)] if end in ids else ids
         return thought_of(decode(self.tokenizer, ids), self.tag, len(ids), prompt_tokens)
 
 
 class SaysTag(StoppingCriteria):
-    """Ends each row of a batch once its last tokens hold the tag."""
+    """Ends each row of a batch when its last tokens contain the tag."""
 
     def __init__(self, tokenizer: Any, tag: str, prompt: int) -> None:
         self.tokenizer = tokenizer
         self.tag = tag
         self.prompt = prompt
-        self.window = len(tag.encode()) + 1  # tokens that the tag takes at most, and one before it
+        self.window = len(tag.encode()) + 1  # the largest number of tokens of the tag, and one before it
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **kwargs: Any) -> torch.Tensor:
         recent = input_ids[:, max(self.prompt, input_ids.shape[1] - self.window) :]
@@ -81,5 +81,5 @@ class SaysTag(StoppingCriteria):
 
 
 def decode(tokenizer: Any, ids: list[int]) -> str:
-    """As it is: a tag may be a special token."""
+    """The text with special tokens, because a tag may be one."""
     return tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)

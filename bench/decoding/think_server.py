@@ -1,4 +1,4 @@
-"""Prompts -> thoughts of a served model, by the client that its answers come through."""
+"""Prompts -> thoughts of a served model, through the same client as its answers."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from bench.decoding.server import ServerEngine
 from bench.decoding.thinking import Thought, thought_of
 from bench.records import Completion, Prompt
 
-# How a server is told to end at the tag and to show it. Unless the tag is shown, a thought that ended cannot
-# be told from one that was given up. llama.cpp shows no stop string: it writes on, and the rest is dropped.
+# Fields that tell a server to end at the tag and to show it. Without the tag, an ended thought looks like one
+# that was cut. llama.cpp shows no stop string. It continues after the tag, and the rest is dropped.
 STOPS: Mapping[str, Callable[[str], dict[str, Any]]] = {
     "vllm": lambda tag: {"stop": [tag], "include_stop_str_in_output": True, "skip_special_tokens": False},
     "sglang": lambda tag: {"stop": [tag], "no_stop_trim": True, "skip_special_tokens": False},
@@ -21,7 +21,7 @@ NEUTRAL = {"vllm": "repetition_penalty", "sglang": "repetition_penalty", "llamac
 
 
 class ServerThinker(ServerEngine):
-    """The same model on the same server, free to write what it likes up to the tag or max_tokens."""
+    """The same model on the same server, without constraint up to the tag or max_tokens."""
 
     def __init__(self, engine: ServerEngine, tag: str, max_tokens: int) -> None:
         vars(self).update(vars(engine))
@@ -45,7 +45,7 @@ class ServerThinker(ServerEngine):
         return self.server.start(self.server.post("completions", body))
 
     def read(self, prompt: Prompt, answer: Future[str]) -> Completion:
-        """The reply as it came. Raises InputError if its model or its numbers cannot be right."""
+        """The unchanged reply. Raises InputError if its model or its numbers are impossible."""
         reply = self.server.reply(answer, self.model, prompt.text, self.max_tokens)
         text, usage = reply.choices[0].text, reply.usage
         thought = thought_of(text, self.tag, usage.completion_tokens, usage.prompt_tokens)

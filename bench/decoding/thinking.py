@@ -1,6 +1,6 @@
 """Prompt -> free text up to a closing tag -> Completion: the constrained statement of a model that thinks.
 
-Thinking that does not end within its tokens is no answer. It is kept, and never read as one.
+Thinking that does not end within its token limit is kept, but never read as an answer.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from bench.records import Completion, Prompt
 
 @dataclass(frozen=True, slots=True)
 class Thought:
-    """What a model wrote before its answer, up to the closing tag. prompt_tokens: what it was asked in."""
+    """A model's text before its answer, up to the closing tag. prompt_tokens: tokens of its prompt."""
 
     text: str
     tokens: int
@@ -27,13 +27,13 @@ Think = Callable[[Sequence[Prompt]], Iterator[list[tuple[Prompt, Thought]]]]
 
 
 def thought_of(text: str, tag: str, tokens: int, prompt_tokens: int) -> Thought:
-    """The text up to its first closing tag; without one, thinking that did not end."""
+    """The text up to its first closing tag. Without a tag, the thinking did not end."""
     before, found, _ = text.partition(tag)
     return Thought(before + found, tokens, bool(found), prompt_tokens)
 
 
 class ThinkingEngine:
-    """Lets another engine complete each prompt behind the thinking that it led to."""
+    """Lets another engine complete each prompt after the model's thinking."""
 
     def __init__(self, engine: Engine, think: Think, max_tokens: int) -> None:
         self.engine = engine
@@ -43,7 +43,7 @@ class ThinkingEngine:
         self.counters = engine.counters
 
     def complete(self, prompts: Sequence[Prompt]) -> Iterator[list[tuple[Prompt, Completion]]]:
-        """Batches as the thinking comes; what did not end is not continued."""
+        """Complete in the batches of the thinking. Thinking that did not end gets no answer."""
         for batch in self.think(prompts):
             thoughts = {prompt.example_id: (prompt, thought) for prompt, thought in batch}
             if lost := [(prompt, unfinished(thought)) for prompt, thought in batch if not thought.finished]:
@@ -62,7 +62,7 @@ def unfinished(thought: Thought) -> Completion:
 
 
 def finish(prompt: Prompt, thought: Thought, answer: Completion) -> tuple[Prompt, Completion]:
-    """The answer of the longer prompt as the prompt's own."""
+    """The answer to the prompt with thinking, as the answer to the prompt itself."""
     text = with_notes(answer.text, write_thought(thought))
     return prompt, replace(answer, text=text, prompt_tokens=thought.prompt_tokens)
 

@@ -1,4 +1,4 @@
-"""A run that has its report -> what else was asked of it: every answer as a file, a metrics tracker."""
+"""A finished run -> its optional outputs: every answer as a file, and a metrics tracker."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.run.plans import Plan
 
 
 def hand_on(options: Options, results: Results, plan: Plan, folder: Path) -> list[str]:
-    """Lines for the terminal. A tracker that fails costs a line, and nothing of the run."""
+    """Write the optional outputs. Returns lines for the terminal. A failing tracker does not fail the run."""
     lines = []
     if options.log_samples:
         file = folder / "answers.jsonl"
@@ -20,6 +20,6 @@ def hand_on(options: Options, results: Results, plan: Plan, folder: Path) -> lis
     if options.track:
         try:
             lines.append(f"tracked: {TRACKERS[options.track](results, folder)}")
-        except Exception as error:  # of a server, a network or a login
+        except Exception as error:  # from a server, a network or a login
             lines.append(f"not tracked: {options.track}: {type(error).__name__}: {error}")
     return lines

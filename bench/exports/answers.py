@@ -1,4 +1,4 @@
-"""boxes export: a run and its store -> every answer as JSON lines, Parquet or a log of Inspect."""
+"""boxes export: a run and its store -> every answer as JSON lines, Parquet or an Inspect log."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from bench.text import say
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("run", nargs="?", default="latest", help="a folder, or its name in reports (default: %(default)s)")
+    add("run", nargs="?", default="latest", help="folder of a run, or its name (default: %(default)s)")
     add("--format", choices=FORMATS, default="jsonl", help="default: %(default)s")
-    add("--output", type=Path, metavar="PATH", help="a file, or for inspect a folder (default: in the run)")
+    add("--output", type=Path, metavar="PATH", help="file, or folder for inspect (default: in the run)")
     add("--store", type=Path, default=ROOT / ".boxes" / "store.sqlite", help="default: .boxes/store.sqlite")
     add("--report-dir", type=Path, default=ROOT / "reports", metavar="DIR", help="default: reports")
     add("--dataset-password", metavar="WORD")
-    add("--released-examples", action="store_true", help="export the prompts of released data too")
+    add("--released-examples", action="store_true", help="also export the prompts of released data")
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Write the answers of every model of the run that the store still has."""
+    """Write the answers of all models of the run that the store still has."""
     folder, store = folder_of_run(chosen.run, place(chosen.report_dir)), existing_store(chosen.store)
     plan, evaluations = recall(folder, store, chosen.dataset_password)
     output = chosen.output or folder / DEFAULTS[chosen.format]
@@ -46,7 +46,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def recall(folder: Path, store: Path, password: str | None) -> tuple[Plan, dict[str, Evaluation]]:
-    """What a run asked, and what its models answered. Raises InputError where that cannot be known."""
+    """A run's plan and the evaluations of its models. Raises InputError if they cannot be recovered."""
     made = read_run(folder)
     plan = plan_of(as_made(Options(dataset_password=password), made))
     plan = replace(plan, run_id=str(made.metadata.get("run", folder.name)))
@@ -55,14 +55,14 @@ def recall(folder: Path, store: Path, password: str | None) -> tuple[Plan, dict[
     with Store(store) as kept:
         evaluations = recall_runs(suite, plan, kept, made.models)
     if not evaluations:
-        raise InputError(f"{store} has no model's answers of this run. Name its store with --store.")
+        raise InputError(f"{store} has no answers of this run. Give the run's store with --store.")
     return plan, evaluations
 
 
 def write_table(
     evaluations: Mapping[str, Evaluation], plan: Plan, output: Path, released: bool, kind: str = "jsonl"
 ) -> Path:
-    """One row a query of every model. kind: jsonl or parquet."""
+    """One row per model and query. kind: jsonl or parquet."""
     found = [row for entry in evaluations.values() for row in rows(entry, plan, released=released)]
     with replacing(output) as fresh:
         WRITERS[kind](found, fresh)
@@ -74,7 +74,7 @@ def write_parquet(evaluations: Mapping[str, Evaluation], plan: Plan, output: Pat
 
 
 def write_inspect(evaluations: Mapping[str, Evaluation], plan: Plan, output: Path, released: bool) -> Path:
-    """One log a model, for `inspect view --log-dir`."""
+    """One log per model, for `inspect view --log-dir`."""
     for name, evaluation in evaluations.items():
         write_text(output / f"{name_of(name)}.json", log_of(evaluation, plan, released))
     return output

@@ -1,7 +1,7 @@
-"""Document, text -> which boxes are right: what the tasks of other harnesses share.
+"""Document, text -> which boxes are right. The tasks for other harnesses share this module.
 
-Standard library only: another environment needs this package and none of its dependencies. tasks.py writes
-the documents.
+It uses only the standard library, so another environment needs this package but none of its dependencies.
+tasks.py writes the documents.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from bench.scoring.answers import read_contents, statements
 
 
 def score(doc: Mapping[str, Any], text: str) -> list[tuple[bool, str]]:
-    """Whether each box is right, and what the text says of it."""
+    """Whether each box is right, and its clause in the text."""
     stated = statements(text, doc["version"], len(doc["boxes"]))
     return [
         (

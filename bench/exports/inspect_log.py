@@ -1,4 +1,4 @@
-"""Evaluation, Plan -> a log as Inspect writes it: one sample an example, its seven boxes in its score.
+"""Evaluation, Plan -> an Inspect log: one sample per example, with the seven boxes in its score.
 
 Source of the format: inspect_ai.log.EvalLog, version 2.
 """
@@ -19,7 +19,7 @@ BY_BOX = ("box", "num_ops", "gold", "answer", "correct", "error")
 
 
 def log_of(evaluation: Evaluation, plan: Plan, released: bool) -> str:
-    """JSON. Accuracy by number of operations and random guessing are the metrics of its one scorer."""
+    """The log as JSON. Its one scorer has accuracy by number of operations and random guessing as metrics."""
     started = str(evaluation.run.get("started") or "1970-01-01T00:00:00+00:00")
     by_example = groupby(rows(evaluation, plan, released=released), key=lambda row: row["example"])
     samples = [sample(evaluation, [*of_example]) for _, of_example in by_example]
@@ -53,7 +53,7 @@ def sample(evaluation: Evaluation, found: list[dict[str, Any]]) -> dict[str, Any
     """found: the rows of one example."""
     first = found[0]
     completion = evaluation.completions[first["example"]]
-    prompt = first["prompt"] or "(released data: the prompt is left out)"
+    prompt = first["prompt"] or "(released data, prompt not included)"
     said = {"role": "assistant", "content": completion.text, "source": "generate"}
     stop = "stop" if completion.finish_reason == "stop" else "max_tokens"
     wrong = [f"box {row['box']}: {row['answer']} ({row['error']})" for row in found if not row["correct"]]
@@ -80,7 +80,7 @@ def sample(evaluation: Evaluation, found: list[dict[str, Any]]) -> dict[str, Any
 
 
 def metrics(evaluation: Evaluation, plan: Plan) -> dict[str, Any]:
-    """accuracy_ops0..accuracy_ops1plus and random_ops0..: by bucket, as Inspect names metrics."""
+    """accuracy_BUCKET and random_BUCKET for each bucket, in Inspect's form of metrics."""
     shares = {f"accuracy_{bucket}": found.value for bucket, found in accuracies(evaluation).items()}
     shares |= {f"random_{bucket}": value for bucket, value in plan.baseline.items()}
     return {name: {"name": name, "value": value, "params": {}} for name, value in shares.items()}

@@ -1,4 +1,4 @@
-"""boxes export-task: the boxes task -> a folder that lm-evaluation-harness or Inspect runs."""
+"""boxes export-task: the boxes task -> a folder for lm-evaluation-harness or Inspect."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bench.task.prompts import PROTOCOLS, Protocol, as_text, gold_statement, tur
 from bench.text import say
 
 TEMPLATES = Path(__file__).parent / "templates"
-HARNESSES = {"lm-eval": "boxes_lm_eval.py", "inspect": "boxes_inspect.py"}  # name: the module of its task
+HARNESSES = {"lm-eval": "boxes_lm_eval.py", "inspect": "boxes_inspect.py"}  # name: module of its task
 PREFILLED = {
     "boxes": "",
     "boxes_prefilled": 'gen_prefix: "\\nStatement:" # the answer is begun for the model\n',
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Write the files of the task and its documents, and say how it is run."""
+    """Write the files of the task and its documents, and print the command that runs it."""
     examples = datasets.load(chosen.dataset, chosen.seed, chosen.version)
     plan = Plan(tuple(examples), PROTOCOLS[chosen.protocol])
     limit = plan.constraint.max_new_tokens
@@ -56,7 +56,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def document(example: Example, protocol: Protocol, max_new_tokens: int) -> dict[str, Any]:
-    """All that a harness needs of one example. random: the chance that a guess at the box is right."""
+    """All data of one example for a harness. random: the probability of a right guess, per box."""
     asked = turns(example, protocol)
     return {
         "id": example.id,
@@ -78,7 +78,7 @@ def document(example: Example, protocol: Protocol, max_new_tokens: int) -> dict[
 
 
 def yaml_of(name: str, max_new_tokens: int, buckets: list[str]) -> str:
-    """A task of lm-evaluation-harness with the protocol's limit and a metric for each bucket."""
+    """A task for lm-evaluation-harness with the protocol's token limit and a metric per bucket."""
     metrics = "\n".join(
         f"  - metric: {name}\n    aggregation: !function boxes_lm_eval.share\n    higher_is_better: true"
         for bucket in buckets

@@ -1,4 +1,4 @@
-"""Results, a report -> a metrics tracker. Another one is a function of ten lines and a row of TRACKERS."""
+"""Results, a report -> a metrics tracker. A new tracker needs a short function and a row in TRACKERS."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def metrics_of(results: Results) -> dict[str, float]:
 
 
 def parameters_of(results: Results) -> dict[str, str]:
-    """How the run was made, and the verdict of each pair in words."""
+    """The settings of the run, and the verdict of each pair in words."""
     verdicts = {
         f"verdict {verdict.comparison.pair.id}": verdict.outcome
         for verdict in results.verdicts
@@ -35,7 +35,7 @@ def parameters_of(results: Results) -> dict[str, str]:
 
 
 def to_mlflow(results: Results, folder: Path) -> str:
-    """Where it goes is MLflow's own affair: $MLFLOW_TRACKING_URI, $MLFLOW_EXPERIMENT_NAME."""
+    """Log to MLflow. $MLFLOW_TRACKING_URI and $MLFLOW_EXPERIMENT_NAME set the destination."""
     mlflow = import_module("mlflow")
     with mlflow.start_run(run_name=folder.name) as run:
         mlflow.log_params(parameters_of(results))
@@ -45,7 +45,7 @@ def to_mlflow(results: Results, folder: Path) -> str:
 
 
 def to_wandb(results: Results, folder: Path) -> str:
-    """Project and mode are W&B's own affair: $WANDB_PROJECT, $WANDB_MODE."""
+    """Log to W&B. $WANDB_PROJECT and $WANDB_MODE set the project and the mode."""
     wandb = import_module("wandb")
     with wandb.init(name=folder.name, config=parameters_of(results)) as run:
         run.log(metrics_of(results))

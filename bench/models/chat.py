@@ -1,4 +1,4 @@
-"""Turns -> text, as a model was taught to read them; the tag that ends its thinking."""
+"""Turns -> text in the model's own chat format. Also the tag that ends its thinking."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ TAGS = (
 
 
 def render_for(entry: ModelEntry, tokenizer: Any | None) -> Callable[[Sequence[Turn]], str]:
-    """How a model is given turns: one text for a base model, the tokenizer's template for a chat model.
+    """The function that renders turns: one text for a base model, the tokenizer's template for a chat model.
 
-    tokenizer: None where only a server has it, which then adds the BOS.
-    Raises ValueError for a chat model whose template is missing, or leaves out what it is given.
+    tokenizer: None if only a server has it. The server then adds the BOS.
+    Raises ValueError for a chat model whose template is missing or leaves out turns.
     """
     if not entry.chat:
         return as_text if tokenizer is None else lambda turns: with_one_bos(as_text(turns), tokenizer)
@@ -39,14 +39,14 @@ def render_for(entry: ModelEntry, tokenizer: Any | None) -> Callable[[Sequence[T
 
 
 def roles_for(entry: ModelEntry, tokenizer: Any) -> str:
-    """The roles of a prompt's turns, in words."""
+    """The roles of a prompt's turns, as text."""
     if not entry.chat:
         return "none: one text"
     return ", ".join(turn.role for turn in arrangement(entry, tokenizer)(PROBE))
 
 
 def arrangement(entry: ModelEntry, tokenizer: Any) -> Callable[[Sequence[Turn]], Sequence[Turn]]:
-    """Turns as they are where the template has a system role, else the instruction as a user's turn."""
+    """Unchanged turns if the template has a system role, else the instruction as a user's turn."""
     if tokenizer is None or not tokenizer.chat_template:
         raise InputError(
             f"model {entry.name}: chat = true, but its tokenizer has no chat template. "
@@ -55,11 +55,11 @@ def arrangement(entry: ModelEntry, tokenizer: Any) -> Callable[[Sequence[Turn]],
     for arrange in (list, instruct_as_user):
         if says_all(tokenizer, arrange(PROBE)):
             return arrange
-    raise InputError(f"model {entry.name}: its chat template leaves out turns. Mend it, or set chat = false.")
+    raise InputError(f"model {entry.name}: its chat template leaves out turns. Fix it, or set chat = false.")
 
 
 def says_all(tokenizer: Any, turns: Sequence[Turn]) -> bool:
-    """Whether the template takes these roles, and says every turn in its place."""
+    """Whether the template accepts these roles and writes every turn in order."""
     try:
         text = render(tokenizer, turns)
     except TemplateFault:
@@ -69,7 +69,7 @@ def says_all(tokenizer: Any, turns: Sequence[Turn]) -> bool:
 
 
 def render(tokenizer: Any, turns: Sequence[Turn]) -> str:
-    """Raises InputError for a template that fails on these turns, or takes too much time, memory or text."""
+    """The text of the turns. Raises InputError if the template fails or exceeds a limit."""
     messages = [{"role": turn.role, "content": turn.content} for turn in turns]
     try:
         with bounded("its chat template"):
@@ -77,26 +77,26 @@ def render(tokenizer: Any, turns: Sequence[Turn]) -> str:
     except InputError:
         raise
     except Exception as error:  # a template can raise anything
-        raise TemplateFault(f"its chat template fails: {type(error).__name__}: {error}. Mend it.") from None
+        raise TemplateFault(f"its chat template fails: {type(error).__name__}: {error}. Fix it.") from None
     if len(text) > MEGABYTE:
-        raise InputError(f"its chat template makes {len(text):,} characters of a prompt. Mend it.")
+        raise InputError(f"its chat template makes a prompt of {len(text):,} characters. Fix it.")
     return text
 
 
 class TemplateFault(InputError):
-    """A template that does not take the turns it is given."""
+    """A template that does not accept the given turns."""
 
 
 def instruct_as_user(turns: Sequence[Turn]) -> list[Turn]:
-    """For a template without a system role: the instruction is a user's, and agreed to."""
+    """Turns without a system role: the user gives the instruction, and the assistant agrees."""
     instruction, *rest = turns
     return [Turn("user", instruction.content), Turn("assistant", "Okay."), *rest]
 
 
 def with_one_bos(text: str, tokenizer: Any) -> str:
-    """The text, so that its tokens begin with one BOS whether template and tokenizer write none, one or two.
+    """Change the text so that its tokens begin with exactly one BOS, whatever template and tokenizer add.
 
-    A tokenizer without a BOS of its own (none, or the same as EOS) is left to itself.
+    The text is unchanged if the tokenizer has no own BOS (no BOS, or the same token as EOS).
     """
     if not has_own_bos(tokenizer):
         return text
@@ -111,18 +111,18 @@ def has_own_bos(tokenizer: Any) -> bool:
 
 
 def count_bos(text: str, tokenizer: Any) -> int:
-    """How many BOS the tokens begin with. Those inside are the template's (Llama 2: one a user turn)."""
+    """The number of BOS tokens at the start. A template may put more inside (Llama 2: one per user turn)."""
     ids = tokenizer(text).input_ids
     return next((place for place, index in enumerate(ids) if index != tokenizer.bos_token_id), len(ids))
 
 
 def closing_tag(entry: ModelEntry, tokenizer: Any | None) -> str:
-    """The suite's, or the one that the chat template writes. Raises ValueError if there is none."""
+    """The tag in the suite, or the one that the chat template writes. Raises ValueError if there is none."""
     template = getattr(tokenizer, "chat_template", None) or ""
     tag = entry.think_end or next((known for known in TAGS if known in str(template)), None)
     if tag is None:
         raise InputError(
-            f"model {entry.name}: no tag is known that ends its thinking. "
-            'Write it into the suite, as think_end = "</think>", or take another protocol.'
+            f"model {entry.name}: the tag that ends its thinking is unknown. "
+            'Write it into the suite, as think_end = "</think>", or use another protocol.'
         )
     return tag

@@ -1,4 +1,4 @@
-"""Model entry -> its files on this machine: where they are, what they are, whether they are whole."""
+"""Model entry -> its files on this machine, their digests, and whether they are complete."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from bench.records import ModelEntry
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
-GGUF, GGUF_HEADER = b"GGUF", 24  # how a file of that kind begins, and the bytes before its first key
+GGUF, GGUF_HEADER = b"GGUF", 24  # first bytes of a GGUF file; bytes before its first key
 TOKENIZER = ("*token*", "vocab.*", "merges.txt", "chat_template*")
 
 
 def folder_of(entry: ModelEntry) -> Path:
-    """The folder of a model: its own, that of its GGUF file, or its snapshot in the hub's cache.
+    """The folder of a model: a local folder, the folder of its GGUF file, or its snapshot in the hub's cache.
 
-    Never uses the network. Raises ValueError if it is not there.
+    It never uses the network. Raises ValueError if the folder is missing.
     """
     if entry.source == "local":
         path = Path(entry.path)
@@ -49,15 +49,15 @@ def is_gguf(entry: ModelEntry) -> bool:
 def how_to_download(entry: ModelEntry) -> str:
     revision = f" --revision {entry.revision}" if entry.revision else ""
     return (
-        f"Run hf download {entry.path}{revision}; if the hub refuses, accept the licence on the model's page "
+        f"Run hf download {entry.path}{revision}. If the hub refuses, accept the licence on the model's page "
         "and log in with hf auth login."
     )
 
 
 def weights_of(entry: ModelEntry) -> list[Path]:
-    """The files of a model's weights, each there and whole.
+    """The files of a model's weights, after a check that each is complete.
 
-    Raises ValueError for missing or cut files, and for pickled weights without allow_pickle.
+    Raises ValueError for missing or truncated files, and for pickled weights without allow_pickle.
     """
     folder = folder_of(entry)
     if is_gguf(entry):
@@ -80,7 +80,7 @@ def weights_of(entry: ModelEntry) -> list[Path]:
 
 
 def num_bytes(entry: ModelEntry) -> int:
-    """The size of a model's weights; 0 where they are not here."""
+    """The size of a model's weights in bytes; 0 if they are not on this machine."""
     try:
         return sum(path.stat().st_size for path in weights_of(entry))
     except ValueError:
@@ -88,7 +88,7 @@ def num_bytes(entry: ModelEntry) -> int:
 
 
 def adapter_of(entry: ModelEntry) -> list[Path]:
-    """The files of a LoRA adapter, none if the model has none. Raises ValueError for missing or cut files."""
+    """The files of a LoRA adapter, if the model has one. Raises ValueError for missing or truncated files."""
     if entry.adapter is None:
         return []
     files = [Path(entry.adapter) / name for name in ("adapter_config.json", "adapter_model.safetensors")]
@@ -102,12 +102,12 @@ def adapter_of(entry: ModelEntry) -> list[Path]:
 
 
 def no_weights(entry: ModelEntry, folder: Path) -> str:
-    """Why a folder has no weights that may be loaded, and what to do about it."""
+    """The reason why a folder has no loadable weights, and what to do."""
     if any((folder / name).exists() for name in PICKLES):
-        other = "name a revision with safetensors" if entry.source == "hub" else "convert them to safetensors"
+        other = "give a revision with safetensors" if entry.source == "hub" else "convert them to safetensors"
         return (
             f"model {entry.name}: {folder} has only pickled weights, and loading them can run code. "
-            f"{other.capitalize()}, or set allow_pickle = true if you trust their origin."
+            f"{other.capitalize()}, or set allow_pickle = true if you trust their source."
         )
     if (folder / "adapter_config.json").exists():
         return (
@@ -120,40 +120,40 @@ def no_weights(entry: ModelEntry, folder: Path) -> str:
 
 
 def how_to_mend(entry: ModelEntry) -> str:
-    return how_to_download(entry) if entry.source == "hub" else "Copy the whole checkpoint there."
+    return how_to_download(entry) if entry.source == "hub" else "Copy the complete checkpoint there."
 
 
 def shards(entry: ModelEntry, index: Path) -> list[Path]:
-    """The files that an index of a sharded checkpoint names: safetensors, unless pickles are allowed."""
+    """The files in the index of a sharded checkpoint. They are safetensors unless allow_pickle is set."""
     names = sorted(set(read_json(index, Index, limit=256 * MEGABYTE).weight_map.values()))
     for name in names:
         if Path(name).name != name:
-            raise InputError(f"model {entry.name}: {index} names {name!r}, which is no file beside it.")
+            raise InputError(f"model {entry.name}: {index} names {name!r}, which is not in its folder.")
         if not name.endswith(".safetensors") and not entry.allow_pickle:
             raise InputError(
-                f"model {entry.name}: {index} names {name!r}, which is no safetensors file, and loading it "
-                "can run code. Convert it, or set allow_pickle = true if you trust its origin."
+                f"model {entry.name}: {index} names {name!r}, which is not a safetensors file. Loading it "
+                "can run code. Convert it, or set allow_pickle = true if you trust its source."
             )
     return [index.parent / name for name in names]
 
 
 class Index(msgspec.Struct):
-    """model.safetensors.index.json: tensor -> the file that has it."""
+    """model.safetensors.index.json: tensor -> its file."""
 
     weight_map: Annotated[dict[str, str], msgspec.Meta(min_length=1)]
 
 
 def check_weights_named(entry: ModelEntry, config: Mapping[str, object]) -> None:
-    """Refuse a config.json that names weights: transformers would load those, not the files checked here."""
+    """Refuse a config.json that names weights. transformers would load them instead of the checked files."""
     if (named := config.get("transformers_weights")) is not None:
         raise InputError(
-            f"model {entry.name}: config.json names its weights itself (transformers_weights: {named!r}). "
-            f"Take that out, and call them {WEIGHTS[0]}."
+            f"model {entry.name}: config.json names its weights (transformers_weights: {named!r}). "
+            f"Remove this key, and name the file {WEIGHTS[0]}."
         )
 
 
 def shapes_in(entry: ModelEntry, path: Path) -> list[list[int]]:
-    """The shapes of a file's tensors. Opening it compares them with the file's size: a cut one is refused."""
+    """The shapes of a file's tensors. A truncated file is refused."""
     try:
         with safe_open(path, framework="numpy") as weights:
             return [weights.get_slice(name).get_shape() for name in weights.keys()]  # noqa: SIM118
@@ -162,7 +162,7 @@ def shapes_in(entry: ModelEntry, path: Path) -> list[list[int]]:
 
 
 def check_size(entry: ModelEntry, config: Mapping[str, Any], shapes: Sequence[Sequence[int]]) -> None:
-    """Refuse a config.json that is far too large for its weights: making that model would never end."""
+    """Refuse a config.json that is far too large for its weights. Creating such a model would never end."""
     largest = max((max(shape, default=1) for shape in shapes), default=1)
     bounds = {"num_hidden_layers": len(shapes), "n_layer": len(shapes)}
     bounds |= dict.fromkeys(("vocab_size", "hidden_size", "intermediate_size", "n_embd"), 16 * largest)
@@ -171,26 +171,26 @@ def check_size(entry: ModelEntry, config: Mapping[str, Any], shapes: Sequence[Se
         for name, most in bounds.items():
             if isinstance(table.get(name), int) and table[name] > most:
                 raise InputError(
-                    f"model {entry.name}: config.json says {name} is above {most}, but the weights have "
+                    f"model {entry.name}: config.json: {name} is above {most}, but the weights have "
                     f"{len(shapes)} tensors of at most {largest} rows. {how_to_mend(entry)}"
                 )
 
 
 def check_gguf(entry: ModelEntry) -> None:
-    """Raises ValueError for a file that is no GGUF, and for what cannot be done with one."""
+    """Raises ValueError for a file that is not GGUF, and for settings that GGUF does not support."""
     with open(entry.path, "rb") as file:
         header = file.read(GGUF_HEADER)
     if not header.startswith(GGUF) or len(header) < GGUF_HEADER:
-        raise InputError(f"model {entry.name}: {entry.path} is no GGUF file. Copy or convert it again.")
+        raise InputError(f"model {entry.name}: {entry.path} is not a GGUF file. Copy or convert it again.")
     if entry.quantization:
         raise InputError(
             f"model {entry.name}: a GGUF file is loaded in full precision, so quantization = "
-            f'"{entry.quantization}" cannot be had. Take it out, or give a folder with safetensors.'
+            f'"{entry.quantization}" is impossible. Remove it, or give a folder with safetensors.'
         )
 
 
 def weights_digest(entry: ModelEntry) -> str:
-    """A hub model's commit, after which its cache names a snapshot; of a folder, what its files hold."""
+    """The commit of a hub model, which is the name of its snapshot, or a digest of a folder's files."""
     folder = folder_of(entry)
     if entry.source == "hub":
         return folder.name
@@ -205,13 +205,13 @@ def tokenizer_digest(entry: ModelEntry) -> str:
 
 
 def tokenizer_files(entry: ModelEntry) -> list[Path]:
-    """The files of a model's tokenizer: a GGUF file has it in itself."""
+    """The files of a model's tokenizer. A GGUF file contains its tokenizer."""
     folder = folder_of(entry)
     if is_gguf(entry):
         return [Path(entry.path)]
     files = sorted({path for pattern in TOKENIZER for path in folder.glob(pattern)})
     if strange := [path for path in files if not path.is_file()]:
-        raise InputError(f"{strange[0]} is not a file. Take it out.")
+        raise InputError(f"{strange[0]} is not a regular file. Remove it.")
     return files
 
 
@@ -224,6 +224,6 @@ def files_digest(files: Iterable[Path]) -> str:
 
 @cache
 def file_digest(path: Path, size: int, mtime_ns: int) -> str:
-    """sha256 of a file, read once in a process as long as it stays as it is."""
+    """sha256 of a file. A process reads the file once, unless its size or time changes."""
     with path.open("rb") as data:
         return hashlib.file_digest(data, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""Model entry, devices -> model and tokenizer in memory, every tensor of it from the checkpoint."""
+"""Model entry, devices -> model and tokenizer in memory. Every tensor comes from the checkpoint."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ class LoadedModel:
 
 
 def load(entry: ModelEntry, devices: Sequence[str], tokenizer: Any | None = None) -> LoadedModel:
-    """Load a model onto ["cpu"], one GPU, or spread over several. Never uses the network.
+    """Load a model onto ["cpu"], one GPU, or several GPUs. It never uses the network.
 
-    tokenizer: the model's, where it is loaded already: a large one takes seconds.
+    tokenizer: the model's tokenizer, if already loaded, because loading a large one takes seconds.
     Raises ValueError for files that are missing, damaged or do not fill the model.
     """
     import torch
     from transformers import AutoModelForCausalLM
     from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()  # a line a shard would tear our own bar apart
+    disable_progress_bar()  # a line per shard would break our own progress bar
     if is_gguf(entry):
         silence_gguf()
     dtype = dtype_of(entry, on_gpu=devices[0] != "cpu")
@@ -46,7 +46,7 @@ def load(entry: ModelEntry, devices: Sequence[str], tokenizer: Any | None = None
         dtype=getattr(torch, dtype),
         use_safetensors=weights_of(entry)[0].suffix != ".bin",
         output_loading_info=True,
-        ignore_mismatched_sizes=True,  # they are refused below, by name
+        ignore_mismatched_sizes=True,  # mismatched tensors are refused by name below
         quantization_config=quantization_of(entry, dtype),
         **placement(entry, devices),
     )
@@ -72,7 +72,7 @@ def silence_gguf() -> None:
 
 
 def load_tokenizer(entry: ModelEntry) -> Any:
-    """The tokenizer alone, padding on the left. Raises ValueError if it is not there."""
+    """The tokenizer alone, padding on the left. Raises ValueError if it is missing."""
     from transformers import AutoTokenizer
 
     tokenizer = read(entry, AutoTokenizer.from_pretrained)
@@ -85,7 +85,7 @@ def load_tokenizer(entry: ModelEntry) -> Any:
 
 
 def padded_left(tokenizer: Any) -> Any:
-    """The same tokenizer, which now pads on the left, with its EOS if it has no padding token."""
+    """Make the tokenizer pad on the left, with EOS if it has no padding token. Returns the same object."""
     tokenizer.padding_side = "left"
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -93,7 +93,7 @@ def padded_left(tokenizer: Any) -> Any:
 
 
 def read(entry: ModelEntry, from_pretrained: Callable[..., Any], **settings: object) -> Any:
-    """What transformers makes of a folder or a GGUF file. Raises ValueError, in one line, for nothing."""
+    """Load a part of a model with transformers. Raises ValueError with one line if that fails."""
     folder = place = folder_of(entry)
     if is_gguf(entry):
         place = Path(entry.path)
@@ -102,13 +102,13 @@ def read(entry: ModelEntry, from_pretrained: Callable[..., Any], **settings: obj
         return from_pretrained(
             folder, trust_remote_code=entry.trust_remote_code, local_files_only=True, **settings
         )
-    except Exception as error:  # of a config or tokenizer that is damaged, transformers raises anything
+    except Exception as error:  # transformers raises many kinds of errors for damaged files
         kind = "" if isinstance(error, OSError | ValueError | ImportError) else f"{type(error).__name__}: "
         raise InputError(f"model {entry.name}: transformers cannot load {place}: {kind}{error}") from error
 
 
 def load_config(entry: ModelEntry) -> dict[str, Any]:
-    """The model's configuration, as config.json has it. Raises ValueError if it is not there."""
+    """The contents of config.json. Raises ValueError if it is missing."""
     if not is_gguf(entry):
         return read_json(folder_of(entry) / "config.json", dict[str, Any])
     from transformers import AutoConfig
@@ -117,9 +117,9 @@ def load_config(entry: ModelEntry) -> dict[str, Any]:
 
 
 def placement(entry: ModelEntry, devices: Sequence[str]) -> dict[str, object]:
-    """Where transformers puts the weights. Nothing: in main memory, and the model is moved afterwards.
+    """Arguments that tell transformers where to put the weights. If empty, the model is moved after loading.
 
-    With accelerate, weights go straight to the card: a 34B model does not pass through 68 GB of main memory.
+    With accelerate, weights go directly to the card, so a 34B model does not need 68 GB of main memory.
     """
     import torch
 
@@ -144,7 +144,7 @@ def quantization_of(entry: ModelEntry, dtype: str) -> object | None:
 
 
 def check_read(entry: ModelEntry, unexpected: Collection[str]) -> None:
-    """A layer that config.json leaves out would be skipped, and the model would still answer."""
+    """Refuse a checkpoint with layers that config.json leaves out. The model would answer without them."""
     if skipped := sorted(name for name in unexpected if re.search(r"\b(layers|h|blocks)\.\d+\.", name)):
         raise InputError(
             f"model {entry.name}: config.json has no place for {skipped[0]} and {len(skipped) - 1} more "
@@ -153,7 +153,7 @@ def check_read(entry: ModelEntry, unexpected: Collection[str]) -> None:
 
 
 def check_filled(entry: ModelEntry, missing: Collection[str], mismatched: Collection[tuple]) -> None:
-    """A tensor that the checkpoint lacks would be random, and the model would still answer."""
+    """Refuse a checkpoint that lacks a tensor. The model would still answer with a random tensor."""
     wrong = {"lacks": sorted(missing), "has the wrong shape for": sorted(str(key[0]) for key in mismatched)}
     for words, names in wrong.items():
         if names:

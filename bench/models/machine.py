@@ -1,4 +1,4 @@
-"""Model entry -> whether this machine can run it, and what would run: its fingerprint. No torch."""
+"""Model entry -> whether this machine can run the model, and the model's fingerprint. Without torch."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ GPU_DRIVER = Path("/proc/driver/nvidia/gpus")
 
 
 def unavailable(entry: ModelEntry, gpus_per_model: int = 1) -> str | None:
-    """Why this machine cannot run the model and what to do about it; None if it can.
+    """The reason why this machine cannot run the model, and what to do; None if it can.
 
-    Raises ValueError where the suite is at fault: a local folder that is missing or damaged.
+    Raises ValueError for a mistake in the suite: a local folder that is missing or damaged.
     """
     if entry.source == "local":
         weights_of(entry)
@@ -34,14 +34,14 @@ def unavailable(entry: ModelEntry, gpus_per_model: int = 1) -> str | None:
 
 
 def lacks_gpu(entry: ModelEntry, gpus_per_model: int) -> str | None:
-    """memory_gb says that a model needs a GPU, and how much of its memory."""
+    """The reason if GPUs or GPU memory are missing. A model with memory_gb needs a GPU."""
     gpus = visible_gpus()
     if not gpus and (entry.memory_gb or entry.quantization):
-        return "needs a GPU and none is visible. Run it where there is one."
+        return "needs a GPU, but none is visible. Run it on a machine with a GPU."
     found = sum(sorted(gpu_memory_gb(gpus))[:gpus_per_model])
     if entry.memory_gb and 0 < found < entry.memory_gb:
         return (
-            f"needs {entry.memory_gb:.0f} GB of GPU memory and has {found:.0f}. "
+            f"needs {entry.memory_gb:.0f} GB of GPU memory, but there are {found:.0f} GB. "
             "Give it more GPUs with --boxes-gpus-per-worker, or fewer bits with quantization in the suite."
         )
     return None
@@ -59,7 +59,7 @@ def lacks_package(entry: ModelEntry, gpus_per_model: int) -> str | None:
 
 
 def fingerprint(entry: ModelEntry) -> dict[str, object]:
-    """All of a model that its answers depend on. Raises ValueError if its files are not there."""
+    """Everything in a model that determines its answers. Raises ValueError if its files are missing."""
     return {
         "weights": weights_digest(entry),
         "adapter": files_digest(adapter_of(entry)) if entry.adapter else None,
@@ -77,7 +77,7 @@ def dtype_of(entry: ModelEntry, on_gpu: bool) -> str:
 
 
 def visible_gpus(environ: Mapping[str, str] = os.environ, driver: Path = GPU_DRIVER) -> tuple[str, ...]:
-    """Names of the GPUs that the caller may use, without importing torch: CUDA_VISIBLE_DEVICES, or all."""
+    """Names of the usable GPUs, without importing torch: those in CUDA_VISIBLE_DEVICES, or all."""
     given = environ.get("CUDA_VISIBLE_DEVICES")
     if given is None:
         return tuple(str(index) for index in range(len(list(driver.iterdir())) if driver.is_dir() else 0))
@@ -88,7 +88,7 @@ def visible_gpus(environ: Mapping[str, str] = os.environ, driver: Path = GPU_DRI
 
 @cache
 def gpu_memory_gb(gpus: tuple[str, ...]) -> tuple[float, ...]:
-    """Memory of each GPU; empty where the driver's tool does not tell."""
+    """Memory of each GPU in GB; empty if the driver's tool does not report it."""
     if not gpus:
         return ()
     query = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits", "-i", ",".join(gpus)]

@@ -1,4 +1,4 @@
-"""A model as people name it (a hub id, a folder, a GGUF file, an embedded model) -> ModelEntry."""
+"""The name of a model (a hub id, a folder, a GGUF file, an embedded model) -> ModelEntry."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EMBEDDED = "embedded"
 
 
 def entry_of(text: str | Path, *, chat: bool = False, name: str | None = None) -> ModelEntry:
-    """The entry that a suite file would have. Raises ValueError for what can be none of the four."""
+    """The entry that a suite file would have for this model. Raises ValueError if there is no such model."""
     embedded = load_suite(EMBEDDED).models
     if str(text) in embedded:
         found = embedded[str(text)]
@@ -22,14 +22,14 @@ def entry_of(text: str | Path, *, chat: bool = False, name: str | None = None) -
     if is_local(text):
         if not path.exists():
             raise InputError(
-                f"no model at {path}. Name a folder with a checkpoint, or a hub id (owner/name)."
+                f"no model at {path}. Give a folder with a checkpoint, or a hub id (owner/name)."
             )
         return ModelEntry(name or name_of(path.resolve().name), str(path.resolve()), chat=chat)
     if not HUB.fullmatch(str(text)):
-        raise InputError(f"{str(text)!r} is no model. Name a hub id (owner/name), a folder or a GGUF file.")
+        raise InputError(f"{str(text)!r} is not a model. Give a hub id (owner/name), folder or GGUF file.")
     return ModelEntry(name or name_of(str(text).rpartition("/")[2]), str(text), "hub", chat=chat)
 
 
 def is_local(text: str | Path) -> bool:
-    """Whether it names a place on this machine: by being there, or by how it is written."""
+    """Whether the text is a local path: it exists, or is written like a path."""
     return isinstance(text, Path) or place(text).exists() or text.startswith((".", "/", "~"))

@@ -1,6 +1,6 @@
-"""python -m bench pin SUITE: a suite file whose hub models are pinned to the cache's commits.
+"""python -m bench pin SUITE: write the commits in the hub's cache into a suite file.
 
-A branch moves, so a suite that names one may measure other weights next month. Nothing is downloaded.
+A branch changes, so a suite that names a branch may measure other weights next month. Nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from bench.text import say
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("suite", metavar="SUITE", help="a name or a TOML file, as --boxes-suite takes it")
+    parser.add_argument("suite", metavar="SUITE", help="a name or a TOML file, as in --boxes-suite")
 
 
 def run(args: Namespace) -> int:
-    """Write the commits, and print a line for each model that is not pinned after that."""
+    """Write the commits, and print a line for each model that is still not pinned."""
     found, missing = commits_of(load_suite(args.suite))
     path = find_suite(args.suite)
     write_commits(path, found)
     for name, commit in found.items():
         say(f"{name}: {commit}")
     for entry in missing:
-        say(f"{entry.name}: not pinned, for it is not downloaded. {how_to_download(entry)}")
+        say(f"{entry.name}: not pinned, because it is not downloaded. {how_to_download(entry)}")
     say(f"{path}: {len(found)} models pinned, {len(missing)} not pinned.")
     return 0
 
 
 def commits_of(suite: Suite) -> tuple[dict[str, str], list[ModelEntry]]:
-    """Model name -> commit of its snapshot in the cache; and the models that have none."""
+    """The commit of each model's snapshot in the cache, by name, and the models without a snapshot."""
     found, missing = {}, []
     for entry in suite.models.values():
         if not entry.pinned:
@@ -48,7 +48,7 @@ def commits_of(suite: Suite) -> tuple[dict[str, str], list[ModelEntry]]:
 
 
 def write_commits(path: Path, commits: dict[str, str]) -> None:
-    """Set `revision` of these models; the rest of the file stays as it is, comments too."""
+    """Set `revision` of these models. The rest of the file, with its comments, is unchanged."""
     document = tomlkit.parse(read_text(path))
     for table in document["models"]:
         if table["name"] in commits:

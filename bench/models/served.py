@@ -1,4 +1,4 @@
-"""Model entry -> what is known of a model that a server runs: its names, and what files are here."""
+"""Model entry -> facts about a model that a server runs: its names, and its files on this machine."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ Found = TypeVar("Found")
 
 
 def served_names(entry: ModelEntry) -> tuple[str, ...]:
-    """The ids under which a server may have the model. An adapter makes another model of the hub's."""
+    """The ids under which a server may have the model. With an adapter, the hub id is a different model."""
     return (entry.path, entry.name) if entry.source == "hub" and not entry.adapter else (entry.name,)
 
 
 def served_fingerprint(entry: ModelEntry) -> dict[str, object]:
-    """All that is known here of a model that runs elsewhere.
+    """All facts known on this machine about a model that runs on a server.
 
-    Precision and quantization are the server's affair: another build of the model needs another name.
+    We cannot see the server's precision and quantization. So each build of a model needs its own name.
     """
     return {
         "served": list(served_names(entry)),
@@ -32,17 +32,17 @@ def served_fingerprint(entry: ModelEntry) -> dict[str, object]:
 
 
 def served_tokenizer(entry: ModelEntry) -> Any | None:
-    """The model's tokenizer, None where it is not here. transformers imports torch for it."""
+    """The model's tokenizer; None if it is not on this machine. transformers imports torch for it."""
     return load_tokenizer(entry) if has_tokenizer(entry) else None
 
 
 def lacks_template(entry: ModelEntry) -> str | None:
-    """Why a chat model cannot be asked: its turns are put into text here, never by the server."""
+    """The reason why a chat model cannot be asked. This machine, not the server, renders its turns."""
     if not entry.chat or has_tokenizer(entry):
         return None
     get = f'Run hf download {entry.path} --include "*token*" "chat_template*" "config.json".'
     put = f"Copy tokenizer and config.json into {entry.path}."
-    return f"a chat model's tokenizer must be here. {get if entry.source == 'hub' else put}"
+    return f"a chat model's tokenizer must be on this machine. {get if entry.source == 'hub' else put}"
 
 
 def has_tokenizer(entry: ModelEntry) -> bool:

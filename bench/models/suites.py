@@ -16,7 +16,7 @@ from bench.inputs import LONGEST_NAME, InputError, nearest, place, read_text, re
 from bench.proportions import accuracy
 from bench.records import BUCKETS, COMMIT, Accuracy, ModelEntry, Pair, Suite
 
-NAME = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9_.-]*")  # in case ids, ".." stands between two names
+NAME = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9_.-]*")  # ".." separates two names in case ids
 HUB = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 Text = Annotated[str, msgspec.Meta(max_length=1000)]
 Positive = Annotated[float, msgspec.Meta(gt=0, lt=1e6)]
@@ -27,7 +27,7 @@ MOST_QUERIES = 10**9
 
 
 class ModelFields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """What may be said of a model beside its name and place; also by --boxes-model-args."""
+    """The keys of a model besides its name and place. --boxes-model-args also sets them."""
 
     revision: Text | None = None
     family: Text = ""
@@ -47,7 +47,7 @@ class ModelFields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 class ModelTable(ModelFields, forbid_unknown_fields=True, kw_only=True):
     """One [[models]] entry: a folder, relative to the suite file, or a model id of the hub.
 
-    recorded_as: the model's name in the recorded figures, where that is neither its name nor its hub id.
+    recorded_as: the model's name in the recorded figures, if it is neither its name nor its hub id.
     """
 
     name: str
@@ -57,7 +57,7 @@ class ModelTable(ModelFields, forbid_unknown_fields=True, kw_only=True):
 
 
 class PairTable(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    hypothesis: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]*$")]  # a word: a marker is made of it
+    hypothesis: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]*$")]  # part of a marker's name
     base: str
     variant: str
     control: Literal["positive", "negative"] | None = None
@@ -74,7 +74,7 @@ class SuiteTable(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 def load_suite(name_or_path: str) -> Suite:
-    """A suite by its name in fixtures/suites or by its file. Raises InputError for anything wrong with it."""
+    """A suite by its name in fixtures/suites or by its file. Raises InputError for any mistake in it."""
     path = find_suite(name_or_path)
     table = read_toml(path, SuiteTable)
     check_name(table.name, str(path))
@@ -87,7 +87,7 @@ def load_suite(name_or_path: str) -> Suite:
 
 
 def find_suite(name_or_path: str) -> Path:
-    """The file of a suite: a bare name is one of fixtures/suites."""
+    """The file of a suite. A bare name means a suite in fixtures/suites."""
     if name_or_path in suite_names():
         return SUITES / f"{name_or_path}.toml"
     path = place(name_or_path)
@@ -105,14 +105,14 @@ def suite_names() -> list[str]:
 
 
 def model_of(table: ModelTable, suite: Path, number: int) -> ModelEntry:
-    """One [[models]] entry; `path` and `adapter` are relative to the suite file."""
+    """One [[models]] entry. `path` and `adapter` are relative to the suite file."""
     where = f"{suite}: [[models]] {number} ({shortened(table.name)})"
     check_name(table.name, where)
     if (table.path is None) == (table.hub is None):
         raise InputError(f"{where}: give either path (a local folder) or hub (a model id).")
     if table.trust_remote_code and table.hub and not COMMIT.fullmatch(table.revision or ""):
         raise InputError(
-            f"{where}: trust_remote_code: runs the hub's code, so set revision to a commit (40 hex digits)."
+            f"{where}: trust_remote_code runs code from the hub. Set revision to a commit (40 hex digits)."
         )
     fields = {name: getattr(table, name) for name in ModelFields.__struct_fields__}
     if table.adapter is not None:
@@ -120,7 +120,7 @@ def model_of(table: ModelTable, suite: Path, number: int) -> ModelEntry:
     if table.hub is None:
         return ModelEntry(table.name, str(relative(table.path or "", suite)), **fields)
     if not HUB.fullmatch(table.hub):
-        raise InputError(f"{where}: hub: {table.hub!r} is no model id. Write owner/name.")
+        raise InputError(f"{where}: hub: {table.hub!r} is not a model id. Write owner/name.")
     return ModelEntry(table.name, table.hub, "hub", **fields)
 
 
@@ -135,7 +135,7 @@ def pair_of(table: PairTable, models: Collection[str], suite: Path, number: int)
         if (name := getattr(table, key)) not in models:
             raise InputError(f"{where}: {key}: no model {shortened(name)!r} here.{nearest(name, models)}")
     if table.base == table.variant:
-        raise InputError(f"{where}: base and variant are both {table.base!r}. Name two models.")
+        raise InputError(f"{where}: base and variant are both {table.base!r}. Give two models.")
     return Pair(**msgspec.structs.asdict(table))
 
 
@@ -150,14 +150,14 @@ def check_name(name: str, where: str) -> None:
 
 
 def name_of(text: str) -> str:
-    """A name that a suite may hold: letters, digits, dots, dashes and underscores, no two dots in a row."""
+    """A valid name for a suite: letters, digits, dots, dashes and underscores, without two dots in a row."""
     return re.sub(r"\.\.+", ".", re.sub(r"[^A-Za-z0-9_.-]+", "-", text)).strip("-._") or "model"
 
 
 def check_unique(names: Sequence[str], where: str) -> None:
     for name in names:
         if names.count(name) > 1:
-            raise InputError(f"{where}: {name!r} is there twice. Remove or rename one.")
+            raise InputError(f"{where}: {name!r} appears twice. Remove or rename one.")
 
 
 def read_recorded(table: SuiteTable, suite: Path) -> tuple[dict[str, dict[str, Accuracy]], dict[str, float]]:
@@ -167,7 +167,7 @@ def read_recorded(table: SuiteTable, suite: Path) -> tuple[dict[str, dict[str, A
     """
     if table.recorded is None:
         if table.recorded_baseline is not None:
-            raise InputError(f"{suite}: recorded_baseline: stands beside recorded accuracies. Add recorded.")
+            raise InputError(f"{suite}: recorded_baseline needs recorded accuracies. Add recorded.")
         return {}, {}
     found = read_accuracies(relative(table.recorded, suite))
     rows = {
@@ -183,15 +183,15 @@ def read_recorded(table: SuiteTable, suite: Path) -> tuple[dict[str, dict[str, A
 def read_accuracies(path: Path) -> dict[str, dict[str, Accuracy]]:
     """Columns: model or model_id; bucket or num_ops; accuracy in [0, 1] or accuracy_percent; n.
 
-    Right answers are the nearest whole number; ops1plus is added from the counts.
-    Raises ValueError for a file that is missing or of another form.
+    The number of right answers is rounded to a whole number. ops1plus is computed from the counts.
+    Raises ValueError for a file that is missing or has another form.
     """
     found: dict[str, dict[str, Accuracy]] = {}
     for model, bucket, recorded in read_rows(path, model_row):
         found.setdefault(model, {})[bucket] = recorded
     if not found:
         raise InputError(
-            f"{path}: has no recorded figures. Add a line a model and bucket, or take the file out."
+            f"{path}: has no recorded figures. Add a line per model and bucket, or remove the file."
         )
     for buckets in found.values():
         counted = [buckets[bucket] for bucket in OPS1PLUS if bucket in buckets]
@@ -202,7 +202,7 @@ def read_accuracies(path: Path) -> dict[str, dict[str, Accuracy]]:
 
 
 def read_baseline(path: Path, asked: Mapping[str, Accuracy]) -> dict[str, float]:
-    """Columns: bucket or num_ops; accuracy or accuracy_percent. asked: its n weigh buckets in ops1plus."""
+    """Columns: bucket or num_ops; accuracy or accuracy_percent. asked: its n are the weights in ops1plus."""
     found = dict(read_rows(path, lambda row: (bucket_of(row), share_of(row))))
     counts = {bucket: asked[bucket].n for bucket in OPS1PLUS if bucket in found and bucket in asked}
     if counts:
@@ -222,7 +222,7 @@ def read_rows(path: Path, read: Callable[[Row], Read]) -> list[Read]:
 
 
 def as_many_as_columns(row: Row) -> Row:
-    if None in row:  # csv's place for values beyond the last column
+    if None in row:  # csv puts values beyond the last column there
         raise ValueError("there are more values than columns")
     return row
 

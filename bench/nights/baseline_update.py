@@ -1,4 +1,4 @@
-"""A saved night -> the pinned baseline: the only way in which the baseline changes."""
+"""A saved run -> the pinned baseline. The baseline changes in no other way."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Replace the baseline and say what that changes, model by model, for the review."""
+    """Replace the baseline, and print the change of each model for review."""
     night = load(find_night(arguments.night, arguments.report_dir / "saved"))
     before = load(arguments.to) if arguments.to.is_file() else Night({"run": "none"}, {})
     save(night, arguments.to)
@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
 def in_words(night: Night, model: str) -> str:
     found = night.models.get(model)
     if found is None:
-        return "not in it"
+        return "not included"
     if (shown := found.accuracies.get("ops1plus")) is None:
         return "no queries at 1+"
     return f"{shown.value:.1%} at 1+ ({shown.correct} of {shown.n})"

@@ -1,4 +1,4 @@
-"""Night -> a file and back: every figure of it is checked when it is read."""
+"""Night -> a file, and back. Reading checks every figure."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from bench.outputs import check_replaceable, write_text
 from bench.proportions import accuracy
 from bench.records import BUCKETS
 
-BASELINE = DATA / "baseline.json"  # changed by `python -m bench baseline-update` alone
+BASELINE = DATA / "baseline.json"  # only `python -m bench baseline-update` changes it
 SCHEMA = 2
 Count = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
-Fact = str | float | bool | None | list[str]  # of a fingerprint
+Fact = str | float | bool | None | list[str]  # a value of a fingerprint
 
 
 class CountTable(msgspec.Struct):
@@ -57,16 +57,16 @@ class Schema(msgspec.Struct):
 
 
 def save(night: Night, path: Path) -> Path:
-    """Write a night in one step. A night of that name is replaced."""
-    table = {key: value for key, value in asdict(night).items() if key != "name"}  # the file's name is
+    """Write a night in one step. It replaces a night of the same name."""
+    table = {key: value for key, value in asdict(night).items() if key != "name"}  # the file has the name
     return write_text(path, json.dumps({"schema": SCHEMA, **table}, indent=1, default=str) + "\n")
 
 
 def load(path: Path) -> Night:
-    """A saved night. Raises InputError if there is none, or one of another schema or edited."""
+    """A saved night. Raises InputError if it is missing, edited or of another schema."""
     if not path.exists():
         raise InputError(
-            f"no saved run {path}. Save one with --boxes-save=NAME; "
+            f"no saved run {path}. Save one with --boxes-save=NAME. "
             "python -m bench baseline-update NAME makes it the baseline."
         )
     if (found := read_json(path, Schema).schema) != SCHEMA:
@@ -83,21 +83,21 @@ def load(path: Path) -> Night:
 
 
 def model_of(table: ModelTable, where: str) -> SavedModel:
-    """Raises InputError unless buckets are known and their counts are those of the answers."""
+    """A model of a saved night. Raises InputError if a bucket is unknown or counts contradict the answers."""
     for bucket, found in table.accuracies.items():
         if bucket not in BUCKETS:
             raise InputError(
                 f"{where}: unknown bucket {shortened(bucket)!r}. Choose from {', '.join(BUCKETS)}."
             )
         if found.correct > found.n:
-            raise InputError(f"{where}: {bucket}: {found.correct} of {found.n} cannot be right.")
+            raise InputError(f"{where}: {bucket}: {found.correct} of {found.n} right is impossible.")
         if found.scenarios > found.n:
             raise InputError(f"{where}: {bucket}: {found.scenarios} scenarios, but {found.n} queries.")
     all_of = [table.accuracies[name] for name in ("ops0", "ops1plus") if name in table.accuracies]
     counted = sum(found.n for found in all_of), sum(found.correct for found in all_of)
     if counted != (len(table.answers), table.answers.count(LETTERS[None])):
         raise InputError(
-            f"{where}: {counted[1]} of {counted[0]} right by ops0 and ops1plus, but the answers say "
+            f"{where}: ops0 and ops1plus have {counted[1]} of {counted[0]} right, but the answers have "
             f"{table.answers.count(LETTERS[None])} of {len(table.answers)}. Save a run and update it."
         )
     counts = {
@@ -108,7 +108,7 @@ def model_of(table: ModelTable, where: str) -> SavedModel:
 
 
 def find_night(name_or_path: str, saved: Path) -> Path:
-    """The file of a night: a path, a name among the saved ones, or, for "", the pinned baseline."""
+    """The file of a night, by path or by the name of a saved run. "" means the pinned baseline."""
     if not name_or_path:
         return BASELINE
     path = place(name_or_path)
@@ -116,19 +116,19 @@ def find_night(name_or_path: str, saved: Path) -> Path:
 
 
 def check_name(name: str) -> str:
-    """A name that can be a file's. Raises InputError."""
+    """The name, if it can be a file name. Raises InputError otherwise."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name) or len(name) > LONGEST_NAME:
         raise InputError(
-            f"cannot save a run as {shortened(name)!r}. Use letters, digits and _ . - for its name, "
-            f"at most {LONGEST_NAME} of them."
+            f"cannot save a run as {shortened(name)!r}. Use at most {LONGEST_NAME} letters, digits "
+            "and the characters _ . -"
         )
     return name
 
 
 def check_saved(name: str, folder: Path) -> None:
-    """Raises InputError where a run cannot be saved under this name, or a saved one cannot be read."""
+    """Raises InputError if a run cannot be saved under this name, or if a saved run cannot be read."""
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is not a folder, so no run can be saved there. Move it away.")
+        raise InputError(f"{folder} is not a folder, so no run can be saved there. Move it.")
     for path in [folder.parent / "history.html", *([folder / f"{check_name(name)}.json"] if name else [])]:
         check_replaceable(path)
     load_all(folder)

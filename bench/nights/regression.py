@@ -1,7 +1,8 @@
-"""Results, a saved night -> Regression: what changed since, and whether a model got worse.
+"""Results, a saved run ("night") -> Regression: the changes, and whether a model got worse.
 
-With an unchanged environment greedy answers are the same, so flips come first. A model is worse when the
-interval of tonight minus the baseline lies below minus the margin; an improvement is never a failure.
+In an unchanged environment greedy answers stay the same, so every changed query ("flip") is listed first. A
+model got worse if the interval of this run minus the baseline lies below minus the margin. An improvement
+never fails.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from bench.records import Accuracy, Difference, ErrorKind, Evaluation, Results, 
 from bench.run.metadata import PACKAGES
 from bench.scoring.stats import clustered_accuracy, clustered_difference
 
-MEASURED_WORSE, NOT_MEASURED = 10, 11  # exit statuses; pytest's own end at 5
-SAME = ("protocol", "data set", "version of the task")  # of the metadata: what must not differ
+MEASURED_WORSE, NOT_MEASURED = 10, 11  # exit statuses; pytest uses 0 to 5
+SAME = ("protocol", "data set", "version of the task")  # metadata that must be equal in both runs
 ENVIRONMENT = ("device", "python", "system", *PACKAGES)
-MARGINS = {  # where buckets are small: the smallest difference that 500 scenarios show with 80% power
+MARGINS = {  # for small buckets: the smallest difference that 500 scenarios detect with 80% power
     "ops0": 0.03, "ops1": 0.044, "ops2": 0.047, "ops3": 0.055, "ops4": 0.08,
     "ops5": 0.106, "ops6": 0.122, "ops7": 0.237, "ops1plus": 0.03,
 }  # fmt: skip
@@ -29,7 +30,7 @@ KINDS = {letter: kind for kind, letter in LETTERS.items()}
 
 @dataclass(frozen=True, slots=True)
 class SavedModel:
-    """One model of a saved night. answers: a letter of LETTERS a query, by example id and box."""
+    """One model of a saved night. answers: one letter of LETTERS per query, by example id and box."""
 
     answers: str
     accuracies: Mapping[str, Accuracy]
@@ -38,7 +39,7 @@ class SavedModel:
 
 @dataclass(frozen=True, slots=True)
 class SavedGain:
-    """Variant minus base at 1+ with the interval of its test, and what was found."""
+    """Variant minus base at 1+, with the interval of its test and the finding."""
 
     value: float
     low: float
@@ -48,9 +49,9 @@ class SavedGain:
 
 @dataclass(frozen=True, slots=True)
 class Night:
-    """A run as it is saved: enough to compare with, a line of letters a model. gains: by the pair's id.
+    """A saved run: all that a comparison needs, with one line of letters per model.
 
-    name: what the user calls it.
+    gains: by id of the pair. name: the user's name for the run.
     """
 
     metadata: Mapping[str, object]
@@ -65,7 +66,7 @@ class Night:
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """A query that came out differently. score: tonight's. was: the error before, None if it was right."""
+    """A query with a changed result. score: the new score. was: the earlier error, None if it was right."""
 
     model: str
     score: Score
@@ -74,7 +75,7 @@ class Flip:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Tonight minus the baseline, one model on one bucket."""
+    """This run minus the baseline, for one model on one bucket."""
 
     model: str
     bucket: str
@@ -90,11 +91,11 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Regression:
-    """Tonight beside the baseline, under the name that the user gave it.
+    """This run compared with a baseline. baseline: the user's name for it.
 
-    answers, different: how many answers were compared, and in how many a box came out differently.
-    unmeasured: models of the baseline that could not be measured, and why. environment: what differs from
-    when the baseline was made, as (then, now).
+    answers: number of compared answers. different: number of answers with a changed box. unmeasured: models
+    of the baseline that could not be measured, with the reason. environment: other differences, as (then,
+    now).
     """
 
     baseline: str
@@ -115,9 +116,9 @@ class Regression:
 
 
 def compare_nights(results: Results, baseline: Night, asked: Iterable[str] = ()) -> Regression:
-    """Tonight's models beside the same ones of the baseline.
+    """Compare this run's models with the same models in the baseline.
 
-    asked: the models that this run was to measure; those not in the results count as not measured.
+    asked: the models that this run should measure. Models without results count as not measured.
     Raises ValueError for a baseline with another protocol or data.
     """
     check_compatible(baseline, results.metadata)
@@ -136,7 +137,7 @@ def compare_nights(results: Results, baseline: Night, asked: Iterable[str] = ())
 
 
 def check_compatible(baseline: Night, metadata: Mapping[str, object]) -> None:
-    """Raises InputError that says which part of the baseline is another than tonight's."""
+    """Raises InputError that names the part in which baseline and run differ."""
     name = baseline.name or baseline.run
     for part in SAME:
         if str(baseline.metadata.get(part)) != str(metadata.get(part)):
@@ -178,7 +179,7 @@ def changes(results: Results, baseline: Night, model: str) -> list[Change]:
 
 
 def flips(evaluation: Evaluation, saved: SavedModel) -> list[Flip]:
-    """The queries that are right, wrong, or wrong in their way, otherwise than before."""
+    """The queries whose result changed: right or wrong, or the kind of error."""
     return [
         Flip(evaluation.model, score, KINDS[was])
         for score, was in zip(by_query(evaluation.scores), saved.answers, strict=True)
@@ -189,7 +190,7 @@ def flips(evaluation: Evaluation, saved: SavedModel) -> list[Flip]:
 def environment_changes(
     results: Results, baseline: Night, models: Collection[str]
 ) -> dict[str, tuple[str, str]]:
-    """What else is different: machine, packages, and what each model's fingerprint names."""
+    """Other differences: machine, packages, and the fields of each model's fingerprint."""
     found = differences(baseline.metadata, results.metadata, ENVIRONMENT)
     for name in models:
         before, now = baseline.models[name].fingerprint, results.evaluations[name].fingerprint
@@ -206,7 +207,7 @@ def differences(
 
 
 def night_of(results: Results) -> Night:
-    """What is saved of a run."""
+    """The part of a run's results that is saved."""
     return Night(
         {key: str(value) for key, value in results.metadata.items()},
         {
@@ -231,5 +232,5 @@ def gain_of(verdict: Verdict) -> SavedGain:
 
 
 def by_query(scores: Iterable[Score]) -> list[Score]:
-    """In the order in which a night keeps its answers."""
+    """The scores in the order of a night's answers."""
     return sorted(scores, key=lambda score: (score.example_id, score.box))

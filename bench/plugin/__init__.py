@@ -1,7 +1,8 @@
-"""The rim: options, cases, terminal. In: pytest's configuration. Out: outcomes of cases, and a report.
+"""The pytest plugin: options, cases, terminal. In: pytest's configuration. Out: outcomes of cases, and a
+report.
 
-No other room imports pytest. `pytest -p bench.plugin` loads it; in an installed package entry.py does.
-PYTEST_DONT_REWRITE: entry.py is imported first, and there are no assertions here.
+No other folder imports pytest. `pytest -p bench.plugin` loads the plugin. In an installed package entry.py
+loads it. PYTEST_DONT_REWRITE: entry.py is imported first, and there are no assertions here.
 """
 
 pytest_plugins = (

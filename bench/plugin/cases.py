@@ -1,6 +1,6 @@
-"""State -> pytest cases: which pairs and models are asked, what a case asks for, and when it passes.
+"""State -> pytest cases: the pairs and models to test, the fixtures of a case, and its result.
 
-A model is evaluated when a case first asks for it.
+A model is evaluated when a case first needs it.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ FAULTS = (
     ArithmeticError,
     MemoryError,
     RuntimeError,
-)  # of a model or the machine, not of ours
+)  # errors of a model or the machine, not of our code
 SKIPPED, FAILED = "boxes_skipped", "boxes_failed"  # user properties: JSON of [model or pair, reason]
 
 
 class Contradicted(AssertionError):
-    """A case's hypothesis does not hold; the text is the finding, in one sentence with its figures."""
+    """A case's hypothesis does not hold. The text is the finding with its figures."""
 
 
 def of_fixture(state: State, name: str, test: pytest.Item) -> list[Any]:
-    """The cases of a test that asks for a fixture of this name."""
+    """The cases of a test that uses the fixture of this name."""
     if name == "verdict":
         return of_pairs(state, test)
     if name == "published":
@@ -51,7 +51,7 @@ def of_fixture(state: State, name: str, test: pytest.Item) -> list[Any]:
 
 
 def of_pairs(state: State, test: pytest.Item) -> list[Any]:
-    """Controls, or pairs of the hypotheses that the test is marked with; without a mark, of all others."""
+    """Controls, or pairs of the hypotheses in the test's markers. Without a marker: pairs of all others."""
     marks = {mark.name for mark in test.iter_markers()}
     others = [name for name in state.hypotheses if name not in HYPOTHESES]
     named = [name for name in HYPOTHESES if f"{name}_hypothesis" in marks] or others
@@ -77,7 +77,7 @@ def of_published(state: State, test: pytest.Item) -> list[Any]:
 
 
 def of_models(state: State, names: Sequence[str]) -> list[Any]:
-    """Models on every bucket, under the markers of the hypotheses that they take part in, if of any."""
+    """Models on every bucket, with the markers of their hypotheses, if they have any."""
     marks: dict[str, set[str]] = {name: set() for name in names}
     for pair in state.suite.pairs:
         for name in (pair.base, pair.variant):
@@ -94,7 +94,7 @@ def of_models(state: State, names: Sequence[str]) -> list[Any]:
 
 
 def markers_of(pair: Pair, hypotheses: Iterable[str]) -> list[str]:
-    """A control is there for every hypothesis."""
+    """The markers of a pair. A control has the markers of all hypotheses."""
     return (
         ["control", *(f"{name}_hypothesis" for name in hypotheses)]
         if pair.control
@@ -103,12 +103,12 @@ def markers_of(pair: Pair, hypotheses: Iterable[str]) -> list[str]:
 
 
 def recorded_where(state: State) -> str:
-    """Recorded figures are of the evaluation set: other samples' figures are not "as recorded"."""
+    """The words for recorded figures, which belong to the evaluation set and not to another sample."""
     return "as recorded" if state.options.asks_evaluation_set else "recorded on the evaluation set"
 
 
 def xfail_as_recorded(state: State, pair: Pair, bucket: str) -> pytest.MarkDecorator | None:
-    """xfail where the recorded figures fail the case too: XPASS is then a departure."""
+    """xfail if the recorded figures fail the case too. XPASS then shows a change."""
     verdict = state.recorded.get((pair, bucket))
     if verdict is None or verdict.case != "fails":
         return None
@@ -116,16 +116,16 @@ def xfail_as_recorded(state: State, pair: Pair, bucket: str) -> pytest.MarkDecor
 
 
 def xfail_as_below(state: State, name: str, bucket: str) -> pytest.MarkDecorator | None:
-    """xfail where the recorded accuracy of a model is below random guessing."""
+    """xfail if the recorded accuracy of a model is below random guessing."""
     observed = state.recorded_accuracy(name, bucket)
     if observed is None or observed[0].value >= observed[1]:
         return None
-    reason = f"{recorded_where(state)}: {observed[0].value:.1%} against {observed[1]:.1%} by random guessing"
+    reason = f"{recorded_where(state)}: {observed[0].value:.1%}, random guessing {observed[1]:.1%}"
     return pytest.mark.xfail(raises=Contradicted, reason=reason)
 
 
 def require_supported(verdict: Verdict) -> None:
-    """Pass or fail as the verdict says; xfail with the figures where the case is open."""
+    """Pass or fail by the verdict. An open case is an xfail with the figures."""
     __tracebackhide__ = True
     if verdict.case == "fails":
         raise Contradicted(verdict.sentence)
@@ -134,20 +134,20 @@ def require_supported(verdict: Verdict) -> None:
 
 
 def require_published_support(verdict: Verdict) -> None:
-    """Pass if published figures support the hypothesis; they are history, and xfail otherwise."""
+    """Pass if published figures support the hypothesis, else xfail, because they cannot change."""
     if verdict.case != "passes":
         pytest.xfail(verdict.sentence)
 
 
 def require_agreement(meets: bool, sentence: str) -> None:
-    """Fail where a model's accuracy and its published figure are shown to differ."""
+    """Fail if a model's accuracy differs significantly from its published figure."""
     __tracebackhide__ = True
     if not meets:
-        raise Contradicted(f"departs from the published figure: {sentence}.")
+        raise Contradicted(f"differs from the published figure: {sentence}.")
 
 
 def require_above_random(above: bool | None, sentence: str) -> None:
-    """Pass if a model is shown to be above random guessing; fail where it is below; xfail otherwise."""
+    """Pass if a model is above random guessing, fail if it is below, else xfail."""
     __tracebackhide__ = True
     if above is False:
         raise Contradicted(sentence)
@@ -157,7 +157,7 @@ def require_above_random(above: bool | None, sentence: str) -> None:
 
 @pytest.fixture(scope="session")
 def boxes(pytestconfig: pytest.Config) -> State:
-    """The suite under the options of this run, and what is known so far."""
+    """The suite under the options of this run, with its results so far."""
     return state_of(pytestconfig)
 
 
@@ -188,27 +188,27 @@ def over_random(request: pytest.FixtureRequest, boxes: State) -> tuple[bool | No
 
 @pytest.fixture
 def agreement(request: pytest.FixtureRequest, boxes: State) -> tuple[bool, str]:
-    """Whether (model, bucket) comes out as published, and a sentence with both figures."""
+    """Whether (model, bucket) agrees with its published figure, and a sentence with both figures."""
     name, bucket = request.param
     published = boxes.published[name][bucket]
     return ask(request, name, lambda: boxes.session.agreement(name, bucket, published))
 
 
 def expect(request: pytest.FixtureRequest, mark: pytest.MarkDecorator | None) -> None:
-    """Mark the case now: at collection, recorded figures would have to be judged for all cases."""
+    """Mark the case when it runs. At collection, the recorded figures of all cases would be judged."""
     if mark is not None:
         request.applymarker(mark)
 
 
 def first_case(request: pytest.FixtureRequest, error: Exception) -> pytest.Item:
-    """The first case of the model that fails so: it alone fails, and the model's other cases are skipped."""
+    """The first case of a failing model. Only this case fails. The model's other cases are skipped."""
     failed = request.getfixturevalue("boxes").session.failed
     broken = {name for name, kept in failed.items() if kept is error}
     return next((item for item in request.session.items if broken & models_in(item)), request.node)
 
 
 def models_in(item: pytest.Item) -> set[str]:
-    """The models that a case asks."""
+    """The models of a case."""
     params = item.callspec.params if hasattr(item, "callspec") else {}
     if "verdict" in params:
         pair, _ = params["verdict"]
@@ -217,7 +217,7 @@ def models_in(item: pytest.Item) -> set[str]:
 
 
 def ask(request: pytest.FixtureRequest, name: str, question: Callable[[], Answer | None]) -> Answer:
-    """The answer. Skips where this machine cannot run a model; a model that fails is one failure."""
+    """The answer to a question. Skips if this machine cannot run a model. A failing model is one failure."""
     capture = request.config.pluginmanager.getplugin("capturemanager")
     live = request.config.pluginmanager.getplugin("boxes-live")
     stop: Callable[[str], NoReturn]
@@ -237,13 +237,13 @@ def ask(request: pytest.FixtureRequest, name: str, question: Callable[[], Answer
         if found is None:
             pytest.skip("these examples have no query of this bucket")
         return found
-    # Outside of the except clause: pytest would print the exception that is handled there.
+    # Outside the except clause, where pytest would also print the handled exception.
     request.node.user_properties.append((kind, json.dumps([name, reason])))
     stop(printable(said))
 
 
 def figures_of(verdict: Verdict) -> list[tuple[str, str]]:
-    """A case's figures by name, as JUnit XML keeps them."""
+    """A case's figures by name, for JUnit XML."""
     found = verdict.comparison
     shares = {
         "base_accuracy": found.base.value,

@@ -1,4 +1,4 @@
-"""boxes run: a pair or a suite -> the cases, run by pytest. Output and exit status are pytest's."""
+"""boxes run: a pair or a suite -> the cases, run by pytest. Output and exit status come from pytest."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from bench.outputs import write_text
 from bench.records import ModelEntry, Pair
 from bench.run import options
 
-INSTALLED = (  # what pytest.ini says in a checkout
+INSTALLED = (  # the settings of pytest.ini in a checkout
     f"--config-file={os.devnull}", "--rootdir=.", "--import-mode=importlib", "--strict-markers",
     "--dist=worksteal", "--disable-warnings",
 )  # fmt: skip
-DIFFERING = ("name", "chat", "dtype")  # of an entry of the pair's suite file
+DIFFERING = ("name", "chat", "dtype")  # keys of an entry in the pair's suite file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    model = "hub id that is downloaded already, folder, GGUF file, or embedded model"
+    model = "downloaded hub id, folder, GGUF file or embedded model"
     add("--base", metavar="MODEL", help=model)
     add("--variant", metavar="MODEL", help="the model that was trained further from it")
-    add("--hypothesis", default="code", metavar="NAME", help="what it was trained on (default: %(default)s)")
+    add("--hypothesis", default="code", metavar="NAME", help="hypothesis of the pair (default: %(default)s)")
     add("--chat-base", action="store_true", help="ask the base in turns, under its chat template")
     add("--chat-variant", action="store_true", help="ask the variant in turns")
     parser.epilog = (
         "Every --boxes-NAME option of pytest may be written --NAME: --suite, --limit, --protocol. "
-        "All else goes to pytest as it is: -m, -k, -n, -q. See pytest --help."
+        "All other arguments go to pytest: -m, -k, -n, -q. See pytest --help."
     )
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Raises ValueError if base and variant are not given both, or are no models."""
+    """Run the cases. Raises ValueError unless base and variant are both given and are models."""
     given = [long_option(argument) for argument in chosen.rest]
     if chosen.base or chosen.variant:
         given.append(f"--boxes-suite={write_pair(chosen)}")
@@ -49,18 +49,18 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def run_pytest(arguments: Sequence[str]) -> int:
-    """pytest in a process of its own, on this very code whatever the current folder holds."""
+    """Run pytest in its own process, with this code, whatever is in the current folder."""
     environ = dict(os.environ)
-    if CHECKOUT:  # it need not be installed
+    if CHECKOUT:  # it may not be installed
         environ["PYTHONPATH"] = os.pathsep.join([str(CHECKOUT), *filter(None, [environ.get("PYTHONPATH")])])
     process = subprocess.Popen([sys.executable, "-P", "-m", "pytest", *arguments], env=environ)
     while True:
-        with suppress(KeyboardInterrupt):  # pytest has it too, and ends in its own way
+        with suppress(KeyboardInterrupt):  # pytest gets it too, and ends by itself
             return process.wait()
 
 
 def long_option(argument: str) -> str:
-    """--limit=20 -> --boxes-limit=20, where it is an option of ours."""
+    """--limit=20 -> --boxes-limit=20, if it is one of our options."""
     flags: list[str] = []
     options.add_options(lambda flag, **settings: flags.append(flag))
     flag, equals, value = argument.partition("=")
@@ -69,9 +69,9 @@ def long_option(argument: str) -> str:
 
 
 def write_pair(chosen: argparse.Namespace) -> Path:
-    """A suite file of one pair, kept beside the store: reports can be made again from it."""
+    """Write a suite file for the pair. It is kept beside the store, so that reports can be made again."""
     if not (chosen.base and chosen.variant):
-        raise InputError("a pair is two models. Give --base and --variant, or --suite.")
+        raise InputError("a pair needs two models. Give --base and --variant, or --suite.")
     entries = [
         entry_of(chosen.base, chat=chosen.chat_base),
         entry_of(chosen.variant, chat=chosen.chat_variant),
@@ -88,7 +88,7 @@ def write_pair(chosen: argparse.Namespace) -> Path:
 
 
 def suite_text(pair: Pair, entries: list[ModelEntry]) -> str:
-    """The suite as TOML. A JSON string is one of TOML too."""
+    """The suite as TOML. A JSON string is also a TOML string."""
     tables = [
         {"hub" if entry.source == "hub" else "path": entry.path}
         | {key: getattr(entry, key) for key in DIFFERING}

@@ -1,6 +1,8 @@
-"""What pytest loads in every project of an environment that has this package: next to nothing.
+"""The entry point that pytest loads in every project of an environment with this package. It does very
+little.
 
-The plugin itself is loaded where the arguments, or a project's addopts, name an option or the cases of ours.
+The plugin itself is loaded only if the arguments, or a project's addopts, name one of our options or our
+cases.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ def check_places(early_config: pytest.Config, args: Sequence[str]) -> None:
 
 
 def names_us(argument: str) -> bool:
-    """Whether an argument is for us: an option, the cases as a package or a path, or a request for help."""
+    """Whether an argument needs the plugin: one of our options, our cases, or a request for help."""
     if argument.startswith(NAMES) or argument in HELP:
         return True
     path = Path(argument.partition("::")[0])
@@ -44,7 +46,7 @@ def names_us(argument: str) -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """A checkout's cases run its own code, or not at all."""
+    """Refuse to run a checkout's cases with other code than its own."""
     try:
         check_checkout(config.rootpath)
     except ValueError as error:

@@ -1,7 +1,7 @@
-"""What may go wrong in a run: an exception becomes one line, and cases that xdist lost are found out.
+"""Guards against failures of a run: an exception becomes one line, and cases that xdist lost are found.
 
---boxes-debug shows an exception's traceback. A worker that fails while it sends a report, or dies when no
-restart is left, takes cases with it, and the exit status would be 0.
+--boxes-debug shows an exception's traceback. A worker loses cases if it fails while it sends a report, or if
+it dies when no restart is left. Without the guard the exit status would be 0.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ COMPLETE = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.IN
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     add = parser.getgroup("boxes").addoption
-    add("--boxes-debug", action="store_true", help="show the traceback of an error that is told in one line")
+    add("--boxes-debug", action="store_true", help="show the traceback of a one-line error")
 
 
 @contextmanager
 def boundary(config: pytest.Config) -> Iterator[None]:
-    """Ends the run with one line where our code raises: pytest's usage error, or an exit with status 3."""
+    """End the run with one line if our code raises: a usage error of pytest, or an exit with status 3."""
     try:
         yield
     except (pytest.UsageError, pytest.exit.Exception, pytest.Session.Failed):
-        raise  # pytest tells these in one line itself
+        raise  # pytest itself shows these in one line
     except Exception as error:
         if config.getoption("boxes_debug") or not passes_through_bench(error):
             raise
@@ -66,7 +66,7 @@ def pytest_runtestloop(session: pytest.Session):
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session):
-    """Where the report is written: pytest would end in a traceback here."""
+    """The report is written here, where pytest would end in a traceback."""
     try:
         with boundary(session.config):
             return (yield)
@@ -76,7 +76,7 @@ def pytest_sessionfinish(session: pytest.Session):
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
-    """A case that met an error says so in one line; the tests of the suite itself keep their tracebacks."""
+    """A case with an error reports one line. The suite's own tests keep their tracebacks."""
     report = yield
     error = call.excinfo.value if call.excinfo else None
     ours = CASES in item.path.parents and not item.config.getoption("boxes_debug")
@@ -89,7 +89,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
 class Completeness:
     """Plugin for the main process: every collected case must report its end or a crash.
 
-    armed: whether the run is ours. Other runs are left alone.
+    armed: whether this is a run of our cases. Other runs are not checked.
     """
 
     def __init__(self, armed: bool = True) -> None:
@@ -111,13 +111,13 @@ class Completeness:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Fail the run, unless the user ended it (by hand, -x, --maxfail)."""
+        """Fail the run, unless the user ended it (Ctrl-C, -x, --maxfail)."""
         if not self.armed or session.shouldfail or session.exitstatus not in COMPLETE:
             return
         self.lost = [node_id for node_id in self.collected if node_id not in self.reported]
         if self.lost and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        if session.exitstatus == pytest.ExitCode.INTERNAL_ERROR:  # pytest then leaves out its summary
+        if session.exitstatus == pytest.ExitCode.INTERNAL_ERROR:  # pytest then omits its summary
             self.pytest_terminal_summary(session.config.pluginmanager.getplugin("terminalreporter"))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

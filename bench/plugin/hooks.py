@@ -1,6 +1,6 @@
-"""The pytest plugin: options, one case a pair and bucket, and the report when the last has run.
+"""The pytest hooks: options, one case per pair and bucket, and the report after the last case.
 
-Nothing heavy is imported before an option of ours is given or a case of ours is collected.
+No large package is imported before one of our options is given or one of our cases is collected.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 STATE = pytest.StashKey["State"]()
 RUN_ID = pytest.StashKey[str]()
 COMPLETENESS = pytest.StashKey[Completeness]()
-PRINTED = ("help", "markers", "version", "cacheshow")  # pytest's options that collect no case
-LOOKED_AT = ("collectonly", "showfixtures", "show_fixtures_per_test", "setupplan")  # collect, and run no case
-FIXTURES = ("verdict", "published", "over_random", "agreement")  # of a case, one value a case
+PRINTED = ("help", "markers", "version", "cacheshow")  # pytest's options that collect no cases
+LOOKED_AT = ("collectonly", "showfixtures", "show_fixtures_per_test", "setupplan")  # collect but run no cases
+FIXTURES = ("verdict", "published", "over_random", "agreement")  # fixtures with one value per case
 MARKERS = (
     *(f"{name}_hypothesis: {claim}" for name, claim in HYPOTHESES.items()),
-    "control: checks that the instrument shows a gain where there is one, and none where there is none",
-    "suite(name): runs where that suite is asked for as a whole",
+    "control: checks that the benchmark finds a gain if there is one, and none if there is none",
+    "suite(name): runs only with this whole suite",
 )
-# The end of a case's id: BASE..VARIANT-BUCKET, or MODEL-BUCKET where a model is held against guessing.
+# The end of a case's id: BASE..VARIANT-BUCKET, or MODEL-BUCKET for a model against guessing.
 CASE = re.compile(r"(\[.+\.\.|::test_model_beats_random_guessing\[).+-ops\w+\]$")
 
 
@@ -43,14 +43,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """A command that only looks needs no workers, and xdist ends some of them with an internal error."""
+    """Use no workers for a command that runs no case. xdist ends some of them with an internal error."""
     if looks_only(config) and hasattr(config.option, "numprocesses"):
         config.option.numprocesses, config.option.dist, config.option.tx = 0, "no", []
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Check every option before anything runs: a user's mistake is one line and exit status 4."""
+    """Check every option before anything runs. A user's mistake is one line and exit status 4."""
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
     config.stash[RUN_ID] = new_run_id()
@@ -69,7 +69,7 @@ def is_worker(config: pytest.Config) -> bool:
 
 
 def looks_only(config: pytest.Config) -> bool:
-    """Whether this command shows something and runs no case."""
+    """Whether this command shows information and runs no case."""
     return any(config.getoption(name, False) for name in (*PRINTED, *LOOKED_AT))
 
 
@@ -78,7 +78,7 @@ def runs_nothing(config: pytest.Config) -> bool:
 
 
 def share_cores(workers: int) -> None:
-    """Give a worker its part of the cores, before torch is imported, unless the user has said how many."""
+    """Give a worker its share of the cores before torch is imported, unless the user set the number."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // workers)))
 
@@ -97,7 +97,7 @@ def command_of(arguments: Sequence[object], password: str | None) -> str:
 
 
 def state_of(config: pytest.Config) -> State:
-    """The state of this process, made when it is first asked for."""
+    """The state of this process, created at first use."""
     if STATE not in config.stash:
         from bench.plugin.state import State
 
@@ -120,7 +120,7 @@ def state_of(config: pytest.Config) -> State:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A case for every pair (`verdict`, `published`) or model (the others) and every bucket."""
+    """One case per bucket and pair (`verdict`, `published`) or model (the other fixtures)."""
     for name in FIXTURES:
         if name in metafunc.fixturenames:
             from bench.plugin import cases
@@ -133,7 +133,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Only cases that the suite has. The tests of the pairs come last: they need all pairs of a family."""
+    """Keep only cases of the suite. Tests of pairs run last, because they need all pairs of a family."""
     others = {
         item for item in items if is_placeholder(item) or any(s not in whole(config) for s in suites_of(item))
     }
@@ -149,13 +149,13 @@ def whole(config: pytest.Config) -> set[str]:
 
 
 def is_placeholder(item: pytest.Item) -> bool:
-    """Whether the item stands for a test of which the suite has no case."""
+    """Whether the item is a placeholder for a test without a case in this suite."""
     params = item.callspec.params if hasattr(item, "callspec") else {}
     return any(name in params and params[name] is None for name in FIXTURES)
 
 
 def suites_of(item: pytest.Item) -> list[str]:
-    """The suites that a test is a part of; none for a test that is not ours."""
+    """The suites that a test belongs to; none for other tests."""
     return [mark.args[0] for mark in item.iter_markers("suite")]
 
 
@@ -169,7 +169,7 @@ def pytest_xdist_node_collection_finished(node, ids: list[str]) -> None:
 
 
 def note(config: pytest.Config, node_ids: Sequence[str]) -> None:
-    """Remember what is to run, and check what it needs."""
+    """Remember the cases to run, and check their requirements."""
     if not any(map(CASE.search, node_ids)):
         return
     state = state_of(config)
@@ -185,7 +185,7 @@ def note(config: pytest.Config, node_ids: Sequence[str]) -> None:
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """-n auto is a worker for each lease of GPUs; without GPUs, what xdist takes."""
+    """-n auto means one worker per lease of GPUs; without GPUs, xdist's own number."""
     from bench.models.machine import visible_gpus
 
     return len(visible_gpus()) // config.getoption("boxes_gpus_per_worker") or None
@@ -218,11 +218,11 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
     report = yield
     if call.excinfo and call.excinfo.typename == "Contradicted" and report.failed:
-        report.longrepr = str(call.excinfo.value)  # the finding, not the code that found it
+        report.longrepr = str(call.excinfo.value)  # the finding instead of a code excerpt
     return report
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A worker says whether it saw tests of ours: only then has a run without cases something to tell."""
+    """A worker reports whether it saw our tests. Only then is a run without cases worth a message."""
     if is_worker(session.config) and STATE in session.config.stash:
         vars(session.config)["workeroutput"]["boxes_offered"] = session.config.stash[STATE].offered

@@ -1,4 +1,4 @@
-"""How far the models are, in one line below what pytest has written. Silent while pytest writes."""
+"""The progress of the models in one line below pytest's output. The line is hidden while pytest writes."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from bench.run.progress import Pace
 from bench.text import printable
 
 TICK = 0.5
-QUIET_ON_TERMINAL, QUIET_IN_LOG = 2.0, 30.0  # seconds without a word before the line appears
+QUIET_ON_TERMINAL, QUIET_IN_LOG = 2.0, 30.0  # seconds without output before the line appears
 
 
 class Live(Listener):
-    """Plugin of the process that has the terminal, while cases run.
+    """Plugin for the main process while cases run.
 
-    It has a handle of its own on the terminal, because pytest captures the other one while a case runs.
-    counts: answers by model, called in another thread; None for what this process evaluates itself.
+    It has its own handle on the terminal, because pytest captures the usual one while a case runs. counts:
+    returns the answers by model, and runs in another thread; None if this process evaluates the models
+    itself.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class Live(Listener):
                         self.show(line)
 
     def show(self, line: str) -> None:
-        """A terminal has one line, drawn over itself. A log has a line now and then."""
+        """Show the line. A terminal redraws one line. A log gets a new line from time to time."""
         if not self.terminal:
             self.end_line()
             self.write(f"{line}\n")
@@ -89,7 +90,7 @@ class Live(Listener):
         self.shown = True
 
     def end_line(self) -> None:
-        """End the line that pytest has begun, for pytest too."""
+        """End the line that pytest has begun, and tell pytest."""
         writer = self.reporter.config.get_terminal_writer()
         if writer.width_of_current_line:
             writer.line()
@@ -98,7 +99,7 @@ class Live(Listener):
 
     @contextmanager
     def visible(self) -> Iterator[None]:
-        """While pytest captures nothing: elsewhere its own line cannot be ended."""
+        """Output while pytest captures nothing. Otherwise its own line could not be ended."""
         self.free = True
         try:
             yield

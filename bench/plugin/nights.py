@@ -1,4 +1,4 @@
-"""Results -> a saved run and what changed since the baseline, and the exit status that says it."""
+"""Results -> a saved run, the changes since the baseline, and the exit status."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from bench.records import Results
 from bench.run.options import Options
 from bench.text import printable
 
-OWN = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)  # exit statuses of a run that came to its end
+OWN = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)  # exit statuses of a complete run
 
 
 class Nights:
-    """Saves and compares a run as its options ask. Raises ValueError if the baseline is unusable."""
+    """Saves and compares a run, according to its options. Raises ValueError if the baseline is unusable."""
 
     def __init__(self, options: Options, metadata: Callable[[], Mapping[str, object]]) -> None:
         self.saved = Path(options.report_dir) / "saved"
@@ -38,7 +38,7 @@ class Nights:
             check_compatible(self.baseline, metadata())
 
     def finish(self, exit_status: int, results: Results, asked: Iterable[str]) -> int:
-        """Save and compare as asked for. Returns the exit status of the run."""
+        """Save and compare, if requested. Returns the exit status of the run."""
         if self.name is not None and results.evaluations:
             night = night_of(results)
             from bench.report.history import write_history

@@ -1,4 +1,4 @@
-"""Options -> what one process of a run knows: its suite, its cases, and in the end its results."""
+"""Options -> the state of one process of a run: its suite, its cases, and finally its results."""
 
 from __future__ import annotations
 
@@ -39,22 +39,22 @@ if TYPE_CHECKING:
 
 
 class Aside(Listener):
-    """Of a worker, whose lines fall into those of the main process: they begin on a line of their own."""
+    """The listener of a worker. Its messages begin on a new line, because they mix with other output."""
 
     def say(self, name: str, text: str) -> None:
         print("", printable(f"{name}: {text}"), sep="\n", file=sys.stderr, flush=True)
 
 
 class State:
-    """A run as one process sees it. In a worker of xdist it runs cases; elsewhere it reports too.
+    """The state of a run in one process. A worker of xdist runs cases. The main process also reports.
 
-    Raises ValueError for options that cannot be met.
+    Raises ValueError for impossible options.
     """
 
     def __init__(self, options: Options, run_id: str, worker: bool = False, command: str = "") -> None:
         self.options, self.run_id, self.worker, self.command = options, run_id, worker, command
         self.suites = load_suites(options)
-        if options.metric != "generation":  # what suites record was generated
+        if options.metric != "generation":  # recorded figures are from generation
             self.suites = [replace(suite, recorded={}, recorded_baseline={}) for suite in self.suites]
         self.suite = choose_models(override(merge(self.suites), options.model_args), options.models)
         self.buckets = words(options.buckets)
@@ -63,7 +63,7 @@ class State:
         }
         self.hypotheses = list(dict.fromkeys([*HYPOTHESES, *(pair.hypothesis for pair in self.suite.pairs)]))
         self.whole = {suite.name for suite in self.suites if not options.models}
-        self.offered = False  # whether a test was collected that the suite makes cases for
+        self.offered = False  # whether a collected test has cases in the suite
         self.singles = singles_of(self.suite, options.models)
         self.ran: set[Pair] = set()
         self.ran_singles: set[str] = set()
@@ -88,12 +88,12 @@ class State:
 
     @cached_property
     def plan(self) -> Plan:
-        """Read when it is first needed: generating the data takes a second."""
+        """The plan, made at first use because generating the data takes a second."""
         return plan_of(self.options, self.run_id)
 
     @cached_property
     def nights(self) -> Nights | None:
-        """None where this run is neither saved nor compared with a saved one."""
+        """Saving and comparing; None if this run does neither."""
         options = self.options
         if options.save is None and options.compare is None and not options.compare_fail:
             return None
@@ -103,19 +103,19 @@ class State:
 
     @cached_property
     def baseline(self) -> dict[str, float]:
-        """Random guessing on this run's data, by bucket."""
+        """Accuracy of random guessing on this run's data, by bucket."""
         return self.plan.baseline
 
     @cached_property
     def recorded(self) -> dict[tuple[Pair, str], Verdict]:
-        """The verdicts of the figures that the suites record."""
+        """The verdicts on the recorded figures of the suites."""
         verdicts = [
             entry for suite in self.suites if suite.recorded for entry in judge_recorded(suite, self.baseline)
         ]
         return {(entry.comparison.pair, entry.comparison.bucket): entry for entry in verdicts}
 
     def recorded_accuracy(self, name: str, bucket: str) -> tuple[Accuracy, float] | None:
-        """A model's recorded accuracy and random guessing beside it."""
+        """A model's recorded accuracy, and the accuracy of random guessing."""
         for suite in self.suites:
             baseline = suite.recorded_baseline or self.baseline
             if bucket in suite.recorded.get(name, {}) and bucket in baseline:
@@ -124,12 +124,12 @@ class State:
 
     @property
     def published(self) -> dict[str, Mapping[str, Accuracy]]:
-        """Somebody's published figures, by model and bucket."""
+        """Published accuracies by model and bucket."""
         suites = [suite for suite in self.suites if suite.recorded_baseline]
         return {name: found for suite in suites for name, found in suite.recorded.items()}
 
     def is_published(self, pair: Pair, bucket: str) -> bool:
-        """Whether somebody has published figures of both models, with a baseline of their own."""
+        """Whether there are published figures of both models, with their own random baseline."""
         return any(
             bucket in suite.recorded_baseline and pair in suite.pairs
             and all(bucket in suite.recorded.get(name, {}) for name in (pair.base, pair.variant))
@@ -137,18 +137,18 @@ class State:
         )  # fmt: skip
 
     def family(self, pair: Pair) -> list[Pair]:
-        """The pairs of this run whose main tests are adjusted together with this one's."""
+        """The pairs of this run whose main tests are adjusted together with this pair's."""
         return next(family for family in families(self.ran_pairs()) if pair in family)
 
     def asked(self) -> list[str]:
-        """The models that this run asks: those of its pairs, and those in no pair."""
+        """The models of this run: the models of its pairs, and the models in no pair."""
         return [*models_of(self.ran_pairs()), *(name for name in self.singles if name in self.ran_singles)]
 
     def ran_pairs(self) -> list[Pair]:
         return [pair for pair in self.suite.pairs if pair in self.ran]
 
     def check(self) -> None:
-        """Raises ValueError for what would only come to light at the end of the run."""
+        """Raises ValueError for mistakes that would otherwise appear only at the end of the run."""
         if self.options.dataset != "evaluation" or self.options.limit is not None:
             _ = self.plan
         _ = self.nights
@@ -163,7 +163,7 @@ class State:
         self.num_cases = sum(case_id in self.cases or case_id in of_models for case_id in found)
 
     def check_places(self) -> None:
-        """Raises ValueError where the store, the models or the folder of reports cannot be used."""
+        """Raises ValueError if the store, the models or the folder of reports cannot be used."""
         if asked := self.asked():
             check_place(place(self.options.report_dir))
             self.runnable = find_runnable(self.options, self.suite, asked)
@@ -172,12 +172,12 @@ class State:
         return metadata_of(self.suite, self.plan) | {"command": self.command}
 
     def markers(self) -> dict[str, int]:
-        """Every marker of the suite's pairs, and how many pairs have it."""
+        """Every marker of the suite's pairs, with its number of pairs."""
         marks = [mark for pair in self.suite.pairs for mark in markers_of(pair, self.hypotheses)]
         return dict(sorted(Counter(marks).items()))
 
     def finish(self, exit_status: int) -> int:
-        """Judge, compare with the baseline if asked to, and write every format of the report.
+        """Judge, compare with the baseline if requested, and write every format of the report.
 
         Returns the exit status of the run.
         """
@@ -193,7 +193,7 @@ class State:
         return exit_status
 
     def find_results(self) -> Results:
-        self.session.skipped |= self.skipped  # a worker's, so that families are the same in the report
+        self.session.skipped |= self.skipped  # from workers, so that the report has the same families
         found = self.session.results(families(self.ran_pairs()), self.metadata(), self.ran_singles)
         return replace(found, skipped={**found.skipped, **self.failed}, published=self.published)
 

@@ -1,4 +1,4 @@
-"""State -> the terminal: what will run, how far it is, what came of it. The report is written on the way."""
+"""State -> the terminal: announcement, progress and results. It also writes the report at the end."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CONTROL_STYLES = {"passes": "green", "fails": "red"}
 
 
 class Terminal:
-    """Plugin of the process that has the terminal, from the first case of ours on."""
+    """Plugin for the main process, from our first case on."""
 
     def __init__(self, config: pytest.Config, state: State) -> None:
         self.config, self.state = config, state
@@ -53,7 +53,7 @@ class Terminal:
             self.reporter.write_line(line, **style)
 
     def begin(self) -> None:
-        """Say what will run, and from now on how far it is."""
+        """Announce the run, and start to show its progress."""
         if self.live is not None:
             return
         state, has_workers = self.state, bool(self.config.getoption("numprocesses", None))
@@ -77,7 +77,7 @@ class Terminal:
             self.live.stop()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Why a model did not run, as a case tells it, in this process or in a worker's."""
+        """Collect the reason why a model did not run, from a case in this process or in a worker."""
         for kind, told in ((SKIPPED, self.state.skipped), (FAILED, self.state.failed)):
             told.update(json.loads(str(value)) for name, value in report.user_properties if name == kind)
 
@@ -119,16 +119,16 @@ class Terminal:
             self.say(line)
 
     def nothing_selected(self) -> str:
-        """Why no case of the suite ran, and what can be chosen."""
+        """The reason why no case of the suite ran, and the possible markers."""
         expression = self.config.option.markexpr
         by = f" by -m {expression}" if expression else ""
         has = ", ".join(f"{mark} ({count})" for mark, count in self.state.markers().items())
-        hint = f"Its pairs by marker: {has}." if has else "Its models are in no pair: call it without -m."
+        hint = f"Its pairs by marker: {has}." if has else "Its models are in no pair. Run it without -m."
         return f"Nothing of the suite {self.state.suite.name} was selected{by}. {hint}"
 
 
 def announcement(state: State) -> str:
-    """What will be asked, and how long that may take."""
+    """The models, the number of prompts, and an estimate of the time."""
     names, prompts = state.runnable, len(state.plan.examples)
     others = len(state.asked()) - len(names)
     missing = f" {others} models cannot run here." if others else ""
@@ -138,9 +138,9 @@ def announcement(state: State) -> str:
     asked = [name for name in names if stored.get(name, 0) < prompts]
     entries = [state.suite.models[name] for name in asked]
     time = (
-        f"About {in_words(estimate(entries, prompts))} at a first guess."
+        f"This may take about {in_words(estimate(entries, prompts))}."
         if asked
-        else "Their answers are in the store: some seconds."
+        else "Their answers are in the store, so this takes seconds."
     )
     return (
         f"{len(names)} models, {prompts} prompts each ({len(names) * prompts:,} in all): "
@@ -149,7 +149,7 @@ def announcement(state: State) -> str:
 
 
 def answered(state: State) -> dict[str, int]:
-    """How many of the run's answers the store has, by name of a model."""
+    """The number of the run's answers in the store, by name of a model."""
     if state.options.in_memory or not Path(state.options.store).is_file():
         return {}
     with suppress(OSError, ValueError), Store(state.options.store, readonly=True) as store:
@@ -158,12 +158,12 @@ def answered(state: State) -> dict[str, int]:
 
 
 def counter(path: str) -> Callable[[], Mapping[str, int]]:
-    """What workers add to the store from now on. To be called in one thread, not this one."""
+    """A function that counts the answers added to the store from now on. Call it in one other thread."""
     opened: list[tuple[Store, int]] = []
     start = last_number(Store(path)) if Path(path).is_file() else 0
 
     def counts() -> Mapping[str, int]:
-        with suppress(OSError, ValueError):  # who writes to it says what is wrong
+        with suppress(OSError, ValueError):  # the process that writes to it reports the error
             if not opened and Path(path).is_file():
                 opened.append((Store(path, readonly=True), start))
             return added_since(*opened[0]) if opened else {}
@@ -173,18 +173,18 @@ def counter(path: str) -> Callable[[], Mapping[str, int]]:
 
 
 def stopped(state: State) -> str:
-    """What is kept of a run that the user ended, and how to go on."""
+    """The message for a run that the user ended: the kept answers, and how to continue."""
     if state.options.in_memory:
         return "Stopped. No answer is kept: --boxes-store is off."
     kept = kept_of(state.session.store, state.run_id)
     return (
         f"Stopped. {kept:,} answers of this run are kept in {state.options.store}. "
-        "Run the same command again to go on."
+        "Run the same command again to continue."
     )
 
 
 def tables(results: Results, width: int, colour: bool) -> list[str]:
-    """Accuracies by number of operations, then the finding of each pair, as lines."""
+    """Two tables as lines: accuracies by number of operations, and the finding of each pair."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -217,7 +217,7 @@ def tables(results: Results, width: int, colour: bool) -> list[str]:
 
 
 def style_of(verdict: Verdict) -> str:
-    """A control is coloured by whether it came out as expected."""
+    """The colour of a verdict. For a control it shows whether the result is as expected."""
     if verdict.comparison.pair.control:
         return CONTROL_STYLES.get(verdict.case, "")
     return STYLES.get(verdict.outcome, "")
@@ -235,7 +235,7 @@ def finding_of(verdict: Verdict) -> tuple[str, str, str, str]:
 
 
 def lines_by_kind(skipped: Mapping[str, str], entries: Mapping[str, ModelEntry]) -> list[str]:
-    """One line a kind of reason, with the models that it holds for."""
+    """One line per kind of reason, with its models."""
     kinds: dict[str, list[str]] = {}
     for name, reason in skipped.items():
         path = entries[name].path if name in entries else name
@@ -247,20 +247,20 @@ def lines_by_kind(skipped: Mapping[str, str], entries: Mapping[str, ModelEntry])
 
 
 def show_models(state: State, write_line: Callable[[str], object]) -> None:
-    """How every model that this machine can run would be asked, without its weights."""
+    """Show the preview of every model that this machine can run, without its weights."""
     for name in [*models_of(state.suite.pairs), *state.singles]:
         try:
             said = preview(state, state.suite.models[name])
-        except (OSError, ValueError) as error:  # of a server; what is wrong with files is known before
+        except (OSError, ValueError) as error:  # from a server; files were checked before
             said = printable(str(error))
         write_line(f"{name}: {said}")
 
 
 def preview(state: State, entry: ModelEntry) -> str:
-    """How a model would be asked, or why it cannot be."""
+    """The preview of a model, or the reason why it cannot be asked."""
     if reason := cannot_ask(entry, state.plan, state.suite.models.values()):
         return reason
     if state.plan.engine == "server" and not models.has_tokenizer(entry):
-        return "is served, and would be given plain text: its tokenizer is not here"
+        return "is served and would get plain text, because its tokenizer is not on this machine"
     pinned = "" if entry.pinned else "\n  not pinned: run python -m bench pin SUITE"
     return f"{pinned}\n{previewed(entry, state.plan)}"

@@ -1,4 +1,4 @@
-"""What to cite, as BibTeX: the experiment, the task, its data set, and this suite."""
+"""BibTeX entries to cite: the experiment, the task, its data set, and this suite."""
 
 from bench import __version__
 

@@ -1,4 +1,4 @@
-"""A store, or the folder of a run -> every format of its report. No model is loaded, or need be here."""
+"""A store, or the folder of a run -> every format of its report. This needs no model."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Metadata = dict[str, str | int | float | bool | None]
 
 
 class ModelOf(msgspec.Struct):
-    """What is needed of one of a run's models: under which settings the store has its answers."""
+    """One model of a run: the settings under which the store has its answers."""
 
     fingerprint: dict[str, Any]
 
@@ -63,7 +63,7 @@ class Asked(msgspec.Struct):
 
 
 class Run(msgspec.Struct):
-    """What is needed of a run's results.json to make its report again."""
+    """The part of a run's results.json that is needed to make its report again."""
 
     metadata: Metadata
     asked: Asked
@@ -81,25 +81,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--store",
         type=Path,
         default=ROOT / ".boxes" / "store.sqlite",
-        help="of a run: default .boxes/store.sqlite",
+        help="the store that a run used (default: .boxes/store.sqlite)",
     )
-    add(
-        "--report-dir", type=Path, default=ROOT / "reports", metavar="DIR", help="of a store: default reports"
-    )
+    add("--report-dir", type=Path, default=ROOT / "reports", metavar="DIR", help="default: reports")
     add("--compare", metavar="PATH|NAME", nargs="?", const="", help="a saved run, or the pinned baseline")
     add("--suite", default="embedded,paper", metavar="NAME|FILE,...", help="default: %(default)s")
-    add("--dataset", default="evaluation", metavar="SET", help="of a store: as pytest --boxes-dataset")
+    add("--dataset", default="evaluation", metavar="SET", help="of a store, as in pytest --boxes-dataset")
     add("--dataset-password", metavar="WORD")
     add("--seed", type=SEED, default=0, metavar="N")
     add("--version", default="base", metavar="NAME")
     add("--limit", type=COUNT, metavar="N")
     add("--protocol", default="paper", metavar="NAME")
     add("--metric", default="generation", metavar="NAME", help="generation or logprob (default: %(default)s)")
-    add("--released-examples", action="store_true", help="show released data in report.html too")
+    add("--released-examples", action="store_true", help="also show released data in report.html")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Remake a run's report in its folder, or make one of all that a store has."""
+    """Make a run's report again in its folder, or make a report of a whole store."""
     source = place(arguments.source)
     made = read_run(source) if source.is_dir() else None
     store_path = existing_store(arguments.store if made else source)
@@ -110,7 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
         session.evaluations |= recall_runs(session.suite, plan, store, made.models if made else None)
         if not session.evaluations:
             raise InputError(
-                f"{store_path} has no model's answers to all of these examples under this protocol."
+                f"{store_path} has no model with answers to all of these examples under this protocol."
             )
         results = remake(session, made)
         recorded = [
@@ -134,9 +132,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def read_run(folder: Path) -> Run:
-    """What a run wrote of itself. Raises InputError where that is missing, edited or of another version."""
+    """Read results.json of a run. Raises InputError if it is missing, edited or of another version."""
     if not (folder / "results.json").exists():
-        raise InputError(f"{folder} is not the folder of a run. Name one of reports/, or a store.")
+        raise InputError(f"{folder} is not the folder of a run. Give a folder in reports/, or a store.")
     made = read_json(folder / "results.json", Run, limit=64 * MEGABYTE)
     for key in SAME:
         if not isinstance(made.metadata.get(key), str):
@@ -145,22 +143,22 @@ def read_run(folder: Path) -> Run:
 
 
 def settle(arguments: argparse.Namespace, made: Run | None) -> Options:
-    """The options that a run was made with, or those given for a store."""
+    """The options of the run, or for a store the given options."""
     asked = Options(**{name: getattr(arguments, name) for name in ASKED})
     return as_made(asked, made) if made else asked
 
 
 def as_made(asked: Options, made: Run) -> Options:
-    """The options under which a run was made, and the others as they are."""
+    """The given options, with data and protocol replaced by those of the run."""
     return replace(asked, **msgspec.structs.asdict(made.asked))
 
 
 def recall_runs(
     suite: Suite, plan: Plan, store: Store, only: Mapping[str, ModelOf] | None
 ) -> dict[str, Evaluation]:
-    """Every model whose last settings in the store have answered all examples.
+    """Every model that answered all examples under its last settings in the store.
 
-    only: of a run, by model; its settings then, and no others.
+    only: the models of a run and their settings then. With it, no other models or settings are used.
     """
     found = {}
     for made in store.runs():
@@ -184,7 +182,7 @@ def recall_runs(
 
 
 def remake(session: Session, made: Run | None) -> Results:
-    """The results of the pairs that the run tested, or of all pairs of which the store has both models."""
+    """The results of the pairs that the run tested, or of all pairs with both models in the store."""
     metadata = metadata_of(session.suite, session.plan)
     if made:
         metadata = checked(metadata, made.metadata)
@@ -201,7 +199,7 @@ def remake(session: Session, made: Run | None) -> Results:
 
 
 def checked(now: Mapping[str, object], made: Mapping[str, object]) -> dict[str, object]:
-    """The run's own metadata. Raises ValueError if its data or protocol cannot be made again."""
+    """The run's own metadata. Raises ValueError if this checkout makes other data or another protocol."""
     for part in SAME:
         if now[part] != made[part]:
             raise InputError(

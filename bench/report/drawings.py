@@ -1,6 +1,7 @@
-"""Results -> the drawings of a report, drawn when they are written, and again only where their data changed.
+"""Results -> the drawings of a report. A drawing is made when it is written, and again only if its data
+changed.
 
-matplotlib is imported for a drawing that is not in the cache, and for nothing else.
+matplotlib is imported only for a drawing that is not in the cache.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ if TYPE_CHECKING:
 
 MAIN = "ops1plus"
 THINKING = "thinking-budget"  # the name of a drawing
-ALONE = (4.8, 3.1)  # inches, of a panel by itself
-DAYS = 30  # that a drawing is kept after it was last asked for
+ALONE = (4.8, 3.1)  # size of a single panel in inches
+DAYS = 30  # time that a drawing is kept after its last use
 Points = list[tuple[int, float]]  # tokens, accuracy in [0, 1]
 
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A figure that is not drawn yet. what: a function of this room, as figures.draw_effects."""
+    """A figure that is not drawn yet. what: a function of this folder, such as figures.draw_effects."""
 
     what: str
     made_of: tuple[object, ...]
@@ -42,7 +43,7 @@ class Drawing:
 
 
 def render(drawing: Drawing, name: str) -> dict[str, bytes]:
-    """The drawing in every format, from the cache where the same was drawn before."""
+    """The drawing in every format, from the cache if it was drawn before."""
 
     def draw() -> bytes:
         from bench.report import style
@@ -54,7 +55,7 @@ def render(drawing: Drawing, name: str) -> dict[str, bytes]:
 
 
 def drawings_of(results: Results, recorded: Iterable[Verdict], suite: Suite) -> dict[str, Drawing]:
-    """By name: the drawings of each pair, and of all pairs of a hypothesis or series that has several."""
+    """The drawings of each pair, and of each hypothesis or series with several pairs, by name."""
     found: dict[str, Drawing] = {}
     for section in sections(results.verdicts, recorded):
         for panel in section.panels:
@@ -68,7 +69,7 @@ def drawings_of(results: Results, recorded: Iterable[Verdict], suite: Suite) -> 
 
 
 def of_pair(panel: Panel, results: Results) -> dict[str, Drawing]:
-    """Four drawings; two where only counts are known."""
+    """Four drawings; two if only counts are known."""
     found = {
         f"{panel.name}-accuracy": Drawing("figures.draw_hypothesis", ([[panel]], ALONE)),
         f"{panel.name}-effects": Drawing("figures.draw_effects", ([[panel]], ALONE)),
@@ -87,7 +88,7 @@ def of_pair(panel: Panel, results: Results) -> dict[str, Drawing]:
 
 
 def of_hypotheses(verdicts: Sequence[Verdict]) -> dict[str, Drawing]:
-    """The forest plot of each hypothesis that has several pairs; controls are no pairs of a hypothesis."""
+    """The forest plot of each hypothesis with several pairs. Controls are left out."""
     found = {}
     for pooled in pool_all(verdicts):
         of_pairs = [
@@ -102,7 +103,7 @@ def of_hypotheses(verdicts: Sequence[Verdict]) -> dict[str, Drawing]:
 
 
 def of_series(verdicts: Iterable[Verdict], models: Mapping[str, ModelEntry]) -> dict[str, Drawing]:
-    """A line for each series that has two pairs or more."""
+    """One drawing per series with two or more pairs."""
     found: dict[str, list[Comparison]] = {}
     for verdict in verdicts:
         compared = verdict.comparison
@@ -119,16 +120,16 @@ def of_series(verdicts: Iterable[Verdict], models: Mapping[str, ModelEntry]) -> 
 
 
 def of_thinking(evaluations: Iterable[Evaluation]) -> dict[str, Drawing]:
-    """One drawing of all models that think: accuracy against the tokens that they may spend on it."""
+    """One drawing of all models that think: accuracy by the number of thinking tokens allowed."""
     points = {found.model: by_budget(found) for found in evaluations if found.thinking}
     return {THINKING: Drawing("overviews.draw_budgets", (points,))} if points else {}
 
 
 def by_budget(evaluation: Evaluation, bucket: str = MAIN) -> Points:
-    """Accuracy at each number of tokens where it changes, from 0 to the most that was spent.
+    """Accuracy at each number of tokens where it changes, from 0 to the most tokens spent.
 
-    Decoding is greedy, so a smaller budget gives the same thoughts, cut. One run tells every smaller budget:
-    an answer counts where its thinking fits.
+    Decoding is greedy, so a smaller budget cuts the same thoughts earlier. One run therefore shows the
+    accuracy at every smaller budget: an answer counts if its thinking fits.
     """
     asked = [score for score in evaluation.scores if in_bucket(score.num_ops, bucket)]
     spent = sorted(evaluation.thinking[score.example_id] for score in asked if score.correct)

@@ -22,7 +22,7 @@ Errors = Mapping[str, Counter[ErrorKind | None]]  # by bucket; None counts the r
 
 
 def draw_errors(errors: Mapping[str, Errors]) -> Figure:
-    """The share of each kind of error by bucket, stacked; a panel a model, base first."""
+    """The share of each kind of error by bucket, stacked. One panel per model, base first."""
     with styled():
         figure = Figure(figsize=SIZE, layout="constrained")
         for axes, (model, found), (colour, _, _) in zip(
@@ -39,7 +39,7 @@ def draw_errors(errors: Mapping[str, Errors]) -> Figure:
 
 
 def draw_stacks(axes: Axes, errors: Errors) -> None:
-    """A bar a bucket. What is left to 100% is right."""
+    """One bar per bucket. The rest up to 100% is right."""
     shown = {bucket: counts for bucket, counts in errors.items() if counts.total()}
     places = [BUCKETS.index(bucket) + 0.4 * (bucket == "ops1plus") for bucket in shown]
     axes.set_xticks(places, map(short_bucket, shown))
@@ -51,7 +51,7 @@ def draw_stacks(axes: Axes, errors: Errors) -> None:
 
 
 def draw_factors(factors: Mapping[str, Factors]) -> Figure:
-    """Accuracy at 1+ by the last operation, the objects, the operations and the box; base and variant."""
+    """Accuracy of base and variant at 1+, by last operation, objects, operations and box."""
     with styled():
         figure = Figure(figsize=SIZE, layout="constrained")
         names = list(next(iter(factors.values())))

@@ -1,4 +1,4 @@
-// The examples: unpacked here, filtered as the address says, and drawn a page at a time.
+// The examples: unpacked, filtered by the page's address, and drawn one page at a time.
 const PAGE = 25, UNREAD = "(not readable)";
 const form = document.querySelector("#filter"), list = document.querySelector("#questions");
 const pages = document.querySelector("#pages"), FIELDS = ["pair", "ops", "last", "model", "error", "right", "words", "page"];
@@ -41,7 +41,7 @@ function fits(question, shown, chosen) {
     && (!state.words || `${question.id} ${question.description} ${chosen.map((model) => answer(model).text + answer(model).thinking).join(" ")}`.toLowerCase().includes(state.words.toLowerCase()));
 }
 
-// The text cut before each box's name; the asked box is marked, boxes that are wrong are underlined.
+// The text, split before each box's name. The asked box is marked, and wrong boxes are underlined.
 function statement(text, asked, errors = []) {
   const before = new RegExp(`(?=${data.names.join("|")})`);
   return text.split(before).map((piece) => {
@@ -101,7 +101,7 @@ function draw(anchor = "") {
   pages.querySelector("[name=next]").disabled = page === last;
 }
 
-// #examples?pair=...&ops=3 is a filter, #example-s0012-7-box3 one example.
+// #examples?pair=...&ops=3 is a filter. #example-s0012-7-box3 is one example.
 function follow() {
   const [anchor, query = ""] = decodeURI(location.hash.slice(1)).split("?");
   const one = anchor.startsWith("example-");

@@ -1,4 +1,4 @@
-"""Verdicts -> figures: accuracy by number of operations, and the effects, a panel a pair."""
+"""Verdicts -> figures with a panel per pair: accuracy by number of operations, and effects."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OUTCOMES = {  # marker, colour
 }
 CELL = (2.8, 2.9)  # inches, of a panel among others
 BY_NUM_OPS = BUCKETS[:-1]
-DODGE = 0.09  # so that the intervals of base and variant stand beside each other
+DODGE = 0.09  # shift that keeps the intervals of base and variant apart
 
 
 def draw_hypothesis(rows: Rows, cell: tuple[float, float] = CELL) -> Figure:
@@ -39,7 +39,7 @@ def draw_hypothesis(rows: Rows, cell: tuple[float, float] = CELL) -> Figure:
 
 
 def draw_effects(rows: Rows, cell: tuple[float, float] = CELL) -> Figure:
-    """Variant minus base with its interval, bucket by bucket, as a forest plot. All panels share a scale."""
+    """A forest plot of variant minus base with its interval, by bucket. All panels share a scale."""
     with styled():
         figure, cells = grid(rows, cell)
         limits = effect_limits([panel for panel, _, _ in cells])
@@ -51,7 +51,7 @@ def draw_effects(rows: Rows, cell: tuple[float, float] = CELL) -> Figure:
 
 
 def grid(rows: Rows, cell: tuple[float, float]) -> tuple[Figure, list[tuple[Panel, Axes, bool]]]:
-    """A figure with a cell a panel, and whether each panel is the first of its row."""
+    """A figure with one cell per panel, and whether each panel is the first of its row."""
     columns = max(map(len, rows))
     figure = Figure(figsize=(cell[0] * columns, cell[1] * len(rows)), layout="constrained")
     axes = figure.subplots(len(rows), columns, squeeze=False, gridspec_kw={"wspace": 0.08})
@@ -154,7 +154,7 @@ def add_names(axes: Axes, panel: Panel) -> None:
 
 
 def add_legend(figure: Figure, handles: Sequence[Line2D], cells: Sequence[tuple[Panel, Axes, bool]]) -> None:
-    """One line above all panels, with what is drawn and nothing else."""
+    """One line above all panels. It names only the symbols that are drawn."""
     drawn = list(handles)
     if any(panel.behind for panel, _, _ in cells):
         drawn.append(
@@ -195,7 +195,7 @@ def outcome_handles(found: Collection[str]) -> list[Line2D]:
 
 
 def effect_limits(drawn: Iterable[Panel]) -> tuple[float, float]:
-    """Points, in tens, that hold every interval and ten points to each side of zero."""
+    """Limits in points, multiples of ten. They include every interval and ten points on each side of zero."""
     differences = [
         verdict.comparison.difference
         for panel in drawn

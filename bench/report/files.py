@@ -1,4 +1,4 @@
-"""Results -> a folder: report.md, report.html, figures, CSV and JSON; `latest` beside it points at it."""
+"""Results -> a folder with report.md, report.html, figures, CSV and JSON. The link `latest` points at it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bench.nights.regression import Regression
 
 CSV_COLUMNS = "model bucket n correct accuracy low high random_baseline scenarios design_effect"
-REPORT_BYTES = 20_000_000  # more than a report of many models has
+REPORT_BYTES = 20_000_000  # an upper limit for a report of many models
 
 
 def write(
@@ -33,9 +33,9 @@ def write(
     recorded: Sequence[Verdict] = (),
     regression: Regression | None = None,
 ) -> Path:
-    """All formats of one run into a folder that appears whole, and the link reports/latest to it.
+    """Write all formats of one run into a folder, all or nothing, and point reports/latest at it.
 
-    examples: what was asked, to browse on the page. recorded: verdicts on figures measured before.
+    examples: the examples that the page can show. recorded: verdicts on figures measured before.
     """
     with replacing(folder) as fresh:
         fresh.mkdir()
@@ -83,7 +83,7 @@ def write_figures(drawings: Mapping[str, Drawing], folder: Path) -> dict[str, st
 
 
 def accuracy_csv(results: Results) -> str:
-    """model, bucket, n, correct and the proportions in [0, 1]: the same bytes for the same answers."""
+    """Columns model, bucket, n, correct and proportions in [0, 1]. The same answers give the same bytes."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(CSV_COLUMNS.split())
@@ -99,7 +99,7 @@ def accuracy_csv(results: Results) -> str:
 
 
 def as_json(results: Results) -> dict[str, object]:
-    """Every figure of the run, without the answers themselves (the store has them)."""
+    """Every figure of the run, without the answers, which are in the store."""
     return {
         "metadata": dict(results.metadata),
         "asked": dict(results.asked),
@@ -124,24 +124,24 @@ def as_json(results: Results) -> dict[str, object]:
 
 
 def point_latest_at(folder: Path) -> None:
-    """Make `latest` a link to the folder, in one step; the folder may be given as `latest`."""
+    """Make `latest` a link to the folder, in one step. The given folder may be `latest` itself."""
     folder = folder.resolve()
     with replacing(folder.parent / "latest", follow=False) as fresh:
         fresh.symlink_to(folder.name, target_is_directory=True)
 
 
 def check_place(folder: Path) -> Path:
-    """The folder of all reports, made if need be. Raises InputError where no report could be written."""
+    """The folder of all reports, created if necessary. Raises InputError if it cannot hold a report."""
     latest = folder / "latest"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
         if latest.exists() and not latest.is_symlink():
-            raise InputError(f"{latest} is not the link that a run makes. Rename it, or name another folder.")
+            raise InputError(f"{latest} is not a link made by a run. Rename it, or choose another folder.")
         check_space(folder, REPORT_BYTES)
         return folder
     except OSError as error:
         raise InputError(
-            f"cannot write reports into {folder}: {error.strerror}. Name another with --boxes-report-dir."
+            f"cannot write reports into {folder}: {error.strerror}. Choose another with --boxes-report-dir."
         ) from None

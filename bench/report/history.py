@@ -1,4 +1,4 @@
-"""Nights -> what changed since an earlier run, and history.html: each pair's gain over the nights."""
+"""Nights -> the changes since an earlier run, and history.html: each pair's gain over the nights."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from bench.report.tabular import Column, Kind, Table, markdown, signed_interval
 from bench.text import inert
 
 BUCKET = "ops1plus"
-LEAST_SPAN = 4  # points above and below: a change smaller than a margin must look small
-SIZE = (4.8, 2.2)  # inches, of a drawing
+LEAST_SPAN = 4  # points above and below, so that a change smaller than a margin looks small
+SIZE = (4.8, 2.2)  # size of a drawing in inches
 GAINS_CAPTION = "Variant minus base in points, on boxes with 1 or more operations."
 ACCURACIES_CAPTION = "Accuracy in percent, on boxes with 1 or more operations."
 Found = Accuracy | SavedGain
 
 
 def regression_markdown(regression: Regression) -> str:
-    """What was not measured, what else changed, every figure, and every box that came out differently."""
+    """Models not measured, other changes, every figure, and every box with a different result."""
     parts = [f"## Since {inert(regression.baseline)}"]
     if regression.unmeasured:
         lines = bullet_list(inert(f"{model}: {reason}") for model, reason in regression.unmeasured.items())
@@ -36,17 +36,17 @@ def regression_markdown(regression: Regression) -> str:
     if regression.environment:
         changes = regression.environment.items()
         lines = bullet_list(inert(f"{part}: {then} → {now}") for part, (then, now) in changes)
-        parts += ["### What else changed", lines]
+        parts += ["### Other changes", lines]
     parts += ["### Figures", markdown(changes_table(regression))]
     if regression.flips:
         lines = bullet_list(map(line_of_flip, regression.flips))
-        summary = f"<summary>{len(regression.flips):,} boxes came out differently</summary>"
+        summary = f"<summary>{len(regression.flips):,} boxes have a different result</summary>"
         parts += [f"<details>{summary}", lines, "</details>"]
     return "\n\n".join(parts) + "\n"
 
 
 def headline(regression: Regression) -> str:
-    """One sentence: what changed since the baseline. It names every model that got worse."""
+    """One sentence on the changes since the baseline. It names every model that got worse."""
     counted = f"{regression.answers:,} answers, {regression.different:,} different"
     lost = f" {', '.join(regression.unmeasured)} could not be measured." if regression.unmeasured else ""
     if regression.worse:
@@ -62,7 +62,7 @@ def headline(regression: Regression) -> str:
 
 
 def changes_table(regression: Regression) -> Table:
-    """A row a model and bucket."""
+    """One row per model and bucket."""
     rows = [
         (
             change.model, short_bucket(change.bucket), change.before, change.now, change.difference,
@@ -88,13 +88,13 @@ def line_of_flip(flip: Flip) -> str:
 
 
 def write_history(folder: Path) -> Path:
-    """history.html over the runs that are saved in a folder, into the folder above."""
+    """Write history.html over the saved runs of a folder, into its parent folder."""
     path = folder.parent / "history.html"
     return write_text(path, history_html(load_all(folder)))
 
 
 def history_html(nights: Sequence[Night]) -> str:
-    """Each pair's gain and each model's accuracy at 1+ over the nights, and what changed between them."""
+    """Each pair's gain and each model's accuracy at 1+ over the nights, and other changes between them."""
     parts = ("suite", *SAME, *ENVIRONMENT)
     changed = [
         {},
@@ -129,7 +129,7 @@ def accuracies_of(night: Night) -> dict[str, Accuracy]:
 
 
 def series(by_night: Sequence[Mapping[str, Found]]) -> dict[str, dict[int, Found]]:
-    """By name, then by the number of the night."""
+    """The figures by name, then by number of the night."""
     names = dict.fromkeys(name for found in by_night for name in found)
     return {name: {n: found[name] for n, found in enumerate(by_night) if name in found} for name in names}
 
@@ -137,7 +137,7 @@ def series(by_night: Sequence[Mapping[str, Found]]) -> dict[str, dict[int, Found
 def history_table(
     nights: Sequence[Night], name: str, caption: str, found: Mapping[str, Mapping[int, Found]], kind: Kind
 ) -> Table:
-    """A row a night, a column a pair or model."""
+    """One row per night, one column per pair or model."""
     rows = [
         (night.name, night.run, *(values.get(number) for values in found.values()))
         for number, night in enumerate(nights)
@@ -158,7 +158,7 @@ def draw_line(
     marked: Sequence[int],
     colour: str,
 ) -> Figure:
-    """Values with their intervals by night, in percent; a dashed line where something else changed."""
+    """Values with their intervals by night, in percent. A dashed line marks another change."""
     with styled():
         figure = Figure(figsize=SIZE, layout="constrained")
         axes = figure.add_subplot()

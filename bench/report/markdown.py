@@ -29,15 +29,15 @@ from bench.scoring.stats import agreement_p
 from bench.text import inert
 
 PAIR_NOTE = (
-    "Brackets after an accuracy are its 95% interval. Brackets after a difference are the interval of its "
-    "test: it excludes 0 just where p is below 5%. p is two-sided, and adjusted where `tests` is above 1: "
-    "over the pairs of the hypothesis at 1+ (Holm), over the buckets 1 to 7 of the pair (Benjamini-Hochberg, "
-    "exploratory)."
+    "Brackets after an accuracy show its 95% interval. Brackets after a difference show the interval of its "
+    "test, which excludes 0 exactly when p is below 5%. p is two-sided. It is adjusted if `tests` is above "
+    "1: at 1+ over the pairs of the hypothesis (Holm), at 1 to 7 operations over the buckets of the pair "
+    "(Benjamini-Hochberg, exploratory)."
 )
 
 
 def markdown(results: Results, recorded: Sequence[Verdict] = (), since: str = "") -> str:
-    """The whole report. recorded: verdicts on figures measured before. since: what changed since a run."""
+    """The whole report. recorded: verdicts on earlier figures. since: a sentence on changes since a run."""
     found = sections(results.verdicts, recorded)
     parts = [
         "# Entity tracking: does further training help?",
@@ -45,7 +45,7 @@ def markdown(results: Results, recorded: Sequence[Verdict] = (), since: str = ""
         *(line for section in found for line in finding_lines(section)),
         "## Accuracy by number of operations on the box (percent)",
         as_markdown(accuracy_table(results.accuracies, results.baseline, results.over_random)),
-        f"`1+` pools all boxes that some operation changed. {ABOVE_GUESSING}",
+        f"`1+` pools all boxes with at least one operation. {ABOVE_GUESSING}",
         *published_section(results),
         *([SPREAD_CAPTION, as_markdown(spread)] if (spread := spread_table(results)) else []),
         PAIR_NOTE,
@@ -60,7 +60,7 @@ def markdown(results: Results, recorded: Sequence[Verdict] = (), since: str = ""
 
 
 def finding_lines(section: Section) -> list[str]:
-    """The answer to a section's question, then each pair's, then what was recorded before."""
+    """The answer to a section's question, the answers of its pairs, and the recorded figures."""
     found, before = find(section), recorded_sentence(section)
     if found is None:
         return []
@@ -69,7 +69,7 @@ def finding_lines(section: Section) -> list[str]:
 
 
 def section_parts(section: Section, results: Results) -> list[str]:
-    """A heading and a table a pair, with the pair's figures."""
+    """One heading and one table per pair, with the pair's figures."""
     parts = [f"## {section.heading}"] if section.panels else []
     if parts and section.name == "controls":
         parts.append(CONTROLS)
@@ -79,18 +79,18 @@ def section_parts(section: Section, results: Results) -> list[str]:
             f"### {name_pair(panel.main.comparison)}",
             panel.main.sentence,
             as_markdown(cases(panel)),
-            *(["Every accuracy is the recorded one."] if panel.as_recorded else []),
+            *(["All accuracies equal the recorded ones."] if panel.as_recorded else []),
             *(f"![{kind} of {panel.pair.id}](figures/{panel.name}-{kind}.png)" for kind in kinds),
         ]
         if table := factors(panel, results):
             parts += [FACTORS_CAPTION, as_markdown(table)]
     if section.panels and section.elsewhere:
-        parts += ["### Recorded before, not run here", as_markdown(recorded_pairs(section))]
+        parts += ["### Recorded figures of pairs not run here", as_markdown(recorded_pairs(section))]
     return parts
 
 
 def verdict_lines(verdicts: Sequence[Verdict]) -> list[str]:
-    """The verdict of each pair, in one sentence."""
+    """The verdict of each pair at 1+, as a list."""
     tested = [verdict for verdict in verdicts if verdict.comparison.bucket == "ops1plus"]
     return (
         [bullet_list(f"**{name_pair(entry.comparison)}**: {entry.sentence}" for entry in tested)]
@@ -100,7 +100,7 @@ def verdict_lines(verdicts: Sequence[Verdict]) -> list[str]:
 
 
 def pooled_lines(found: Iterable[Pooled]) -> list[str]:
-    """The verdict of each hypothesis over its pairs, in one sentence."""
+    """The verdict of each hypothesis over its pairs, as a list."""
     lines = [
         f"**{HEADINGS.get(entry.hypothesis, entry.hypothesis)}, all pairs**: {entry.sentence}"
         for entry in found
@@ -109,7 +109,7 @@ def pooled_lines(found: Iterable[Pooled]) -> list[str]:
 
 
 def published_section(results: Results) -> list[str]:
-    """This run's accuracies beside the published ones of the same models, where there are any."""
+    """This run's accuracies beside the published accuracies of the same models, if there are any."""
     known = [model for model in results.accuracies if model in results.published]
     if not known:
         return []
@@ -123,7 +123,7 @@ def published_section(results: Results) -> list[str]:
     return [
         "## Beside the published figures (percent)",
         as_markdown(Table("published", "", columns, tuple(rows))),
-        "≠: the two differ (two-sided p below 5%, not adjusted; the design effect is taken for ours).",
+        "≠ means that the two differ (two-sided p below 5%, not adjusted, assuming our design effect).",
     ]
 
 

@@ -83,7 +83,7 @@ def draw_chain_or_sizes(name: str, found: Sequence[Comparison], sizes: Sequence[
 
 
 def is_chain(pairs: Sequence[Pair]) -> bool:
-    """Whether each pair's base is the variant of the one before."""
+    """Whether each pair's base is the variant of the previous pair."""
     return all(before.variant == after.base for before, after in pairwise(pairs))
 
 
@@ -96,7 +96,7 @@ def draw_steps(axes: Axes, found: Sequence[Comparison]) -> None:
 
 
 def draw_sizes(axes: Axes, found: Sequence[Comparison], sizes: Sequence[float]) -> None:
-    """Bases and variants, each a line over the size of the model."""
+    """One line for the bases and one for the variants, over model size."""
     for role, colour, marker in (("base", BASE, "o"), ("variant", VARIANT, "s")):
         points = zip(sizes, (getattr(compared, role) for compared in found), strict=True)
         draw_line(axes, sorted(points, key=lambda point: point[0]), colour, marker, role)

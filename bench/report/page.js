@@ -1,4 +1,4 @@
-// Tables sort by the column that is clicked. The page says all it has to say without this.
+// Tables sort by the clicked column. The page is complete without this script.
 const number = (cell) => parseFloat(cell.textContent.replace("−", "-"));
 
 function sortBy(header) {
@@ -24,7 +24,7 @@ for (const header of document.querySelectorAll("table.sortable th[scope=col]")) 
   header.append(button);
 }
 
-// A closed <details> is not printed, and a link to something within one must open it.
+// A closed <details> is not printed, so printing opens all. A link into one opens it.
 addEventListener("beforeprint", () => document.querySelectorAll("main > section details").forEach((part) => { part.open = true; }));
 function reveal() {
   const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));

@@ -32,7 +32,7 @@ from bench.text import html as as_html
 if TYPE_CHECKING:
     from bench.nights.regression import Regression
 
-THEME = {  # ink of the drawings -> the page's own, which knows light and dark
+THEME = {  # colour in the drawings -> colour variable of the page, for light and dark mode
     style.INK: "var(--ink)",
     style.MUTED: "var(--muted)",
     style.GRID: "var(--grid)",
@@ -42,7 +42,7 @@ THEME = {  # ink of the drawings -> the page's own, which knows light and dark
     style.LOSS: "var(--loss)",
     **{colour: f"var(--{kind})" for kind, colour in style.ERRORS.items()},
 }
-KINDS = {  # what a drawing shows, for readers who cannot see it
+KINDS = {  # text alternatives of the drawings
     "accuracy": "Accuracy by number of operations",
     "effects": "Variant minus base by number of operations",
     "errors": "Share of each kind of error by number of operations",
@@ -71,10 +71,10 @@ def html(
     since: str = "",
     only_drawn: Collection[str] = (),
 ) -> str:
-    """The whole page. drawings: SVG by name. examples: what was asked; without them none can be browsed.
+    """The whole page. drawings: SVG by name. examples: the examples to browse, if any.
 
     recorded: verdicts on figures measured before. changes, since: the regression as a table and a sentence.
-    only_drawn: drawings that lie in no file beside the page.
+    only_drawn: names of drawings without a file beside the page.
     """
     found = sections(results.verdicts, recorded)
     return TEMPLATES.get_template("page.html.jinja").render(
@@ -106,7 +106,7 @@ def html(
 
 
 def lay_out(section: Section, results: Results, drawings: Mapping[str, str]) -> dict[str, Any]:
-    """A hypothesis, or the controls, as the template takes it."""
+    """A hypothesis, or the controls, as the template needs it."""
     return {
         "name": section.name,
         "heading": section.heading,
@@ -146,14 +146,14 @@ def lay_out_pair(panel: Panel, results: Results, drawings: Mapping[str, str]) ->
 
 
 def themed(drawing: str) -> Markup:
-    """A drawing of ours in the colours of the page. Its text is escaped already."""
+    """Our drawing in the colours of the page. Its text is already escaped."""
     for ink, variable in THEME.items():
         drawing = drawing.replace(ink, variable)
     return Markup(drawing)  # nosec B704
 
 
 def split_cell(value: object, column: Column) -> dict[str, object]:
-    """A cell's text, the interval behind it, and whether it is bold."""
+    """A cell's text, its interval, and whether it is bold."""
     text, bracket, interval = write_cell(value, column).partition(" [")
     is_number = column.kind in ("interval", "gain")
     if not is_number:

@@ -21,7 +21,7 @@ OPEN = "Not clear"
 class Panel:
     """A pair's verdicts by bucket.
 
-    behind: those recorded before on the same sample, where they differ. as_recorded: they do not differ.
+    behind: verdicts recorded before on the same sample, if they differ. as_recorded: True if they agree.
     """
 
     pair: Pair
@@ -31,12 +31,12 @@ class Panel:
 
     @property
     def name(self) -> str:
-        """Begins the names of the pair's drawings and tables."""
+        """The prefix of the names of the pair's drawings and tables."""
         return f"{section_of(self.pair)}-{self.pair.id}"
 
     @property
     def main(self) -> Verdict:
-        """The verdict that the pair is judged by."""
+        """The verdict that decides about the pair."""
         return self.shown.get("ops1plus", next(iter(self.shown.values())))
 
 
@@ -77,7 +77,7 @@ def by_pair(verdicts: Iterable[Verdict]) -> dict[Pair, dict[str, Verdict]]:
 
 
 def beside_record(pair: Pair, now: Mapping[str, Verdict], before: Mapping[str, Verdict]) -> Panel:
-    """Recorded verdicts are left out if any bucket has another number of queries, or if all are the same."""
+    """A panel without recorded verdicts if all agree, or if any bucket has another number of queries."""
     if {bucket: counts(verdict)[0] for bucket, verdict in now.items()} != {
         bucket: counts(before[bucket])[0] for bucket in now if bucket in before
     }:
@@ -87,7 +87,7 @@ def beside_record(pair: Pair, now: Mapping[str, Verdict], before: Mapping[str, V
 
 
 def counts(verdict: Verdict) -> tuple[int, int, int]:
-    """Queries, and how many each model has right."""
+    """The number of queries, and the number of right answers of each model."""
     found = verdict.comparison
     return found.base.n, found.base.correct, found.variant.correct
 
@@ -97,7 +97,7 @@ def section_of(pair: Pair) -> str:
 
 
 def rows_of(panels: Sequence[Panel], suite: Suite) -> list[list[Panel]]:
-    """At most COLUMNS panels a row. If there are more, pairs that start from a code model come last."""
+    """Rows of at most COLUMNS panels. With more panels, pairs that start from a code model come last."""
     groups = [panels]
     if len(panels) > COLUMNS:
         code_models = code_variants(suite)
@@ -115,7 +115,7 @@ def code_variants(suite: Suite) -> Collection[str]:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The answer to a question, with the outcome that colours it. pairs: a finding for each, if several."""
+    """The answer to a question. outcome: sets its colour. pairs: the finding of each, if several."""
 
     question: str
     outcome: str
@@ -124,7 +124,7 @@ class Finding:
 
 
 def find(section: Section) -> Finding | None:
-    """What the pairs of a section say; None if none was run."""
+    """The finding of a section; None if none of its pairs was run."""
     tested = [panel for panel in section.panels if "ops1plus" in panel.shown]
     question = question_of(section)
     if not tested:
@@ -168,22 +168,22 @@ def answer(verdict: Verdict) -> str:
 
 
 def word(verdict: Verdict) -> str:
-    """Yes asks for a gain and for a variant above random guessing."""
+    """Yes, No or Not clear. Yes needs a gain and a variant above random guessing."""
     return WORDS.get(shown_outcome(verdict), OPEN)
 
 
 def shown_outcome(verdict: Verdict) -> str:
-    """What the badge beside an answer says: never "better" beside "Not clear"."""
+    """The text of the badge beside an answer. "better" never stands beside "Not clear"."""
     return "open" if is_unclear(verdict) else verdict.outcome
 
 
 def is_unclear(verdict: Verdict) -> bool:
-    """A gain of a variant that is not above random guessing."""
+    """Whether the variant gains but is not above random guessing."""
     return verdict.outcome == "better" and verdict.case != "passes"
 
 
 def count_answers(tested: Sequence[Panel]) -> str:
-    """How many pairs have each answer."""
+    """The number of pairs with each answer."""
     words = Counter(word(panel.main) for panel in tested)
     parts = [f"{answer} for {words[answer]}" for answer in ("Yes", "No", OPEN) if words[answer]]
     parts[0] += f" of {len(tested)} pairs"
@@ -192,12 +192,12 @@ def count_answers(tested: Sequence[Panel]) -> str:
 
 
 def check_controls(tested: Sequence[Panel]) -> tuple[str, str]:
-    """Whether the positive controls show a gain, and the negative ones none. Their losses are said."""
+    """Outcome and sentences: do the positive controls show a gain, and the negative controls none?"""
     verdicts = [panel.main for panel in tested]
     if failed := [verdict for verdict in verdicts if verdict.case == "fails"]:
         return "worse", f"No: {names_of(failed)} did not behave as expected. Do not trust this run."
     if unclear := [verdict for verdict in verdicts if verdict.case == "open"]:
-        return "no difference shown", f"{OPEN}: the run does not tell for {names_of(unclear)}."
+        return "no difference shown", f"{OPEN}: this run does not show it for {names_of(unclear)}."
     number = {1: "the control", 2: "both controls"}.get(len(tested), f"all {len(tested)} controls")
     losses = [loss_of(verdict.comparison) for verdict in verdicts if verdict.outcome == "worse"]
     return "better", " ".join([f"Yes: {number} behaved as expected.", *losses])
@@ -209,7 +209,7 @@ def names_of(controls: Sequence[Verdict]) -> str:
 
 
 def loss_of(found: Comparison) -> str:
-    """A negative control claims no more than that its training does not help."""
+    """The loss of a negative control. It is as expected, because the control only claims no gain."""
     loss = points(-found.difference.value)
     return f"The negative control {found.pair.variant} is {loss} below {found.pair.base}, which is no gain."
 

@@ -1,4 +1,4 @@
-"""Published figures -> Results: judged by the code that judges live runs; the pages of reports/published/."""
+"""Published figures -> Results, judged by the code for live runs, and the pages of reports/published/."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from bench.text import say
 INTRODUCTION = """\
 # The published figures, judged
 
-Accuracies that Kim, Schuster & Toshniwal (2024, arXiv:2405.21068) report for 36 models, and what they say
-about 20 pairs under this suite's tests. Made by `python -m bench published`.
+Kim, Schuster & Toshniwal (2024, arXiv:2405.21068) report accuracies of 36 models. This page applies this
+suite's tests to the 20 pairs among them. `python -m bench published` makes it.
 
 Only counts are known, so the tests are **unpaired and unclustered**: Agresti and Caffo's interval and its
-two-sided p. They take queries for independent. A live run pairs the two models' answers and takes the
-scenario as the unit. Accuracies are in percent, by number of operations on the box; **bold**: above random
-guessing, adjusted over the buckets of the model (Holm)."""
+two-sided p. These tests assume that queries are independent. A live run instead pairs the answers of the two
+models and uses the scenario as the unit. Accuracies are in percent, by number of operations on the box.
+**Bold** accuracies are above random guessing, adjusted over the buckets of the model (Holm)."""
 
 
 def published_results() -> Results:
-    """The paper's accuracies, random baseline and verdicts, without a single model run."""
+    """The paper's accuracies, random baseline and verdicts. No model runs."""
     suite = load_suite("paper")
     metadata = {"source": "published", "tests": "from counts: unpaired, unclustered"}
     baseline = suite.recorded_baseline
@@ -46,7 +46,7 @@ def published_results() -> Results:
 
 
 def markdown(results: Results) -> str:
-    """A section a hypothesis: verdicts, accuracies of its models, each pair by bucket."""
+    """One section per hypothesis: verdicts, accuracies of its models, each pair by bucket."""
     parts = [INTRODUCTION]
     for hypothesis, heading in HEADINGS.items():
         verdicts = [entry for entry in results.verdicts if entry.comparison.pair.hypothesis == hypothesis]
@@ -69,7 +69,7 @@ def markdown(results: Results) -> str:
 
 
 def pair_parts(verdicts: Sequence[Verdict]) -> list[str]:
-    """A heading and a table a pair."""
+    """One heading and one table per pair."""
     panels = [Panel(pair, shown, {}) for pair, shown in by_pair(verdicts).items()]
     return [
         part
@@ -79,7 +79,7 @@ def pair_parts(verdicts: Sequence[Verdict]) -> list[str]:
 
 
 def models_of(verdicts: Sequence[Verdict]) -> list[str]:
-    """Each base before its variants, once."""
+    """All models once, each base before its variants."""
     pairs = [verdict.comparison.pair for verdict in verdicts]
     return list(dict.fromkeys(name for pair in pairs for name in (pair.base, pair.variant)))
 

@@ -1,4 +1,4 @@
-"""Evaluation, Plan -> one row a query: what was asked, what was right, what was answered."""
+"""Evaluation, Plan -> one row per query: the prompt, the right contents, the answer."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from bench.task.wording import name_objects
 def rows(evaluation: Evaluation, plan: Plan, *, released: bool = True) -> Iterator[dict[str, object]]:
     """The queries of each example, box by box. answer: the contents as read, None if not readable.
 
-    prompt: the turns as plain text; a chat model was given the same turns under its own template. It is None
-    for released data unless released is True: its authors ask that it stay out of repositories.
+    prompt: the turns as plain text. A chat model got the same turns under its own template. The prompt is
+    None for released data unless released is True, because its authors ask to keep it out of repositories.
     """
     scores = {(score.example_id, score.box): score for score in evaluation.scores}
     hidden = plan.dataset.startswith("release:") and not released

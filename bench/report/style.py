@@ -1,4 +1,4 @@
-"""How all drawings look, and a drawing -> SVG, PNG or PDF."""
+"""The style of all drawings, and a drawing -> SVG, PNG or PDF."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from bench.nights.regression import SavedGain
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart. Markers repeat what colours say.
+# Okabe and Ito's palette, which colour-blind readers can distinguish. Markers repeat the meaning of colours.
 INK, MUTED, GRID = "#24292f", "#6e7781", "#e2e5e9"
 BASE, VARIANT = "#0072b2", "#d55e00"
 GAIN, LOSS = "#009e73", "#aa3377"
@@ -50,10 +50,10 @@ STYLE = {
     "legend.borderpad": 0.1,
     "figure.constrained_layout.h_pad": 0.02,
     "figure.constrained_layout.w_pad": 0.02,
-    "svg.fonttype": "none",  # text stays text: readers can search it, and screen readers can read it
+    "svg.fonttype": "none",  # text stays text, so that it can be searched and read by screen readers
 }
 FORMATS = ("svg", "png", "pdf")
-SLIMMER = [  # what an SVG of matplotlib does not need, and its replacement
+SLIMMER = [  # parts of matplotlib's SVG that are not needed, and their replacements
     (re.compile(pattern, re.DOTALL), replacement)
     for pattern, replacement in (
         (r"^.*?(?=<svg)|\n? *<metadata>.*?</metadata>", ""),
@@ -70,7 +70,7 @@ SLIMMER = [  # what an SVG of matplotlib does not need, and its replacement
 
 
 def styled(**others: str) -> AbstractContextManager[None]:
-    """How all figures look, while they are drawn and written."""
+    """The style of all figures, for drawing and writing."""
     import matplotlib
 
     return matplotlib.rc_context({**STYLE, **others})
@@ -79,7 +79,7 @@ def styled(**others: str) -> AbstractContextManager[None]:
 def render(figure: Figure, name: str) -> dict[str, bytes]:
     """One drawing in every format. The same figures give the same bytes."""
     drawing = svg(figure, name).encode()
-    figure.set_layout_engine(None)  # the places are found: the other formats keep them, and draw once
+    figure.set_layout_engine(None)  # the layout is done; the other formats keep it and draw only once
     with styled():
         pdf = saved(figure, format="pdf", metadata={"CreationDate": None, "Creator": None})
     return {"svg": drawing, "png": png(figure), "pdf": pdf}
@@ -91,7 +91,7 @@ def png(figure: Figure) -> bytes:
 
 
 def svg(figure: Figure, name: str) -> str:
-    """The name makes every id another one, so that one page can hold many drawings."""
+    """The drawing as SVG. Its ids contain the name, so one page can hold many drawings."""
     prefix = f"f{sha256(name.encode()).hexdigest()[:6]}-"
     with styled(**{"svg.hashsalt": name}):
         drawing = saved(

@@ -15,20 +15,20 @@ from bench.text import printable
 
 ANSWER_FORMS = ("whole", "cut", "malformed", "unfinished")
 COUNTS_NOTE = (
-    "From counts: which answers came from one scenario is unknown, so the intervals are too narrow if "
-    "answers cluster. The last columns say whether a finding holds under a design effect of 1.4, as the "
-    "embedded models have, and of 2."
+    "Only counts are known here. The scenario of each answer is unknown, so the intervals are too narrow if "
+    "answers cluster by scenario. The last columns show whether a finding holds under a design effect of "
+    "1.4, which the embedded models have, and of 2."
 )
-ABOVE_GUESSING = "Bold: above random guessing, adjusted over the buckets of the model (Holm)."
+ABOVE_GUESSING = "Bold means above random guessing, adjusted over the buckets of the model (Holm)."
 CONTROLS = (
     "Controls check the benchmark itself. A positive control must show a gain. A negative control must not."
 )
 SPREAD_CAPTION = "Spread between seeds, wordings or precisions of one model, in percent."
-FACTORS_CAPTION = "Accuracy on boxes with 1 or more operations, by what else varies."
+FACTORS_CAPTION = "Accuracy on boxes with 1 or more operations, by other factors."
 
 
 def skip_lines(skipped: Mapping[str, str]) -> list[str]:
-    """One line a reason, with the models that it holds for."""
+    """One line per reason, with its models."""
     by_reason: dict[str, list[str]] = {}
     for model, reason in skipped.items():
         by_reason.setdefault(reason, []).append(model)
@@ -41,7 +41,7 @@ def accuracy_table(
     over_random: Mapping[str, Mapping[str, Gate]] | None = None,
     kind: Kind = "share",
 ) -> Table:
-    """A row a model, a column a bucket; then guessing, queries, scenarios, the largest design effect."""
+    """One row per model, one column per bucket; then guessing, n, scenarios and the largest design effect."""
     buckets = [bucket for bucket in BUCKETS if bucket in baseline]
     rows: list[tuple[object, ...]] = []
     for name, found in accuracies.items():
@@ -57,7 +57,7 @@ def accuracy_table(
     return Table(
         "accuracy",
         "Boxes whose contents are stated exactly right, in percent, by operations on the box. "
-        f"1+ pools all boxes that some operation changed. {ABOVE_GUESSING}",
+        f"1+ pools all boxes with at least one operation. {ABOVE_GUESSING}",
         (Column("model"), *(Column(short_bucket(bucket), kind) for bucket in buckets)),
         tuple(rows),
     )
@@ -68,7 +68,7 @@ def marked(observed: Accuracy | None, gate: Gate | None) -> object:
 
 
 def spread_table(results: Results) -> Table | None:
-    """Beside what sampling moves: the spread between seeds, wordings or precisions of one model."""
+    """The spread between seeds, wordings or precisions of one model, beside the sampling interval."""
     rows = [
         (group, short_bucket(bucket), *spread_of([results.accuracies[model][bucket] for model in members]))
         for group, members in results.groups.items()
@@ -80,7 +80,7 @@ def spread_table(results: Results) -> Table | None:
 
 
 def spread_of(found: Sequence[Accuracy]) -> list[str]:
-    """Number, mean, range and standard deviation, beside the half width that sampling gives one interval."""
+    """Number, mean, range and standard deviation of the models, and the mean half width of intervals."""
     shares = [100 * entry.value for entry in found]
     half = fmean(50 * (entry.high - entry.low) for entry in found)
     ends = f"{min(shares):.1f} to {max(shares):.1f}"
@@ -88,7 +88,7 @@ def spread_of(found: Sequence[Accuracy]) -> list[str]:
 
 
 def cases(panel: Panel) -> Table:
-    """A row a bucket: both models, the gain, the verdict, and what was recorded before, if anything was."""
+    """One row per bucket: both models, the gain, the verdict, and the recorded gain and verdict, if any."""
     shown = pair_columns(panel.main)
     caveat = "" if panel.main.comparison.paired else f", {FROM_COUNTS}"
     columns = (*shown, *((RECORDED_GAIN, RECORDED_FINDING) if panel.behind else ()))
@@ -112,7 +112,7 @@ RECORDED_GAIN, RECORDED_FINDING = Column("recorded gain", "gain"), Column("recor
 
 
 def pair_columns(verdict: Verdict, first: str = "ops") -> tuple[Column, ...]:
-    """Findings stand beside the figures that they rest on."""
+    """The columns of a pair's table. The finding stands beside the gain."""
     paired = verdict.comparison.paired
     clustering = (Column("scenarios", "count"), Column("design effects")) if paired else ()
     return (
@@ -124,7 +124,7 @@ def pair_columns(verdict: Verdict, first: str = "ops") -> tuple[Column, ...]:
 
 
 def pair_cells(verdict: Verdict) -> tuple[object, ...]:
-    """The cells of pair_columns but the first."""
+    """The cells for pair_columns, without the first."""
     found = verdict.comparison
     effects = f"{found.base.design_effect:.2f}, {found.variant.design_effect:.2f}"
     return (
@@ -136,12 +136,12 @@ def pair_cells(verdict: Verdict) -> tuple[object, ...]:
 
 
 def held(verdict: Verdict, outcome: Outcome) -> str:
-    """Whether a finding stands under another assumption, and what is found if not."""
+    """"holds", or the outcome that replaces the finding under another assumption."""
     return "holds" if outcome == verdict.outcome else outcome
 
 
 def recorded_pairs(section: Section) -> Table:
-    """A row a pair that was not run here, on boxes with 1 or more operations."""
+    """One row per pair that was not run here, on boxes with 1 or more operations."""
     rows = [
         (f"{panel.pair.base} → {panel.pair.variant}", *pair_cells(panel.main)) for panel in section.elsewhere
     ]
@@ -151,7 +151,7 @@ def recorded_pairs(section: Section) -> Table:
 
 
 def factors(panel: Panel, results: Results) -> Table | None:
-    """A row a level of a factor: both models' accuracy; None where only counts are known."""
+    """One row per level of a factor, with the accuracy of both models; None if only counts are known."""
     base, variant = (results.factors.get(name) for name in (panel.pair.base, panel.pair.variant))
     if base is None or variant is None:
         return None
@@ -177,7 +177,7 @@ def short_bucket(bucket: str) -> str:
 
 
 def answers(results: Results) -> Table:
-    """How each model's answers came out, and what kinds of errors they hold. No column is all zero."""
+    """The number of answers of each form and of boxes with each kind of error. No column is all zero."""
     errors = {name: Counter(s.error for s in found.scores) for name, found in results.evaluations.items()}
     forms = [form for form in ANSWER_FORMS if any(f.forms.get(form) for f in results.evaluations.values())]
     kinds = [kind for kind in ERROR_KINDS if any(counts[kind] for counts in errors.values())]

@@ -20,7 +20,7 @@ Kind = Literal["text", "count", "share", "interval", "gain", "p", "finding"]
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """kind says what its cells are and how they are written; role colours it as base or variant."""
+    """A column. kind: the type and format of its cells. role: base or variant, which sets its colour."""
 
     heading: str
     kind: Kind = "text"
@@ -29,14 +29,14 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Bold:
-    """A cell's value that stands out."""
+    """A cell's value in bold."""
 
     value: object
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Values, not yet text. name: of its files. anchors: ids of the rows. main: the rows that stand out."""
+    """A table of values. name: name of its files. anchors: ids of the rows. main: numbers of bold rows."""
 
     name: str
     caption: str
@@ -74,7 +74,7 @@ WRITTEN: Mapping[Kind, Callable[[Any], str]] = {
 
 
 def write_cell(value: object, column: Column) -> str:
-    """What a cell says; "" for None."""
+    """The text of a cell; "" for None."""
     value = value.value if isinstance(value, Bold) else value
     if value is None:
         return ""
@@ -82,7 +82,7 @@ def write_cell(value: object, column: Column) -> str:
 
 
 def markdown(table: Table) -> str:
-    """No cell can break the table."""
+    """The table in Markdown. Text in cells is escaped."""
     rows = [
         [markdown_cell(value, column) for value, column in zip(row, table.columns, strict=True)]
         for row in table.rows
@@ -98,7 +98,7 @@ def markdown_cell(value: object, column: Column) -> str:
 
 
 def to_csv(table: Table) -> str:
-    """Numbers in full; an interval takes three columns. A cell can be no formula."""
+    """The table as CSV with unrounded numbers. An interval takes three columns. No cell is a formula."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     widths = [3 if column.kind in WIDE else 1 for column in table.columns]

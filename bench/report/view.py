@@ -13,13 +13,13 @@ from bench.text import say
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "run", nargs="?", default="latest", help="a folder, or its name (default: %(default)s)"
+        "run", nargs="?", default="latest", help="folder of a run, or its name (default: %(default)s)"
     )
     parser.add_argument("--report-dir", type=Path, default=ROOT / "reports", help="default: reports")
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Open the page, and print where it is for who has no browser here."""
+    """Open the page, and print its path for machines without a browser."""
     page = page_of(chosen.run, chosen.report_dir)
     say(str(page))
     webbrowser.open(page.as_uri())
@@ -36,4 +36,4 @@ def folder_of_run(run: str, reports: Path) -> Path:
         if (folder / "report.html").is_file():
             return folder.resolve()
     known = sorted(path.parent.name for path in reports.glob("*/report.html"))
-    raise InputError(f"no report.html of {run} in {reports}. There is {', '.join(known) or 'no run yet'}.")
+    raise InputError(f"no report.html of {run} in {reports}. Its runs: {', '.join(known) or 'none yet'}.")

@@ -1,7 +1,7 @@
-"""Engines side by side in one run on one machine -> seconds a prompt, ratios, and whether answers agree.
+"""Engines in one run on one machine -> seconds per prompt, ratios, and whether answers agree.
 
-Each repeat runs every side in turn, and a ratio is the median of the ratios within repeats: a machine that
-slows down for a while slows both. On a CPU the seconds are processor time.
+Each repeat runs every engine in turn. A ratio is the median of the ratios within repeats, because a machine
+that slows down for a while slows both engines. On a CPU the seconds are processor time.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from bench.task.examples import NUM_EXAMPLES, NUM_SCENARIOS, evaluation_set, exa
 from bench.task.prompts import PROTOCOLS, build
 from bench.task.world import generate
 
-STATES = 12  # of each scenario of the published test split, so many are asked about
+STATES = 12  # states per scenario in the published test split
 RATIOS = {
     "reference_batch16/speculative": ("reference_batch16", "speculative"),
     "reference_batch1/speculative": ("reference_batch1", "speculative"),
@@ -53,7 +53,7 @@ RATIOS = {
     "logprob/teacher_forced": ("logprob", "teacher_forced"),
     "logprob_unshared/teacher_forced": ("logprob_unshared", "teacher_forced_unshared"),
 }
-CARDS = {"H100": (3.35e12, 989e12), "H200": (4.8e12, 989e12)}  # bytes, bf16 operations a second
+CARDS = {"H100": (3.35e12, 989e12), "H200": (4.8e12, 989e12)}  # bytes and bf16 operations per second
 SETTINGS = (
     "err", "scenarios", "evaluation_set", "protocol", "pack_tokens", "repeats", "threads", "device", "dtype",
 )  # fmt: skip
@@ -62,7 +62,7 @@ COUNTED = ("forward_passes", "model_tokens", "drafted_tokens", "accepted_tokens"
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One side, once. seconds: a prompt; of the processor on a CPU, else of the clock."""
+    """One measurement of one engine. seconds: per prompt; processor time on a CPU, else clock time."""
 
     seconds: float
     counters: Counters
@@ -71,7 +71,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A model, its prompts, and the answers that it is biased toward (none: its own choice).
+    """A model, its prompts, and the scripted answers, if any.
 
     choices: the same prompts with the clauses that the metric logprob scores.
     """
@@ -116,7 +116,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--threads", type=whole(1, 1024), default=1, metavar="N", help="of torch (default: 1)")
     add("--device", default="cpu", help="(default: %(default)s)")
     add("--dtype", default="float32", help="(default: %(default)s)")
-    add("--startup", type=Path, metavar="TOKENIZER", help="time what comes before the first answer instead")
+    add("--startup", type=Path, metavar="TOKENIZER", help="only measure the time before the first answer")
     add("--json", action="store_true", help="print one JSON object")
 
 
@@ -147,7 +147,7 @@ def load(args: Namespace) -> tuple[Any, Any]:
     if args.model is None:
         return random_model(args.shape, args.device, dtype)
     if not (args.model / "config.json").is_file():
-        raise InputError(f"no checkpoint in {args.model}: it has no config.json. Give the folder of a model.")
+        raise InputError(f"no checkpoint in {args.model}: config.json is missing. Give a model's folder.")
     model = AutoModelForCausalLM.from_pretrained(args.model, dtype=dtype, local_files_only=True)
     return model.to(args.device).eval(), AutoTokenizer.from_pretrained(args.model, local_files_only=True)
 
@@ -171,12 +171,12 @@ def whole_scenarios(args: Namespace) -> list[Example]:
 
 
 def one_of_each(number: int) -> list[Example]:
-    """Examples after 1, 2, ... operations in turn, each of a scenario of its own: nothing more to share."""
+    """Examples after 1, 2, ... operations in turn, each from another scenario with another description."""
     return [examples(scenario)[1 + n % STATES] for n, scenario in enumerate(generate(number, seed=1))]
 
 
 def rounds(shared: Subject, unshared: Subject) -> list[dict[str, Measured]]:
-    """All sides, as often as asked; compiling kernels and indexing the vocabulary is left out."""
+    """Measure all engines in each repeat. Compiling kernels and indexing the vocabulary is not measured."""
     reference = shared.reference()
     next(reference.complete(shared.prompts[:1]))
     return [measure_all(shared, unshared, reference) for _ in range(shared.args.repeats)]
@@ -209,7 +209,7 @@ def measure(engine: Engine, given: Subject, prompts: Sequence[Prompt]) -> Measur
 
 @torch.inference_mode()
 def teacher_force(given: Subject, completions: Mapping[str, Completion]) -> Measured:
-    """Read each prompt with its known answer once, one by one behind the prefix that all prompts share."""
+    """Read each prompt with its known answer once, one by one, after the prefix that all prompts share."""
     start, counters = now(given.model), Counters(forward_passes=len(completions))
     sequences = [(given.tokenizer(p.text).input_ids, completions[p.example_id]) for p in given.prompts]
     tree = Tree(given.model)
@@ -231,7 +231,7 @@ def now(model: Any) -> float:
 
 
 def summary(found: Sequence[Mapping[str, Measured]], given: Subject) -> dict[str, Any]:
-    """Medians, ratios and circumstances, ready for JSON."""
+    """Medians, ratios and settings, for JSON."""
     last = found[-1]
     seconds = {side: median(measured[side].seconds for measured in found) for side in last}
     compared = last["reference_batch16"].completions
@@ -257,9 +257,10 @@ def summary(found: Sequence[Mapping[str, Measured]], given: Subject) -> dict[str
 
 
 def machine(model: Any, counters: Counters) -> dict[str, Any]:
-    """The device; on a known card also the least seconds that the speculative side's passes could take.
+    """The device, and on a known card the smallest possible seconds for the speculative engine's passes.
 
-    That floor is the larger of reading the weights once a pass and of two operations a weight and token.
+    This floor is the larger of two times: reading the weights once per pass, and two operations per weight
+    and token.
     """
     if model.device.type == "cpu":
         return {"device": f"{platform.machine()} CPU"}
@@ -275,7 +276,7 @@ def machine(model: Any, counters: Counters) -> dict[str, Any]:
 
 
 def as_table(result: Mapping[str, Any]) -> str:
-    """Sides with their cost, then ratios."""
+    """A table of engines with their cost, then ratios."""
     rows = [
         [side, result["prompts"][side], 1000 * seconds, *(result["counters"][side][name] for name in COUNTED)]
         for side, seconds in result["seconds_per_prompt"].items()

@@ -1,11 +1,11 @@
 """ModelEntry, Plan -> Evaluation: every stage in order for one model. The map of the package.
 
     example -> prompt         prompts.build
-    prompt -> completion      decoding, or the store where it has been decoded before
+    prompt -> completion      decoding, or the store if it was decoded before
     completion -> answer      answers.read_answer
     answer -> scores          scoring.score
 
-What comes after (accuracy, comparison, verdict, report) is recomputed in seconds: see session.py.
+The later stages (accuracy, comparison, verdict, report) take only seconds: see session.py.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from bench.text import printable
 
 
 class Listener:
-    """Hears how far a model is. This one prints to stderr, above the bars."""
+    """Receives the progress of models. This listener prints to stderr, above progress bars."""
 
     def count(self, name: str, added: int) -> None:
-        """So many more answers of a model are kept."""
+        """`added` more answers of a model are stored."""
 
     def say(self, name: str, text: str) -> None:
         tqdm.write(printable(f"{name}: {text}"), file=sys.stderr)
@@ -47,10 +47,10 @@ LISTENER = Listener()
 def evaluate(
     entry: ModelEntry, plan: Plan, store: Store, wait: float, listener: Listener = LISTENER
 ) -> Evaluation:
-    """One model on all examples; what the store has is not decoded again, whoever made it.
+    """Evaluate one model on all examples. Completions in the store are not decoded again.
 
     wait: seconds to wait for another process that is evaluating this model. Raises TimeoutError after
-    that, FloatingPointError for logits that are not finite.
+    that, and FloatingPointError for logits that are not finite.
     """
     candidates = settings_of(entry, plan)
     if (found := recall(entry, plan, store)) is None:
@@ -64,13 +64,13 @@ def evaluate(
 
 
 def recall(entry: ModelEntry, plan: Plan, store: Store) -> Evaluation | None:
-    """The evaluation of a model whose completions are all in the store; nothing is loaded."""
+    """The evaluation of a model if all its completions are in the store, without loading the model."""
     found = from_store(plan, store, settings_of(entry, plan))
     return read_and_score(entry, plan, store, *found) if found else None
 
 
 def settings_of(entry: ModelEntry, plan: Plan) -> list[Settings]:
-    """What the completions may be kept under: one for each engine that the plan allows."""
+    """The possible settings of the completions in the store: one per engine that the plan allows."""
     known = models.served_fingerprint if plan.engine == "server" else models.fingerprint
     fingerprint = known(entry)
     if plan.thinks and entry.think_end:
@@ -81,7 +81,7 @@ def settings_of(entry: ModelEntry, plan: Plan) -> list[Settings]:
 def from_store(
     plan: Plan, store: Store, candidates: list[Settings]
 ) -> tuple[Settings, dict[str, Completion]] | None:
-    """The settings under which all examples have been completed, and the completions by example id."""
+    """The settings under which all examples are in the store, and the completions by example id."""
     for settings in candidates:
         keys = plan.keys(settings)
         rows = store.get(list(keys.values()))
@@ -93,7 +93,7 @@ def from_store(
 def decode(
     entry: ModelEntry, plan: Plan, store: Store, candidates: list[Settings], listener: Listener
 ) -> None:
-    """Complete what the store lacks, and keep each batch as it comes."""
+    """Decode the completions that the store lacks, and store each batch."""
     start = served if plan.engine == "server" else loaded
     with start(entry, plan, partial(listener.say, entry.name)) as (engine, prompts, place):
         settings = next(settings for settings in candidates if settings.engine == engine.name)
@@ -115,13 +115,13 @@ def decode(
 def read_and_score(
     entry: ModelEntry, plan: Plan, store: Store, settings: Settings, completions: Mapping[str, Completion]
 ) -> Evaluation:
-    """An evaluation with what the store knows of the run that made it."""
+    """The evaluation, with the store's record of the run that made it."""
     runs = store.runs(settings)
     return replace(scored(entry.name, plan, settings, completions), run=runs[-1] if runs else {})
 
 
 def scored(name: str, plan: Plan, settings: Settings, completions: Mapping[str, Completion]) -> Evaluation:
-    """What the completions say, and how much of it is right."""
+    """Read and score the completions."""
     found = {example.id: plan.read(completions[example.id], example) for example in plan.examples}
     scores = tuple(entry for example in plan.examples for entry in score(example, found[example.id][0]))
     margins = {example_id: of_boxes for example_id, (_, of_boxes) in found.items()}

@@ -1,7 +1,7 @@
-"""A GPU -> one table: whether each part of the suite that depends on a GPU works on this one.
+"""A GPU -> one table: does each part of the suite that needs a GPU work on this one?
 
-The checks take under five minutes on a data-centre card. They need no download: the models are the embedded
-ones and one with random weights.
+The checks take under five minutes on a data-centre card. They need no download, because they use the embedded
+models and one model with random weights.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ LARGE_RUN = "--err 0.1 --scenarios 5 --repeats 1"  # 5 scenarios of 12 states: 6
 
 
 class NotRun(Exception):
-    """A check that this machine cannot make, and what it lacks."""
+    """This machine cannot make a check. The text says what is missing."""
 
 
 def identity(device: str, args: Namespace) -> str:
@@ -62,7 +62,7 @@ def probe(device: str, args: Namespace) -> str:
 
 
 def quantized(bits: Literal["8bit", "4bit"], device: str, args: Namespace) -> str:
-    """Load and ask a model in 8 or 4 bits."""
+    """Load a model in 8 or 4 bits, and let it answer."""
     entry = replace(tiny(), quantization=bits)
     if lack := lacks_package(entry, 1):
         raise NotRun(lack)
@@ -73,7 +73,7 @@ def quantized(bits: Literal["8bit", "4bit"], device: str, args: Namespace) -> st
 
 
 def workers(device: str, args: Namespace) -> str:
-    """Two workers of pytest, each with a lease of its own."""
+    """Two pytest workers, each with its own lease."""
     with tempfile.TemporaryDirectory() as folder:
         command = [
             sys.executable, "-m", "pytest", "-q", "-n", "2", "-m", "code_hypothesis",
@@ -87,7 +87,7 @@ def workers(device: str, args: Namespace) -> str:
 
 
 def out_of_memory(device: str, args: Namespace) -> str:
-    """Cap the memory of this process, and see the packs halved and the answers unchanged."""
+    """Limit the memory of this process. The packs must be halved, and the answers must not change."""
     if device == "cpu":
         raise NotRun("needs a GPU.")
     loaded = models.load(replace(tiny(), dtype="float32"), [device])
@@ -118,7 +118,7 @@ def large(device: str, args: Namespace) -> str:
     seconds, ratios = result["seconds_per_prompt"], result["ratios"]
     floor = result["machine"].get("floor_seconds")
     return (
-        f"{1000 * seconds['speculative']:.0f} ms a prompt; outlines in batches of 16 takes "
+        f"{1000 * seconds['speculative']:.0f} ms per prompt; outlines in batches of 16 takes "
         f"{ratios['reference_batch16/speculative']:.1f} times as long, one by one "
         f"{ratios['reference_batch1/speculative']:.1f} times; {result['identical']} of {result['compared']} "
         f"answers identical" + (f"; counted floor {floor:.2f} s" if floor else "")
@@ -154,7 +154,7 @@ def complete(engine: Engine) -> dict[str, Completion]:
 
 
 def require(holds: bool, finding: str) -> str:
-    """The finding. Raises RuntimeError with it if it is not what it should be."""
+    """The finding if the check holds. Otherwise raises RuntimeError with the finding."""
     if not holds:
         raise RuntimeError(finding)
     return finding
@@ -162,14 +162,14 @@ def require(holds: bool, finding: str) -> str:
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--device", default="cuda:0", help="(default: %(default)s)")
-    parser.add_argument("--shape", choices=SHAPES, default="7b", help="of the large model (default: 7b)")
+    parser.add_argument("--shape", choices=SHAPES, default="7b", help="the large model (default: 7b)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the large model's figures there")
 
 
 def run(args: Namespace) -> int:
-    """Make every check and print the table. Exit status 1 if a check fails."""
+    """Make every check and print the table. The exit status is 1 if a check fails."""
     if args.device != "cpu" and not torch.cuda.is_available():
-        raise InputError("no GPU is visible. Run gpu-check where there is one, or with --device=cpu.")
+        raise InputError("no GPU is visible. Run gpu-check on a machine with a GPU, or with --device=cpu.")
     rows = [row_of(name, check, args) for name, check in CHECKS.items()]
     print(tabulate(rows, ["check", "result", "finding", "s"], tablefmt="github", floatfmt=".0f"))
     return int(any(row[1] == "failed" for row in rows))

@@ -1,4 +1,4 @@
-"""One process a model, one model a GPU: file locks, which the system frees when their holder dies."""
+"""One process per model, one model per GPU: file locks, which the system releases when their holder dies."""
 
 from __future__ import annotations
 
@@ -61,15 +61,15 @@ def gpu_leases(
     say: Say = lambda text: None,
     folder: Path | None = None,
 ) -> Iterator[tuple[int, ...]]:
-    """Lease GPUs from all of the user's processes. Yields indices into `visible`: 1 means "cuda:1".
+    """Lease GPUs that all processes of the user share. Yields indices into `visible`: 1 means "cuda:1".
 
-    Whoever waits stands at the head of one queue until it has all it asked for, so two that need several
-    GPUs cannot block each other, and a large request is not overtaken for ever.
-    say: told once for whom it waits, in the queue and at its head.
-    Raises ValueError if there are not so many GPUs, TimeoutError if none was free in time.
+    There is one queue. Only its first process collects GPUs, until it has all that it needs. So two processes
+    that need several GPUs cannot block each other, and a large request gets its turn.
+    say: gets one message in the queue and one at its head, with the name of the holder.
+    Raises ValueError if there are too few GPUs, and TimeoutError if none was free in time.
     """
     if count > len(visible):
-        raise InputError(f"{count} GPUs are asked for and {len(visible)} are visible: ask for fewer.")
+        raise InputError(f"{count} GPUs are requested, but only {len(visible)} are visible. Request fewer.")
     folder = folder or gpu_folder()
     folder.mkdir(parents=True, exist_ok=True)
     locks = [folder / f"gpu-{slug(name)}.lock" for name in visible]
@@ -95,32 +95,32 @@ def gpu_leases(
 
 
 def gpu_folder() -> Path:
-    """Where GPUs are leased: a folder that only this user can write to. Raises PermissionError."""
-    with warnings.catch_warnings():  # without XDG_RUNTIME_DIR it is a private one among temporary files
+    """The folder of GPU leases. Only this user can write to it. Raises PermissionError."""
+    with warnings.catch_warnings():  # without XDG_RUNTIME_DIR it is a private temporary folder
         warnings.simplefilter("ignore", platformdirs.RuntimeDirWarning)
         return platformdirs.user_runtime_path("entity-tracking-bench", ensure_exists=True)
 
 
 def take(held: ExitStack, path: Path, run: str = "") -> bool:
-    """Take a lock if it is free, and write beside it whose it is."""
+    """Take a lock if it is free, and write the holder's name beside it."""
     try:
         held.enter_context(FileLock(path).acquire(timeout=0))
     except Timeout:
         return False
     since = datetime.now(UTC).isoformat(timespec="seconds")
     holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": since, "run": run}
-    with suppress(OSError):  # the lock holds without it
+    with suppress(OSError):  # the lock works without the name
         write_text(path.with_suffix(".holder"), json.dumps(holder))
     return True
 
 
 def holder_of(lock: Path) -> str:
-    """Who holds a lock, in words."""
+    """The holder of a lock, as text."""
     said = said_by_holder(lock)
     try:
         return f"process {int(said['pid'])} on {printable(said['host'])} (since {printable(said['since'])})"
     except (ValueError, TypeError, KeyError, AttributeError):
-        return "another process"  # it has the lock, and has not yet said so
+        return "another process"  # it has the lock but has not written its name yet
 
 
 def said_by_holder(lock: Path) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def said_by_holder(lock: Path) -> dict[str, Any]:
 
 
 def wait_for(taken: Callable[[], bool], timeout: float, why: Callable[[], str], say: Say) -> None:
-    """Try until it is taken. say: told once why it waits. Raises TimeoutError, which says why too."""
+    """Try until the lock is taken. say: gets one message with the reason, as does TimeoutError."""
     deadline, told = time.monotonic() + timeout, False
     while not taken():
         left = deadline - time.monotonic()

@@ -1,7 +1,7 @@
-"""What is measured on answers of known truth: how often findings are wrong, and intervals right.
+"""Measures on answers with known truth: how often findings are wrong, and intervals right.
 
-A measure draws answers once (worlds.py) and judges them by the code that judges runs. It yields lines of the
-table, each with whether it occurred.
+A measure draws answers once (worlds.py) and judges them with the code that judges runs. It yields lines of
+the table, each with a flag that is True if the event occurred.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from bench.task.probes import NUM_PAIRS, MinimalPair, minimal_pairs
 
 MAIN = "ops1plus"
 SIZES = {"716 examples": None, "limit 100": 100, "limit 50": 50, "limit 20": 20}
-ACCURACIES = (0.9, 0.35, 0.33, 0.3, 0.3, 0.28, 0.27, 0.25)  # of a model, with 0 to 7 operations
-CORRELATIONS = (0.0, 0.5, 0.9)  # of two models, in what decides whether they are right
+ACCURACIES = (0.9, 0.35, 0.33, 0.3, 0.3, 0.28, 0.27, 0.25)  # of a model, at 0 to 7 operations
+CORRELATIONS = (0.0, 0.5, 0.9)  # between two models, of the variable that decides whether they are right
 ONE, FIVE, TEN = ([Pair("code", "base", f"variant{n}") for n in range(size)] for size in (1, 5, 10))
 
-Found = Iterator[tuple[str, bool]]  # what a repetition counts: a line of the table, and whether it occurred
+Found = Iterator[tuple[str, bool]]  # results of a repetition: a line of the table, and whether it occurred
 
 
 @cache
@@ -46,7 +46,7 @@ def world(size: str, buckets: Sequence[str] = BUCKETS) -> World:
 
 @cache
 def probe() -> tuple[World, list[MinimalPair]]:
-    """The examples of a probe, with and without the critical sentence by turns."""
+    """The examples of a probe, alternately with and without the critical sentence."""
     pairs = list(minimal_pairs("noop-remove", 0, NUM_PAIRS["evaluation"]))
     return World([example for pair in pairs for example in (pair.critical, pair.control)]), pairs
 
@@ -76,7 +76,7 @@ def main_of(found: Sequence[Comparison]) -> Comparison:
 
 
 def null_pairs(rng: np.random.Generator) -> Found:
-    """Two models of one accuracy: no difference is to be found, and intervals hold zero."""
+    """Two models with equal accuracy. No difference should be found, and intervals should contain zero."""
     for size in ("716 examples", "limit 100", "limit 50"):
         for name, clustering in CLUSTERINGS.items():
             base, variant = world(size).answers(rng, clustering, [ACCURACIES] * 2)
@@ -89,7 +89,7 @@ def null_pairs(rng: np.random.Generator) -> Found:
 
 
 def gains(rng: np.random.Generator) -> Found:
-    """A gain of ten points everywhere: intervals hold it."""
+    """A gain of ten points in every bucket. Intervals should contain it."""
     place = world("716 examples")
     variant_is = [min(share + 0.1, 0.99) for share in ACCURACIES]
     before, after = place.shares(ACCURACIES), place.shares(variant_is)
@@ -108,7 +108,7 @@ def gains(rng: np.random.Generator) -> Found:
 def covered(kind: str, name: str, found: Sequence[Comparison], truth: Mapping[str, float]) -> Found:
     for entry in found:
         cell, share = f"{cell_of(entry.bucket)} | {kind}, {name}", truth[entry.bucket]
-        plain = leveled(entry.difference)  # the interval at 95%, before any adjustment
+        plain = leveled(entry.difference)  # the 95% interval, before any adjustment
         yield f"95% interval of a difference covers, {cell}", covers(plain, share)
         if entry.tests > 1:
             yield f"adjusted interval of a difference covers, {cell}", covers(entry.difference, share)
@@ -134,7 +134,7 @@ def families(rng: np.random.Generator) -> Found:
 
 
 def mixed_families(rng: np.random.Generator) -> Found:
-    """Five and ten pairs that share a base; one of them has a gain of ten points."""
+    """Five and ten pairs that share a base. One of them has a gain of ten points."""
     for pairs in (FIVE, TEN):
         for name, clustering in CLUSTERINGS.items():
             place, cell = world("716 examples", (MAIN,)), f"{len(pairs)} pairs, {name}"
@@ -146,7 +146,7 @@ def mixed_families(rng: np.random.Generator) -> Found:
 
 
 def pooled(rng: np.random.Generator) -> Found:
-    """A hypothesis whose pairs gain ten points on average: the pooled interval holds that."""
+    """A hypothesis whose pairs gain ten points on average. The pooled interval should contain this gain."""
     for name, clustering in CLUSTERINGS.items():
         for pairs, spread in ((3, 0.05), (5, 0.0), (5, 0.05)):
             gains = rng.normal(0.1, spread, pairs)
@@ -167,7 +167,7 @@ def pooled_covers(
     places: Sequence[tuple[int, int]],
     cell: str,
 ) -> Found:
-    """Of pairs whose base and variant are at these places among the models, paired and from counts."""
+    """Whether pooled intervals contain the gain, paired and from counts. places: base, variant of a pair."""
     place = world("716 examples", (MAIN,))
     answers = place.answers(rng, clustering, models)
     measured = [place.measure(found) for found in answers]
@@ -181,7 +181,7 @@ def pooled_covers(
 
 
 def probes(rng: np.random.Generator) -> Found:
-    """A critical sentence that costs nothing, and one that costs ten points: the interval holds that."""
+    """A critical sentence with no cost, and one with a cost of ten points. The interval should contain it."""
     place, pairs = probe()
     with_sentence = place.example % 2 == 0
     for name, clustering in CLUSTERINGS.items():
@@ -196,7 +196,7 @@ def probes(rng: np.random.Generator) -> Found:
 
 
 def power(rng: np.random.Generator) -> Found:
-    """A gain as large as the difference that a null pair prints as seen with 80% power."""
+    """A gain equal to the difference that a null pair prints as detectable with 80% power."""
     place = world("716 examples")
     for name, clustering in CLUSTERINGS.items():
         for pairs in (ONE, FIVE, TEN):
@@ -217,14 +217,14 @@ def power(rng: np.random.Generator) -> Found:
 def with_gain(
     rng: np.random.Generator, clustering: Clustering, variants: int, buckets: Sequence[str], gain: float
 ) -> tuple[list[Answers], Answers]:
-    """Variants, of which the first has the gain in some buckets, and their base."""
+    """Variants and their base. The first variant has the gain in some buckets."""
     models = [ACCURACIES, raised(gain, buckets), *[ACCURACIES] * (variants - 1)]
     base, *found = world("716 examples").answers(rng, clustering, models)
     return found, base
 
 
 def guessers(rng: np.random.Generator) -> Found:
-    """A model that guesses, at several limits."""
+    """A guessing model, at several limits."""
     for size in SIZES:
         place = world(size)
         found = gates(place.measure(place.guesses(rng)), place.baseline)
@@ -239,7 +239,7 @@ def guessers(rng: np.random.Generator) -> Found:
 
 
 def runs(rng: np.random.Generator) -> Found:
-    """A run of the embedded suite in which training changes nothing: no case may fail."""
+    """A run of the embedded suite in which training changes nothing. No case should fail."""
     place, suite = world("716 examples"), load_suite("embedded")
     cases = len(BUCKETS) * (len(suite.pairs) + len(suite.models))
     for name, clustering in CLUSTERINGS.items():
@@ -250,7 +250,7 @@ def runs(rng: np.random.Generator) -> Found:
             judge(entry, cases).case == "fails"
             for pair in suite.pairs
             for entry in place.compare(pair, answers[pair.base], answers[pair.variant])
-            if not (pair.control == "positive" and entry.bucket == MAIN)  # it has no gain to show here
+            if not (pair.control == "positive" and entry.bucket == MAIN)  # there is no gain here
         ]
         yield f"A/A run of the embedded suite, any case about pairs fails | {name}", any(failing)
         guessing = [place.measure(place.guesses(rng)) for _ in suite.models]
@@ -263,10 +263,10 @@ def runs(rng: np.random.Generator) -> Found:
 
 
 def controls(rng: np.random.Generator) -> Found:
-    """A planted gain of ten points fails the negative control; a positive control without a gain fails."""
+    """A planted gain of ten points fails the negative control. A positive control without a gain fails."""
     place, suite = world("716 examples"), load_suite("embedded")
     cases = len(BUCKETS) * (len(suite.pairs) + len(suite.models))
-    low = [0.9, *[0.05] * 7]  # below guessing, as the embedded base
+    low = [0.9, *[0.05] * 7]  # below guessing, like the embedded base
     for name, clustering in CLUSTERINGS.items():
         base, planted, same = place.answers(rng, clustering, [low, [0.9, *[0.15] * 7], low])
         for control, variant in (("negative", planted), ("positive", same)):
@@ -275,7 +275,7 @@ def controls(rng: np.random.Generator) -> Found:
 
 
 def published(rng: np.random.Generator) -> Found:
-    """Null pairs of which only counts are known, judged as independent and under assumed design effects."""
+    """Null pairs with counts only, judged as independent and under assumed design effects."""
     place = world("716 examples")
     for name, clustering in CLUSTERINGS.items():
         for correlation in CORRELATIONS:
@@ -288,7 +288,7 @@ def published(rng: np.random.Generator) -> Found:
 
 
 def agreements(rng: np.random.Generator) -> Found:
-    """Four models that come out as published, on all buckets."""
+    """Four models that agree with their published figures, on all buckets."""
     place = world("716 examples")
     for name, clustering in CLUSTERINGS.items():
         departs = []

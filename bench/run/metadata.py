@@ -1,4 +1,4 @@
-"""Suite, Plan -> the table of a run: what ran, on what, with what. No part of it is a part of a key."""
+"""Suite, Plan -> the table of a run's settings, machine and versions. It is not part of a key."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PACKAGES = (
 
 
 def metadata_of(suite: Suite, plan: Plan) -> dict[str, object]:
-    """A flat table for the report."""
+    """The metadata as a flat table for the report."""
     return {
         "run": plan.run_id,
         "suite": suite.name,
@@ -61,7 +61,7 @@ def device_of(plan: Plan) -> str:
 
 
 def new_run_id() -> str:
-    """Names a run in the store and its folder of reports; sorts by time."""
+    """The name of a run in the store and of its report folder. Names sort by time."""
     return f"{datetime.now():%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
 
 
@@ -76,8 +76,8 @@ def package_versions() -> dict[str, str]:
 
 
 def git_commit() -> str:
-    """The checkout's commit, marked where files differ from it; "unknown" for an installed package."""
-    if CHECKOUT is None:  # the nearest repository would be somebody else's
+    """The checkout's commit, marked if files differ from it; "unknown" for an installed package."""
+    if CHECKOUT is None:  # the nearest repository would belong to another project
         return "unknown"
     git = ["git", "-C", str(CHECKOUT), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
     try:

@@ -1,4 +1,4 @@
-"""Options -> Suite, Plan: which models are compared, and what each of them is asked."""
+"""Options -> Suite, Plan: the models to compare, and the prompts and settings for each of them."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from bench.task.prompts import PROTOCOLS, Protocol, as_text, build, gold_stateme
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What every model of a run is asked, and how.
+    """The examples and settings for all models of a run.
 
-    metric: "generation", or "logprob" for a choice between clauses by their log-probability. think_tokens: at
-    most, before the answer, where the protocol is "think". batch_size, pack_tokens: None for what suits the
-    device. servers: URLs for the engine "server", in_flight: how many answers it asks one for at once.
-    wait: seconds to wait for GPUs. run_id names the run in the store; progress shows a bar.
+    metric: "generation", or "logprob" for a choice between clauses by log-probability. think_tokens: limit of
+    tokens before the answer, for the protocol "think". batch_size, pack_tokens: None for the device's
+    default. servers: URLs for the engine "server". in_flight: number of simultaneous requests to one server.
+    wait: seconds to wait for GPUs. run_id: name of the run in the store. progress: show a progress bar.
     """
 
     examples: tuple[Example, ...]
@@ -52,7 +52,7 @@ class Plan:
 
     @property
     def asked(self) -> dict[str, object]:
-        """The options that make the same data and protocol again."""
+        """The options that produce the same data and protocol again."""
         return {
             "dataset": self.dataset,
             "seed": self.seed,
@@ -76,7 +76,7 @@ class Plan:
 
     @property
     def engines(self) -> tuple[str, ...]:
-        """The engines that may run, as results name them."""
+        """The engines that may run, by their names in results."""
         if self.metric == "logprob":
             return (CHOICE,)
         names = ENGINES[self.engine]
@@ -89,11 +89,11 @@ class Plan:
 
     @property
     def baseline(self) -> dict[str, float]:
-        """Random guessing, or where the metric is logprob a random choice, by bucket."""
+        """Accuracy of random guessing by bucket, or of a random choice for the metric logprob."""
         return chance(self.examples) if self.metric == "logprob" else baseline(self.examples)
 
     def prompts(self, entry: ModelEntry, tokenizer: Any) -> list[Prompt]:
-        """The examples as this model is asked."""
+        """The prompts of the examples for this model."""
         render = models.render_for(entry, tokenizer)
         make = build_choices if self.metric == "logprob" else build
         return [make(example, self.protocol, render) for example in self.examples]
@@ -105,17 +105,17 @@ class Plan:
         prompts: Sequence[Prompt] | None = None,
         config: Mapping[str, Any] | None = None,
     ) -> Audit:
-        """How the model is asked, and whether it can write the right answers; its weights are not needed.
+        """Check the model's prompts, and whether it can write the right answers. This needs no weights.
 
-        prompts: as this model is asked, where they are known. config: of a model in memory; of others it is
-        read from their folder.
+        prompts: this model's prompts, if known. config: the config of a model in memory. For other models, it
+        is read from their folder.
         """
         golds = [gold_statement(example) for example in self.examples]
         prompts = self.prompts(entry, tokenizer) if prompts is None else prompts
         return audit(entry, tokenizer, prompts, golds, self.constraint, config)
 
     def read(self, completion: Completion, example: Example) -> tuple[Answer, Margins]:
-        """What a completion says of each box; the margins are of the metric logprob alone."""
+        """The answer in a completion, and the margins of the metric logprob (empty for generation)."""
         if self.metric == "logprob":
             return read_choice(completion, example)
         if self.thinks:
@@ -129,20 +129,20 @@ class Plan:
 
 
 def find_runnable(options: Options, suite: Suite, asked: Sequence[str]) -> list[str]:
-    """The models that can be asked here, as far as their files tell.
+    """The models that can be asked here, judged by their files.
 
-    Raises ValueError where the store, or a local model, cannot be read.
+    Raises ValueError if the store, or a local model, cannot be read.
     """
     if not options.in_memory:
         check_store(options.store)
-    if options.engine == "server":  # whose models need not be here
+    if options.engine == "server":  # its models are not on this machine
         return list(asked)
     gpus = options.gpus_per_worker
     return [name for name in asked if models.unavailable(suite.models[name], gpus) is None]
 
 
 def plan_of(options: Options, run_id: str = "", progress: bool = False) -> Plan:
-    """What every model is asked. Generating the data takes a second."""
+    """The plan for these options. Generating the data takes a second."""
     found = datasets.load(options.dataset, options.seed, options.version, options.dataset_password)
     return Plan(
         limited(found, options.limit),
@@ -164,7 +164,7 @@ def plan_of(options: Options, run_id: str = "", progress: bool = False) -> Plan:
 
 
 def limited(found: Sequence[Example], limit: int | None) -> tuple[Example, ...]:
-    """So many of the examples, evenly spread; all of them, once, where the limit is above their number."""
+    """`limit` examples, evenly spread. A limit above their number gives each example once."""
     if limit is None:
         return tuple(found)
     if limit < 1:
@@ -178,7 +178,7 @@ def load_suites(options: Options) -> list[Suite]:
 
 
 def merge(suites: Sequence[Suite]) -> Suite:
-    """All models and pairs of several suites. Raises ValueError if two call different models by one name."""
+    """All models and pairs of several suites. Raises ValueError if one name means two different models."""
     models: dict[str, ModelEntry] = {}
     for suite in suites:
         for name, entry in suite.models.items():
@@ -189,19 +189,19 @@ def merge(suites: Sequence[Suite]) -> Suite:
 
 
 def models_of(pairs: Iterable[Pair]) -> list[str]:
-    """Each base before its variants, once."""
+    """All models once, each base before its variants."""
     return list(dict.fromkeys(name for pair in pairs for name in (pair.base, pair.variant)))
 
 
 def singles_of(suite: Suite, names: str = "") -> list[str]:
-    """The models in no pair, of all or of the chosen ones: each is held against guessing alone."""
+    """The models in no pair, among all or the chosen models. They are compared only with guessing."""
     chosen = [choose("model", name, suite.models) for name in words(names)] or list(suite.models)
     paired = models_of(suite.pairs)
     return [name for name in chosen if name not in paired]
 
 
 def choose_models(suite: Suite, names: str) -> Suite:
-    """The suite with only the pairs of some of its models; "" is all of them."""
+    """The suite with only the pairs of the named models; "" means all models."""
     chosen = {choose("model", name, suite.models) for name in words(names)}
     if not chosen:
         return suite
@@ -209,7 +209,7 @@ def choose_models(suite: Suite, names: str) -> Suite:
 
 
 def override(suite: Suite, model_args: str) -> Suite:
-    """The suite with fields of all its models replaced: "dtype=bfloat16,quantization=8bit"."""
+    """The suite with fields replaced in all models, from a text like "dtype=bfloat16,quantization=8bit"."""
     for part in words(model_args):
         if not part.partition("=")[2]:
             raise InputError(f"cannot take {part!r} as a model argument. Write field=value: dtype=bfloat16.")

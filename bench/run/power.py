@@ -1,7 +1,7 @@
-"""python -m bench power: before a run, the smallest gain that its examples show with 80% power.
+"""python -m bench power: before a run, the smallest gain that its examples detect with 80% power.
 
-It depends on how many queries two models answer differently, and on how these cluster in scenarios. Both are
-measured on pairs whose answers are stored, given, or assumed.
+The gain depends on the share of queries that two models answer differently, and on their clustering in
+scenarios. Both are measured on stored answers, given, or assumed.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from bench.task import datasets
 from bench.task.examples import DEFAULT_SEED
 from bench.task.prompts import PROTOCOLS
 
-DIFFERING, DESIGN_EFFECT = 0.3, 1.4  # assumed: two models of a family, clustering as in the embedded models
+DIFFERING, DESIGN_EFFECT = 0.3, 1.4  # assumptions: two models of a family, clustered like the embedded models
 EXPLORED = BUCKETS[1:-1]
 
 
 @dataclass(frozen=True, slots=True)
 class Assumed:
-    """How two models differ. differing: share of queries that just one of them has right."""
+    """Assumed differences between two models. differing: share of queries with exactly one right answer."""
 
     differing: float
     design_effect: float
@@ -45,7 +45,7 @@ class Assumed:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A bucket: its sample, over how many tests its p is adjusted, the smallest gain seen."""
+    """A bucket: its sample, the number of tests in its adjustment, the smallest detectable gain."""
 
     bucket: str
     n: int
@@ -58,7 +58,7 @@ ASSUMED = Assumed(DIFFERING, DESIGN_EFFECT, "assumed")
 
 
 def smallest_gains(examples: Sequence[Example], pairs: int, assumed: Assumed = ASSUMED) -> list[Row]:
-    """In each bucket that has queries. pairs: of the hypothesis, over which the test at 1+ is adjusted."""
+    """The smallest gain in each bucket with queries. pairs: number of pairs in the adjustment at 1+."""
     asked = [(query.num_ops, example.scenario_id) for example in examples for query in example.queries]
     found = {
         bucket: [scenario for num_ops, scenario in asked if in_bucket(num_ops, bucket)] for bucket in BUCKETS
@@ -78,9 +78,9 @@ def smallest_gains(examples: Sequence[Example], pairs: int, assumed: Assumed = A
 def measure(
     suite: Suite, plan: Plan, store: Store, evaluations: Mapping[str, Evaluation] | None = None
 ) -> Assumed | None:
-    """How the suite's pairs differ at 1+ on the answers that are there; the mean over pairs.
+    """The mean differences of the suite's pairs at 1+, on the stored answers.
 
-    evaluations: known already; the store is asked for the others.
+    evaluations: known evaluations. The others come from the store.
     """
     session = Session(suite, plan, store, wait=0.0)
     session.evaluations |= evaluations or {}
@@ -104,7 +104,7 @@ def measure(
 
 def add_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
-    add("--suite", default="embedded", metavar="NAME|FILE", help="its pairs (default: %(default)s)")
+    add("--suite", default="embedded", metavar="NAME|FILE", help="suite of the pairs (default: %(default)s)")
     add("--dataset", default="evaluation", metavar="SET", help="as --boxes-dataset takes it")
     add("--dataset-password", metavar="WORD", help=f"safer in ${datasets.PASSWORD_VARIABLE}")
     add("--limit", type=COUNT, metavar="N", help="examples (default: all)")
@@ -115,10 +115,10 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="N",
         help="of generated data (default: %(default)s)",
     )
-    add("--version", default="base", help="of the task (default: %(default)s)")
-    add("--protocol", choices=PROTOCOLS, default="paper", help="of stored answers (default: %(default)s)")
+    add("--version", default="base", help="version of the task (default: %(default)s)")
+    add("--protocol", choices=PROTOCOLS, default="paper", help="for stored answers (default: %(default)s)")
     add("--store", type=Path, metavar="PATH", help="measure on the answers of this store")
-    add("--differing", type=float, metavar="SHARE", help=f"of queries (default: measured, or {DIFFERING})")
+    add("--differing", type=float, metavar="SHARE", help=f"(default: measured, or {DIFFERING})")
     add("--design-effect", type=float, metavar="X", help=f"(default: measured, or {DESIGN_EFFECT})")
     add("--pairs", type=COUNT, metavar="N", help="of the hypothesis (default: the most that the suite has)")
     add("--json", action="store_true", help="print JSON, gains in [0, 1]")
@@ -140,7 +140,7 @@ def run(args: Namespace) -> int:
 
 
 def assume(args: Namespace, suite: Suite, plan: Plan) -> Assumed:
-    """What is given; else what the store shows; else what is usual. Raises ValueError for what cannot be."""
+    """Given values, else values from the store, else defaults. Raises ValueError for impossible values."""
     found = ASSUMED
     if args.store:
         with Store(existing_store(args.store)) as store:
@@ -148,10 +148,10 @@ def assume(args: Namespace, suite: Suite, plan: Plan) -> Assumed:
     differing = found.differing if args.differing is None else args.differing
     effect = found.design_effect if args.design_effect is None else args.design_effect
     if not 0 < differing <= 1:
-        raise InputError(f"--differing {differing} is no share of queries. Give a number above 0, at most 1.")
+        raise InputError(f"--differing {differing} is not a share. Give a number above 0, at most 1.")
     if not 1 <= effect < inf:
         raise InputError(
-            f"--design-effect {effect} is no number from 1. 1 is for queries that do not cluster."
+            f"--design-effect {effect} is not a number of at least 1. Give 1 for queries that do not cluster."
         )
     given = args.differing is not None or args.design_effect is not None
     return Assumed(differing, effect, "given" if given else found.source)
@@ -161,14 +161,14 @@ def as_text(rows: Sequence[Row], assumed: Assumed) -> str:
     cells = [[row.bucket, row.n, row.scenarios, row.tests, show_gain(row.gain)] for row in rows]
     table = tabulate(cells, ["bucket", "n", "scenarios", "tests", "smallest gain (points)"], "github")
     return (
-        f"{table}\n\nSeen with {POWER:.0%} power, two-sided at {ALPHA:.0%} after adjustment, where just one "
-        f"model is right about {assumed.differing:.0%} of queries with a design effect of "
+        f"{table}\n\nDetected with {POWER:.0%} power, two-sided at {ALPHA:.0%} after adjustment, if exactly "
+        f"one model is right on {assumed.differing:.0%} of queries, with a design effect of "
         f"{assumed.design_effect:.1f} ({assumed.source})."
     )
 
 
 def show_gain(gain: float) -> str:
-    return "nothing can be shown" if gain >= 1 else f"{100 * gain:.1f}"
+    return "no gain detectable" if gain >= 1 else f"{100 * gain:.1f}"
 
 
 def warning(examples: Sequence[Example], pairs: int) -> str:
@@ -178,6 +178,6 @@ def warning(examples: Sequence[Example], pairs: int) -> str:
     seen = (
         "no gain can be shown"
         if main is None or main.gain >= 1
-        else f"the smallest gain seen with {POWER:.0%} power at 1+ is about {100 * main.gain:.0f} points"
+        else f"the smallest gain detected with {POWER:.0%} power at 1+ is about {100 * main.gain:.0f} points"
     )
     return f"With {len(examples)} examples {seen} (see python -m bench power)."

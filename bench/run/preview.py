@@ -1,4 +1,4 @@
-"""Model entry, Plan -> what a dry run prints: the audit, the first prompt, its right answer, an estimate."""
+"""Model entry, Plan -> the text of a dry run: audit, first prompt, its right answer, estimated time."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from bench.run.plans import Plan
 from bench.task.prompts import gold_statement
 from bench.text import printable
 
-SIZE = 2048  # of the matrices that are multiplied to see how fast the device is
+SIZE = 2048  # size of the matrices that measure the speed of the device
 REPEATS = 3
 
 
 def preview(entry: ModelEntry, plan: Plan) -> str:
-    """How a model would be asked. Its weights are not loaded. Raises ValueError if it cannot be."""
+    """The preview of a model as text. Its weights are not loaded. Raises ValueError if it cannot be asked."""
     tokenizer = models.load_tokenizer(entry)
     prompts = [tokenizer(prompt.text).input_ids for prompt in plan.prompts(entry, tokenizer)]
     answers = [gold_statement(example) for example in plan.examples]
@@ -33,10 +33,10 @@ def preview(entry: ModelEntry, plan: Plan) -> str:
 
 
 def estimate(entry: ModelEntry, prompts: Sequence[list[int]], answers: Sequence[list[int]]) -> str:
-    """How long the arithmetic of a run takes: two operations for each weight and distinct token."""
+    """The time for a run's arithmetic: two operations per weight and distinct token."""
     weights = num_weights(entry)
     if weights is None:
-        return "none, since parameters is not in the suite"
+        return "none, because the suite does not give parameters"
     tokens = distinct(prompts) + sum(map(len, answers))
     speed, device = operations_per_second(entry)
     minutes = 2 * weights * tokens / speed / 60
@@ -47,7 +47,7 @@ def estimate(entry: ModelEntry, prompts: Sequence[list[int]], answers: Sequence[
 
 
 def num_weights(entry: ModelEntry) -> int | None:
-    """As its safetensors files have them, else as the suite says."""
+    """The number of weights in the safetensors files, else the number in the suite."""
     files = weights_of(entry)
     if all(path.suffix == ".safetensors" for path in files):
         return sum(prod(shape) for path in files for shape in shapes_in(entry, path))
@@ -55,7 +55,7 @@ def num_weights(entry: ModelEntry) -> int | None:
 
 
 def distinct(sequences: Sequence[list[int]]) -> int:
-    """Tokens of all sequences where each shared prefix is counted once."""
+    """The tokens of all sequences, with each shared prefix counted once."""
     from bench.decoding.tree.tree import shared
 
     ordered = sorted(sequences)
@@ -63,7 +63,7 @@ def distinct(sequences: Sequence[list[int]]) -> int:
 
 
 def operations_per_second(entry: ModelEntry) -> tuple[float, str]:
-    """Of a matrix product in the dtype that the model would have, measured now; and the device's name."""
+    """The measured speed of a matrix product in the model's dtype, and the name of the device."""
     import torch
 
     on_gpu = bool(visible_gpus())

@@ -1,4 +1,4 @@
-"""python -m bench probes: models -> how much accuracy one critical sentence costs each of them."""
+"""python -m bench probes: models -> the effect of one critical sentence on the accuracy of each."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ HEADINGS = ("probe", "model", "boxes", "n", "without", "with", "difference", "95
 def add_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("--suite", default="embedded", metavar="NAME|FILE", help="(default: %(default)s)")
-    add("--models", default="", metavar="NAME,...", help="only these (default: all of the suite)")
+    add("--models", default="", metavar="NAME,...", help="only these models (default: all of the suite)")
     add("--probes", default=",".join(PROBES), metavar="NAME,...", help="(default: %(default)s)")
     add("--pairs", type=COUNT, default=NUM_PAIRS["evaluation"], metavar="N", help="(default: %(default)s)")
     add("--operations", type=whole(1, 100), default=MAX_OPERATIONS, metavar="N",
-        help="most operations beside the critical one (default: %(default)s)")  # fmt: skip
+        help="largest number of other operations (default: %(default)s)")  # fmt: skip
     add("--seed", type=SEED, default=0, help="(default: %(default)s)")
     add("--protocol", choices=PROTOCOLS, default="paper", help="(default: %(default)s)")
-    add("--store", default=":memory:", metavar="PATH", help="keep the answers there (default: keep none)")
+    add("--store", default=":memory:", metavar="PATH", help="keep the answers here (default: keep none)")
     add("--json", action="store_true", help="print JSON, accuracies in [0, 1]")
 
 
 def run(args: Namespace) -> int:
-    """Ask every model both halves of every pair, and print a table."""
+    """Ask every model both examples of every pair, and print a table."""
     suite = load_suite(args.suite)
     names = [choose("model", name, suite.models) for name in args.models.split(",") if name]
     found: dict[str, dict[str, dict[str, Cost]]] = {}
@@ -62,12 +62,12 @@ def examples_of(pairs: Sequence[MinimalPair]) -> tuple[Example, ...]:
 
 
 def as_json(found: Mapping[str, Mapping[str, Mapping[str, Cost]]]) -> str:
-    """By probe, model and kind of box."""
+    """The costs as JSON, by probe, model and kind of box."""
     return json.dumps(found, default=asdict, indent=1)
 
 
 def as_table(found: Mapping[str, Mapping[str, Mapping[str, Cost]]]) -> str:
-    """A row a probe, model and kind of box; accuracies in percent, differences in points."""
+    """One row per probe, model and kind of box. Accuracies in percent, differences in points."""
     rows = [
         [probe, name, where, *cells(cost)]
         for probe, models in found.items()

@@ -1,4 +1,4 @@
-"""The store as it grows -> how far every model is and what is left, in one line. What a run may take."""
+"""The growing store -> the progress of every model in one line. Also an estimate of a run's time."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ WHERE json_extract(settings, '$.regex') = ?
 AND json_extract(settings, '$.engine') IN (SELECT value FROM json_each(?))
 """
 COUNT = "SELECT count(*) FROM completions WHERE key IN (SELECT value FROM json_each(?))"
-ON_CPU, ON_GPU = (0.1, 10.0), (0.05, 0.03)  # seconds a prompt, and more a GB of weights: a first guess
+ON_CPU, ON_GPU = (0.1, 10.0), (0.05, 0.03)  # rough guess: seconds per prompt, plus seconds per GB of weights
 
 
 def last_number(store: Store) -> int:
-    """The number of the newest completion, 0 in an empty store."""
+    """The row number of the newest completion; 0 in an empty store."""
     [(number,)] = store.read("SELECT ifnull(max(number), 0) FROM completions")
     return int(number)
 
 
 def added_since(store: Store, number: int) -> dict[str, int]:
-    """How many completions each model got after that one, whichever process evaluated it."""
+    """The number of completions of each model after that row, from any process."""
     return dict(store.read(ADDED, number))
 
 
@@ -50,20 +50,20 @@ def kept_for(store: Store, plan: Plan) -> dict[str, int]:
 
 
 def kept_of(store: Store, run_id: str) -> int:
-    """How many completions a run has put into the store."""
+    """The number of completions that a run has put into the store."""
     query = "SELECT count(*) FROM completions JOIN runs ON runs.number = completions.run WHERE runs.id = ?"
     [(number,)] = store.read(query, run_id)
     return int(number)
 
 
 def estimate(entries: Iterable[ModelEntry], prompts: int) -> float:
-    """Seconds that the models may take for so many prompts each. A guess from the size of their weights."""
+    """Estimated seconds for all models with this number of prompts each, from the size of their weights."""
     fixed, per_gb = ON_GPU if visible_gpus() else ON_CPU
     return sum(prompts * (fixed + per_gb * models.num_bytes(entry) / 1e9) for entry in entries)
 
 
 class Pace:
-    """Counts of answers by model, seen again and again -> one line."""
+    """Repeated counts of answers by model -> one line of progress."""
 
     def __init__(self, prompts: int, otherwise: str = "working") -> None:
         self.prompts, self.otherwise = prompts, otherwise
@@ -71,7 +71,7 @@ class Pace:
         self.first: dict[str, tuple[float, int]] = {}
 
     def line(self, counts: Mapping[str, int]) -> str:
-        """Models that are not done, or the time that has passed where none has an answer yet."""
+        """The unfinished models, or the elapsed time if no model has an answer yet."""
         now = time.monotonic()
         parts, left = [], 0.0
         for name, count in counts.items():

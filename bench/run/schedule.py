@@ -1,4 +1,4 @@
-"""Suite, Plan -> Evaluations: which model is evaluated next, once in all processes that share a store."""
+"""Suite, Plan -> Evaluations: the order of models. Each is evaluated once by all processes with one store."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from bench.store import Store
 
 
 class Unavailable(Exception):
-    """This machine cannot run a model: its name, and why not and what to do."""
+    """This machine cannot run a model. The arguments are its name, and the reason with what to do."""
 
 
 class Schedule:
-    """The models of a suite under one plan. A model is evaluated when it is first asked for.
+    """The models of a suite under one plan. A model is evaluated when it is first needed.
 
-    wait: seconds to wait for a model that another process is evaluating. shared: the models of the whole
-    run, where several workers share it; a worker then begins the largest of them that nobody has begun.
+    wait: seconds to wait for a model that another process is evaluating. shared: the models of the whole run,
+    if several workers share it. A waiting worker then begins the largest model that no process has begun.
     """
 
     def __init__(
@@ -35,9 +35,10 @@ class Schedule:
         self.failed: dict[str, Exception] = {}
 
     def evaluate(self, *names: str) -> list[Evaluation]:
-        """Models' evaluations. While a model is locked elsewhere, evaluate the run's other models.
+        """The evaluations of models. While a model is locked elsewhere, evaluate the run's other models.
 
-        Raises Unavailable for a model that cannot run here, and again what a model failed with before.
+        Raises Unavailable for a model that cannot run here. Raises the same error again for a model that
+        failed.
         """
         for name in names:
             self.check(name)
@@ -47,7 +48,7 @@ class Schedule:
         return [self.evaluations[name] for name in names]
 
     def check(self, name: str) -> None:
-        """Raises what keeps a model from being asked, and keeps it: a dead server is not tried again."""
+        """Raises an error for a model that cannot be asked. The error is kept and not tried again."""
         if name in self.failed:
             raise self.failed[name]
         self.recall([name])
@@ -65,7 +66,7 @@ class Schedule:
             raise Unavailable(name, reason)
 
     def attempt(self, name: str, patience: float | None = None) -> bool:
-        """Evaluate a model. False if another process holds it and there is no patience to wait."""
+        """Evaluate a model. Returns False if another process still holds it after `patience` seconds."""
         try:
             self.evaluations[name] = evaluate(
                 self.suite.models[name], self.plan, self.store, patience or 0.0, self.listener
@@ -78,10 +79,10 @@ class Schedule:
         return True
 
     def work_ahead(self) -> bool:
-        """Evaluate the largest model of the run that nobody has begun. False if there is none."""
+        """Evaluate the largest model of the run that no process has begun. Returns False if there is none."""
         for name in self.largest_first:
             if name not in self.evaluations:
-                with suppress(Exception):  # a model that cannot run or fails: its own case says so
+                with suppress(Exception):  # the model's own case reports a failure
                     self.check(name)
                     if name in self.evaluations or self.attempt(name):
                         return True
@@ -89,13 +90,13 @@ class Schedule:
 
     @cached_property
     def largest_first(self) -> list[str]:
-        """Shared models, longest first, so that the last to end does not leave others idle for long."""
+        """Shared models, largest first, so that workers end at similar times."""
         return sorted(self.shared, key=lambda name: -models.num_bytes(self.suite.models[name]))
 
     def recall(self, names: Iterable[str]) -> None:
-        """Take from the store what was evaluated before, here or elsewhere. Nothing is decoded."""
+        """Read complete evaluations from the store. Nothing is decoded."""
         for name in names:
             if name not in self.evaluations and name not in self.skipped:
-                with suppress(ValueError):  # its files are not here, so that nothing can be known of it
+                with suppress(ValueError):  # its files are missing, so its settings are unknown
                     if found := recall(self.suite.models[name], self.plan, self.store):
                         self.evaluations[name] = found

@@ -30,8 +30,8 @@ from bench.store import Store
 class Session(Schedule):
     """The models of a schedule, compared and judged.
 
-    cases: of the run. A case fails only where its finding holds over all of them together (Bonferroni), so
-    that chance alone fails at most 5% of runs.
+    cases: number of cases in the run. A case fails only if its finding holds over all of them (Bonferroni),
+    so chance alone fails at most 5% of runs.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Session(Schedule):
         return self.plan.baseline
 
     def comparisons(self, pair: Pair) -> list[Comparison]:
-        """The pair on every bucket, adjusted over its buckets."""
+        """The comparisons of a pair on every bucket, adjusted over its buckets."""
         if pair not in self.compared:
             base, variant = self.evaluate(pair.base, pair.variant)
             accuracies = self.accuracies(base), self.accuracies(variant)
@@ -61,7 +61,7 @@ class Session(Schedule):
         return self.compared[pair]
 
     def verdict(self, pair: Pair, bucket: str, family: Sequence[Pair]) -> Verdict | None:
-        """The verdict on one bucket, None if it has no queries. family: the pairs tested with this one."""
+        """The verdict on one bucket; None if it has no queries. family: the pairs tested with this one."""
         found = self.comparisons(pair)
         if bucket == "ops1plus":
             for other in family:
@@ -80,7 +80,7 @@ class Session(Schedule):
         return judge_over_random(name, bucket, observed[bucket], gate, self.cases)
 
     def agreement(self, name: str, bucket: str, published: Accuracy) -> tuple[bool, str] | None:
-        """Whether a model comes out as published, and both figures in a sentence; None without queries."""
+        """Whether a model agrees with its published figure, and a sentence; None without queries."""
         (evaluation,) = self.evaluate(name)
         observed = self.accuracies(evaluation).get(bucket)
         if observed is None:
@@ -112,9 +112,9 @@ class Session(Schedule):
         metadata: Mapping[str, object],
         singles: Collection[str] = (),
     ) -> Results:
-        """All that is known when the cases have run, from the models that have been evaluated.
+        """The results after the cases have run, from all evaluated models.
 
-        singles: models in no pair, which are shown beside random guessing alone.
+        singles: models in no pair, which are compared only with random guessing.
         """
         families = [list(family) for family in families]
         names = [
@@ -147,7 +147,7 @@ class Session(Schedule):
         )
 
     def groups(self, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
-        """Models of one group, where there are several."""
+        """The groups with at least two models."""
         found: dict[str, list[str]] = {}
         for name in names:
             if name in self.suite.models and (group := self.suite.models[name].group):
@@ -155,13 +155,13 @@ class Session(Schedule):
         return {group: tuple(members) for group, members in found.items() if len(members) > 1}
 
     def accuracies(self, evaluation: Evaluation) -> dict[str, Accuracy]:
-        """By bucket, where it has queries."""
+        """The accuracy in each bucket with queries."""
         if evaluation.model not in self.measured:
             self.measured[evaluation.model] = accuracies(evaluation)
         return self.measured[evaluation.model]
 
     def gates(self, evaluation: Evaluation) -> dict[str, Gate]:
-        """A model beside random guessing, by bucket."""
+        """A model against random guessing, by bucket."""
         return gates(self.accuracies(evaluation), self.baseline)
 
     def has_evaluated(self, pair: Pair) -> bool:
@@ -169,6 +169,6 @@ class Session(Schedule):
 
 
 def accuracies(evaluation: Evaluation) -> dict[str, Accuracy]:
-    """By bucket, where it has queries."""
+    """The accuracy in each bucket with queries."""
     found = {bucket: accuracy_of(evaluation.scores, bucket) for bucket in BUCKETS}
     return {bucket: accuracy for bucket, accuracy in found.items() if accuracy.n}

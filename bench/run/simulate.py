@@ -1,6 +1,6 @@
-"""python -m bench simulate: how often findings are wrong, and intervals right, on answers of known truth.
+"""python -m bench simulate: how often findings are wrong, and intervals right, on answers with known truth.
 
-A line of the table is a rate (measures.py) with its standard error, beside the bounds that it must keep.
+A line of the table shows a rate (measures.py), its standard error and the bounds that it must keep.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from bench.inputs import InputError, place, read_json
 from bench.outputs import write_text
 from bench.run.measures import MEASURES
 
-CHUNK = 50  # repetitions between two savings
+CHUNK = 50  # repetitions between two saves of the counts
 Bounds = tuple[float, float]
-BOUNDS: dict[str, Bounds] = {  # by how a line begins
+BOUNDS: dict[str, Bounds] = {  # by prefix of a line
     "null pair, better or worse at 1+ | 716": (0, 0.055),
     "null pair, better or worse at 1+ | limit": (0, 0.06),
     "null pair, any": (0, 0.06),
@@ -41,14 +41,14 @@ BOUNDS: dict[str, Bounds] = {  # by how a line begins
     "guesser above guessing in some": (0, 0.06),
     "A/A run": (0, 0.05),
     "planted: negative": (0.99, 1),
-    "planted: positive": (0.95, 1),  # it is shown a gain by chance in 2.5% of runs
+    "planted: positive": (0.95, 1),  # it shows a gain by chance in 2.5% of runs
     "agreement": (0, 0.05),
 }
 Counts = dict[str, dict[str, tuple[int, int]]]  # measure -> line -> occurred, repetitions
 
 
 def simulate(names: Sequence[str], repetitions: int, seed: int, counts: Counts) -> Iterator[Counts]:
-    """Count on from what is known, a chunk at a time: the same counts as in one go."""
+    """Continue from earlier counts, one chunk at a time. The counts equal those of a single run."""
     for name in names:
         known = counts.setdefault(name, {})
         done = max((trials for _, trials in known.values()), default=0)
@@ -66,7 +66,7 @@ def bounds_of(line: str) -> Bounds | None:
 
 
 def table(counts: Counts) -> str:
-    """A row a line: its rate and standard error in percent, its bounds, and whether it keeps them."""
+    """One row per line: rate and standard error in percent, bounds, and whether it keeps them."""
     rows = []
     for line, (hits, trials) in ((line, count) for found in counts.values() for line, count in found.items()):
         rate, bounds = hits / trials, bounds_of(line)
@@ -84,11 +84,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--measures", default=",".join(MEASURES), metavar="NAME,...", help="(default: %(default)s)")
     add("--repetitions", type=COUNT, default=1000, metavar="N", help="(default: %(default)s)")
     add("--seed", type=SEED, default=0, metavar="N", help="(default: %(default)s)")
-    add("--out", type=Path, metavar="FILE", help="keep counts there (JSON), and go on from what it has")
+    add("--out", type=Path, metavar="FILE", help="save counts in this JSON file, and continue from it")
 
 
 def run(args: Namespace) -> int:
-    """Print the table; exit status 1 if a line does not keep its bounds."""
+    """Print the table. The exit status is 1 if a line does not keep its bounds."""
     names = args.measures.split(",")
     if unknown := set(names) - MEASURES.keys():
         raise InputError(f"unknown measures {', '.join(sorted(unknown))}. Choose from {', '.join(MEASURES)}.")

@@ -1,4 +1,4 @@
-"""Model entry, Plan -> an engine that answers, with the prompts: on this machine, or on a server."""
+"""Model entry, Plan -> a ready engine and the prompts, on this machine or on a server."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from bench.run.metadata import package_versions
 from bench.run.plans import Plan
 
 Say = Callable[[str], object]
-Running = tuple[Engine, list[Prompt], dict[str, str]]  # what answers, all that is asked, where it runs
+Running = tuple[Engine, list[Prompt], dict[str, str]]  # the engine, its prompts, and the place of the run
 
 
 def cannot_ask(entry: ModelEntry, plan: Plan, others: Iterable[ModelEntry] = ()) -> str | None:
-    """Why the model cannot be asked under this plan and what to do about it; None if it can.
+    """The reason why the model cannot be asked under this plan, and what to do; None if it can.
 
-    others: the suite's, one of which a server may have. Raises ValueError where the suite or a server is at
-    fault, ConnectionError for a server that cannot be reached.
+    others: the other models of the suite, which a server may have. Raises ValueError for a mistake in the
+    suite or on a server, and ConnectionError for a server that cannot be reached.
     """
     if plan.engine != "server":
         return models.unavailable(entry, plan.gpus_per_model)
     if not plan.servers:
-        return "its answers are not in the store. Name a server that has it with --boxes-server=URL."
+        return "its answers are not in the store. Give a server that has it with --boxes-server=URL."
     from bench.decoding.server import find
 
     known = {name for other in others for name in models.served_names(other)}
@@ -40,7 +40,7 @@ def cannot_ask(entry: ModelEntry, plan: Plan, others: Iterable[ModelEntry] = ())
 
 @contextmanager
 def loaded(entry: ModelEntry, plan: Plan, say: Say) -> Iterator[Running]:
-    """The model on leased GPUs, or on the CPU."""
+    """Load the model on leased GPUs, or on the CPU."""
     tokenizer = models.load_tokenizer(entry)
     prompts = plan.prompts(entry, tokenizer)
     audited = plan.audit(entry, tokenizer, prompts)
@@ -76,12 +76,12 @@ def loaded(entry: ModelEntry, plan: Plan, say: Say) -> Iterator[Running]:
 
 @contextmanager
 def served(entry: ModelEntry, plan: Plan, say: Say) -> Iterator[Running]:
-    """The model on the first of the servers that has it."""
+    """Use the model on the first server that has it."""
     from bench.decoding.server import Server, ServerEngine, find
 
     names = models.served_names(entry)
     if (found := find(names, names, plan.servers)) is None:
-        raise InputError(f"model {entry.name}: no server is given. Name one with --boxes-server=URL.")
+        raise InputError(f"model {entry.name}: no server is given. Give one with --boxes-server=URL.")
     tokenizer = models.served_tokenizer(entry)
     prompts = plan.prompts(entry, tokenizer)
     tag = closing_tag(entry, tokenizer) if plan.thinks else None

@@ -1,6 +1,6 @@
-"""Tokenizer -> seconds before the first answer, by part: with an empty cache, and with a full one.
+"""Tokenizer -> seconds before the first answer, by part, with an empty and with a full cache.
 
-The model is an untrained Llama of two layers, so that the vocabulary decides. Everything runs on one thread.
+The model is an untrained Llama with two layers, so the vocabulary determines the time. It runs on one thread.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LAYERS, HIDDEN = 2, 32
 
 
 def startup(path: Path, asked: Constraint) -> dict[str, Any]:
-    """Processor and clock seconds of each part, ready for JSON.
+    """Processor and clock seconds of each part, for JSON.
 
     path: a folder with a tokenizer, or a GGUF file.
     """
@@ -58,7 +58,7 @@ def parts(model: Any, tokenizer: Any, asked: Constraint) -> dict[str, tuple[floa
 
 
 def timed(step: Callable[[], Any]) -> tuple[Any, tuple[float, float]]:
-    """What a step returns, and its seconds: of the processor, of the clock."""
+    """The result of a step, and its processor and clock seconds."""
     start = time.process_time(), time.perf_counter()
     found = step()
     return found, (time.process_time() - start[0], time.perf_counter() - start[1])
@@ -77,7 +77,7 @@ def untrained(tokenizer: Any) -> LlamaForCausalLM:
 
 @contextmanager
 def empty_cache() -> Iterator[None]:
-    """A cache folder of its own for the time being."""
+    """Use a temporary cache folder inside the block."""
     before = os.environ.get("BOXES_CACHE")
     with tempfile.TemporaryDirectory() as folder:
         os.environ["BOXES_CACHE"] = folder

@@ -1,8 +1,8 @@
-"""Simulated answers whose accuracies and clustering are known, on the examples of a real data set.
+"""Simulated answers with known accuracies and clustering, on the examples of a real data set.
 
-An answer is right where a normal variable lies below the quantile of its bucket's accuracy. The variable is a
-sum of parts that a scenario, a scenario and model, an example and model, or a query share. So accuracies are
-exact, and answers are clustered and correlated between models (a Gaussian copula).
+An answer is right if a normal variable lies below the quantile of its bucket's accuracy. The variable is a
+sum of parts that are shared within a scenario, a scenario and model, an example and model, or a query. So
+accuracies are exact, and answers are clustered and correlated between models (a Gaussian copula).
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from bench.scoring.baselines import expected_accuracy
 from bench.scoring.stats import clustered_accuracy, clustered_difference
 from bench.scoring.verdicts import compared
 
-Answers = np.ndarray  # (queries,) bool: which are right
+Answers = np.ndarray  # (queries,) bool: True if right
 
 
 @dataclass(frozen=True, slots=True)
 class Clustering:
-    """Shares of an answer's variance, of 1 in all; what they leave is noise of a model's own query."""
+    """Shares of an answer's variance. The rest up to 1 is noise of one model on one query."""
 
     scenario: float  # common to all models
     model_scenario: float
@@ -39,7 +39,7 @@ class Clustering:
         return Clustering(correlation * scenario, own * scenario, self.model_example, correlation * query)
 
 
-CLUSTERINGS = {  # design effects at 1+: 1.2 to 1.8 as the embedded models have, and 3 to 4
+CLUSTERINGS = {  # design effects at 1+: 1.2 to 1.8, like the embedded models, and 3 to 4
     "weak": Clustering(0.04, 0.04, 0.02, 0.3),
     "strong": Clustering(0.25, 0.2, 0.05, 0.2),
 }
@@ -68,12 +68,12 @@ class World:
 
     @cached_property
     def chances(self) -> np.ndarray:
-        """Of a random guess to be right."""
+        """The probability that a random guess is right, per query."""
         return np.array([expected_accuracy(query) for example in self.examples for query in example.queries])
 
     @cached_property
     def places(self) -> dict[str, np.ndarray]:
-        """The queries of each bucket that has any."""
+        """The queries of each non-empty bucket."""
         found = {
             bucket: np.flatnonzero([in_bucket(num_ops, bucket) for num_ops in self.num_ops])
             for bucket in self.buckets
@@ -85,14 +85,14 @@ class World:
         return {bucket: float(self.chances[places].mean()) for bucket, places in self.places.items()}
 
     def shares(self, by_num_ops: Sequence[float]) -> dict[str, float]:
-        """The true accuracy in each bucket, from those with 0 to 7 operations."""
+        """The true accuracy of each bucket, from the accuracies at 0 to 7 operations."""
         true = np.asarray(by_num_ops)[self.num_ops]
         return {bucket: float(true[places].mean()) for bucket, places in self.places.items()}
 
     def answers(
         self, rng: np.random.Generator, clustering: Clustering, models: Sequence[Sequence[float]]
     ) -> list[Answers]:
-        """Of each model. models: true accuracies with 0 to 7 operations."""
+        """Simulated answers of each model. models: true accuracies at 0 to 7 operations."""
         scenarios, examples, queries = self.scenario.max() + 1, len(self.examples), len(self.num_ops)
         common = (
             np.sqrt(clustering.scenario) * rng.standard_normal(scenarios)[self.scenario]
@@ -112,11 +112,11 @@ class World:
         return found
 
     def guesses(self, rng: np.random.Generator) -> Answers:
-        """Of a model that guesses."""
+        """Simulated answers of a guessing model."""
         return rng.random(len(self.chances)) < self.chances
 
     def measure(self, answers: Answers) -> dict[str, Accuracy]:
-        """By bucket, as a run measures them."""
+        """Accuracies by bucket, measured as in a run."""
         return {
             bucket: clustered_accuracy(answers[places], self.scenario[places])
             for bucket, places in self.places.items()
@@ -131,7 +131,7 @@ class World:
         ]
 
     def compare(self, pair: Pair, base: Answers, variant: Answers) -> list[Comparison]:
-        """As a run compares two models."""
+        """The comparisons of two models, as in a run."""
         differences: Mapping[str, Difference] = {
             bucket: clustered_difference(variant[places].astype(float) - base[places], self.scenario[places])
             for bucket, places in self.places.items()

@@ -1,7 +1,7 @@
 """Completion -> Answer: the contents of each box as the model states them.
 
-What counts as stating a box is what the paper's released scripts take for it (Kim, Schuster & Toshniwal
-2024, branch shtoshni/outlines), so that figures made here can be laid beside the literature's.
+The reading rules are those of the paper's released scripts (Kim, Schuster & Toshniwal 2024, branch
+shtoshni/outlines), so our figures are comparable with the literature.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from bench.records import Answer, Completion, Contents
 from bench.task.wording import WORDINGS
 
-if TYPE_CHECKING:  # what follows runs in environments that have none of our dependencies
+if TYPE_CHECKING:  # this module also runs in environments without our dependencies
     from bench.decoding.constraint import Constraint
 
-OPENING = "Box 0 contains"  # said by no clause but the first, which is known by its place
+OPENING = "Box 0 contains"  # only the first clause may begin so; it is recognized by its place
 NEXT_BOX = re.compile(r", and Box|, Box| and Box|; Box")
 NEXT_CONTAINER = re.compile(r", and Container|, Container| and Container")
 
@@ -25,7 +25,7 @@ NEXT_CONTAINER = re.compile(r", and Container|, Container| and Container")
 def read_answer(
     completion: Completion, constraint: Constraint, version: str = "base", num_boxes: int = 7
 ) -> Answer:
-    """What the completion says; a box that it does not name is None. Unfinished thinking says nothing."""
+    """The boxes that a completion states; None for each other box, and for all if thinking did not end."""
     if completion.finish_reason == "unfinished":
         return Answer((None,) * num_boxes, "unfinished")
     found = statements(completion.text, version, num_boxes)
@@ -36,7 +36,7 @@ def read_answer(
 
 
 def statements(text: str, version: str = "base", num_boxes: int = 7) -> list[str | None]:
-    """What a text says of each box, in its version's words; None where that is not readable."""
+    """The clause of each box in a text, in the words of the version; None if it is not readable."""
     opening = WORDINGS[version].describe_box(0, ()).removesuffix(" nothing")
     return clauses(text.strip(), num_boxes, opening)
 
@@ -57,11 +57,11 @@ def split_names(clause: str) -> list[str]:
 
 
 def clauses(text: str, num_boxes: int = 7, opening: str = OPENING) -> list[str | None]:
-    """What a text says of box 0, box 1, ...: its words after the verb, None where it says nothing readable.
+    """The clause of box 0, box 1, ...: its words after the verb, or None if it is not readable.
 
-    The statement ends at its first full stop. The first clause is box 0's; the others go by their first
-    character, so that their order is free, and of a repeated box the alphabetically first clause counts
-    where boxes are missing. If the first clause lacks a box but keeps its verb, all clauses keep theirs.
+    The statement ends at its first full stop. The first clause belongs to box 0. Every other clause belongs
+    to the box of its first character, so the order is free. If boxes are missing and a box is repeated, its
+    alphabetically first clause counts. If the first clause has a verb but no box, all clauses keep the verb.
     """
     text = " ".join(text.split())
     if "Statement:" in text:
@@ -74,7 +74,7 @@ def clauses(text: str, num_boxes: int = 7, opening: str = OPENING) -> list[str |
 
 
 def split_boxes(text: str) -> list[str]:
-    """A statement cut before each box but the first; "The car is in Container A" is turned round."""
+    """Split a statement before each box except the first. "The car is in Container A" is inverted first."""
     if "Box " in text:
         return NEXT_BOX.split(text)
     if "is in" in text or "are in" in text or "is nothing in" in text:
@@ -85,7 +85,7 @@ def split_boxes(text: str) -> list[str]:
 
 
 def complete(pieces: Sequence[str], num_boxes: int) -> list[str]:
-    """The pieces, with a blank one for each missing box and no repeats, if there were fewer than boxes."""
+    """If there are fewer pieces than boxes: remove repeats and add a blank piece for each missing box."""
     found = list(pieces)
     if len(found) >= num_boxes:
         return found
@@ -103,7 +103,7 @@ def complete(pieces: Sequence[str], num_boxes: int) -> list[str]:
 
 
 def box_of(piece: str, num_boxes: int) -> int | None:
-    """The box of a piece that was cut before its number or letter."""
+    """The box of a piece that begins with the number or letter of its box."""
     name = piece.strip()[:1]
     for names in ("0123456789", "ABCDEFGHIJKLMNOPQRSTUVWXYZ"):
         if name and name in names[:num_boxes]:
@@ -112,7 +112,7 @@ def box_of(piece: str, num_boxes: int) -> int | None:
 
 
 def after_box(piece: str, keeps_verb: bool) -> str | None:
-    """The contents of a piece, with their verb where all clauses keep it; None if it has no verb."""
+    """The contents of a piece, with the verb if all clauses keep it; None if it has no verb."""
     if "contains " in piece:
         verb, contents = "contains ", piece.partition("contains ")[2]
     elif "is " in piece:

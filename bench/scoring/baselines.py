@@ -1,7 +1,7 @@
-"""Query -> expected accuracy of random guessing, in closed form: no model and no sampling noise.
+"""Query -> exact expected accuracy of random guessing, without sampling.
 
-The paper guesses 0 to 3 of the objects mentioned with the box so far and released no code; these are the
-readings of that sentence (Kim, Schuster & Toshniwal 2024, section 3).
+The paper guesses 0 to 3 of the objects mentioned with the box so far (Kim, Schuster & Toshniwal 2024,
+section 3). It released no code for this, so there are several readings of that sentence.
 """
 
 from __future__ import annotations
@@ -23,32 +23,32 @@ SIZES = range(MAX_OBJECTS + 1)
 
 
 def with_replacement(pool: int, target: int) -> float:
-    """0 to 3 draws from the pool, each as likely; an object drawn twice counts once."""
+    """0 to 3 draws from the pool, each number equally likely. An object drawn twice counts once."""
     if pool == 0:
         return 1.0
     return sum(surjections(draws, target) / pool**draws for draws in SIZES) / len(SIZES)
 
 
 def surjections(draws: int, target: int) -> int:
-    """Ways in which the draws hit every object of the target and no other."""
+    """Number of ways in which the draws hit every object of the target and no other object."""
     return sum(
         (-1) ** missed * comb(target, missed) * (target - missed) ** draws for missed in range(target + 1)
     )
 
 
 def cut_at_pool(pool: int, target: int) -> float:
-    """0 to 3 different objects, each size as likely; a size above the pool takes all of it."""
+    """0 to 3 different objects, each size equally likely. A size above the pool takes the whole pool."""
     sizes = sum(min(size, pool) == target for size in SIZES)
     return sizes / len(SIZES) / comb(pool, target)
 
 
 def size_within_pool(pool: int, target: int) -> float:
-    """0 to min(3, pool) different objects, each size as likely."""
+    """0 to min(3, pool) different objects, each size equally likely."""
     return 1 / (min(MAX_OBJECTS, pool) + 1) / comb(pool, target)
 
 
 def wrong_above_pool(pool: int, target: int) -> float:
-    """0 to 3 different objects, a size above the pool is wrong; an empty pool answers nothing."""
+    """0 to 3 different objects. A size above the pool is wrong. An empty pool gives the empty answer."""
     return 1.0 if pool == 0 else 1 / len(SIZES) / comb(pool, target)
 
 
@@ -80,9 +80,9 @@ def baseline(evaluated: Iterable[Example], reading: str = DEFAULT_READING) -> di
 
 
 def published_baseline() -> dict[str, float]:
-    """The paper's own random baseline: Kim, Schuster & Toshniwal (2024), analysis/model_results.csv.
+    """The paper's random baseline: Kim, Schuster & Toshniwal (2024), analysis/model_results.csv.
 
-    One or more operations: the mean of its buckets, by the number of queries that each drew for.
+    ops1plus is the mean of the other buckets, weighted by the queries that each bucket drew for.
     """
     with (DATA / "published_random_baseline.csv").open(encoding="utf-8") as file:
         rows = [
@@ -95,11 +95,11 @@ def published_baseline() -> dict[str, float]:
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--reading", choices=READINGS, help="only this one (default: all)")
+    parser.add_argument("--reading", choices=READINGS, help="only this reading (default: all)")
     parser.add_argument("--dataset", default="evaluation", metavar="SET", help="as --boxes-dataset takes it")
     parser.add_argument("--dataset-password", metavar="WORD", help=f"safer in ${datasets.PASSWORD_VARIABLE}")
     parser.add_argument("--seed", type=SEED, default=DEFAULT_SEED, help="(default: %(default)s)")
-    parser.add_argument("--version", default="base", help="of the task (default: %(default)s)")
+    parser.add_argument("--version", default="base", help="version of the task (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print JSON, accuracies in [0, 1]")
 
 
@@ -115,7 +115,7 @@ def run(args: Namespace) -> int:
 
 
 def as_table(rows: Mapping[str, Mapping[str, float]]) -> str:
-    """Readings by buckets, in percent."""
+    """One row per reading, one column per bucket, in percent."""
     cells = [
         [name, *(f"{100 * row[bucket]:.1f}" if bucket in row else "" for bucket in BUCKETS)]
         for name, row in rows.items()

@@ -1,4 +1,4 @@
-"""Completion of the metric logprob -> Answer, and by how much each true clause leads."""
+"""Completion of the metric logprob -> Answer, and the lead of each true clause."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from bench.decoding.notes import read_logprobs, split_notes
 from bench.records import BUCKETS, Answer, Completion, Example, Score, in_bucket
 from bench.task.choices import choices
 
-Margins = list[float]  # of each box, in nats: the true clause's log-probability minus the best other's
+Margins = list[float]  # per box, in nats: log-probability of the true clause minus the best other clause
 
 
 def read_choice(completion: Completion, example: Example) -> tuple[Answer, Margins]:
-    """The likeliest contents of each box; of equals the first."""
+    """The likeliest contents of each box. In a tie, the first clause wins."""
     logprobs = read_logprobs(split_notes(completion.text)[1])
     boxes = [
         found[max(range(len(found)), key=scored.__getitem__)]
@@ -36,7 +36,7 @@ def chance(evaluated: Iterable[Example]) -> dict[str, float]:
 
 
 def mean_margins(scores: Sequence[Score], margins: Mapping[str, Margins]) -> dict[str, float]:
-    """By bucket that has queries. margins: by example id."""
+    """Mean margin of each bucket with queries. margins: by example id."""
     found = {
         bucket: [margins[one.example_id][one.box] for one in scores if in_bucket(one.num_ops, bucket)]
         for bucket in BUCKETS

@@ -23,7 +23,7 @@ Test = tuple[float, float]  # standard error, degrees of freedom
 
 
 def pool_all(verdicts: Iterable[Verdict]) -> list[Pooled]:
-    """Each hypothesis that has a pair at ops1plus; controls are no pairs of a hypothesis."""
+    """Pool each hypothesis that has a pair at ops1plus. Controls are not pooled."""
     found: dict[str, list[Comparison]] = {}
     for verdict in verdicts:
         compared = verdict.comparison
@@ -33,7 +33,7 @@ def pool_all(verdicts: Iterable[Verdict]) -> list[Pooled]:
 
 
 def pool(hypothesis: str, compared: Sequence[Comparison]) -> Pooled:
-    """The gain over all pairs; with one group that group's, of which no heterogeneity is known."""
+    """The gain over all pairs. One group alone has no known heterogeneity."""
     effects = [effect_of(group) for group in groups(compared)]
     if len(effects) == 1:
         [(value, se)] = effects
@@ -43,7 +43,7 @@ def pool(hypothesis: str, compared: Sequence[Comparison]) -> Pooled:
 
 
 def groups(compared: Sequence[Comparison]) -> list[list[Comparison]]:
-    """Pairs that are linked by models that they share."""
+    """Pairs that are linked by shared models."""
     found: list[list[Comparison]] = []
     for entry in compared:
         linked = [group for group in found if any(shares_a_model(entry, other) for other in group)]
@@ -118,14 +118,14 @@ def conclude(
     pairs = f"{len(compared)} pair{'s' * (len(compared) > 1)}"
     shared = f" in {independent} independent groups" if 1 < independent < len(compared) else ""
     spread = (
-        "one independent group, so nothing is known of other models"
+        "This is one independent group, so nothing is known about other models"
         if tau is None or i_squared is None
-        else f"between them the gain has a standard deviation of {100 * tau:.1f} points, I² {i_squared:.0%}"
+        else f"Between them the gain has a standard deviation of {100 * tau:.1f} points (I² {i_squared:.0%})"
     )
-    caveat = "" if all(entry.paired for entry in compared) else f"; {FROM_COUNTS}"
+    caveat = "" if all(entry.paired for entry in compared) else f", {FROM_COUNTS}"
     sentence = (
         f"{outcome}: over {pairs}{shared} the gain is {100 * value:+.1f} points "
-        f"({interval_clause(low, high)}, {p_clause(p)}); {spread}{caveat}."
+        f"({interval_clause(low, high)}, {p_clause(p)}{caveat}). {spread}."
     )
     return Pooled(
         hypothesis, outcome, sentence, value, low, high, p, len(compared), independent, tau, i_squared

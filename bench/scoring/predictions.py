@@ -1,8 +1,8 @@
-"""Rows of the data set, anyone's predictions -> accuracy by number of operations, as the paper counts it.
+"""Rows of the data set, predictions made elsewhere -> accuracy by number of operations, as in the paper.
 
 The rule and its quirks are those of the released scripts (Kim, Schuster & Toshniwal 2024, branch
-shtoshni/outlines: expand_results, then compute_metrics). Where those stop, this says why and counts the
-row as wrong.
+shtoshni/outlines: expand_results, then compute_metrics). The scripts stop at a row that they cannot read.
+This module names such a row and counts it as wrong.
 """
 
 from __future__ import annotations
@@ -36,32 +36,32 @@ class Gold:
 
 
 def score_predictions(gold_path: Path, predictions_path: Path) -> tuple[dict[str, Any], list[str]]:
-    """What was right, as --json prints it, and a note on each row that could not be read.
+    """The accuracies, as --json prints them, and a note on each row that could not be read.
 
-    Predictions are joined to the gold rows by their order: one a state, or one a box if they have targets.
-    Raises ValueError if a file cannot be read, or a gold row cannot be understood.
+    Predictions match the gold rows by their order: one per state, or one per box if they have targets.
+    Raises ValueError if a file or a gold row cannot be read.
     """
     notes: list[str] = []
     gold = read_gold(gold_path, notes)
     predictions = [parse_prediction(line) for line in read_lines(predictions_path)]
-    num_boxes = gold[0].sentence.partition(".")[0].count(", ") + 1  # that the description tells of
+    num_boxes = gold[0].sentence.partition(".")[0].count(", ") + 1  # boxes in the description
     by_box = any(isinstance(row, dict) and "target" in row for row in predictions)
     if len(gold) % num_boxes and not by_box:
         raise InputError(
-            f"{gold_path} has {len(gold)} rows, which is no multiple of its {num_boxes} boxes. "
-            "Give whole states, their rows in the order of the boxes."
+            f"{gold_path} has {len(gold)} rows, which is not a multiple of its {num_boxes} boxes. "
+            "Give complete states, with rows in the order of the boxes."
         )
     judge = judge_boxes if by_box else judge_states
     return tally(gold, list(judge(gold, predictions, num_boxes, notes)), num_boxes), notes
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a file of JSON lines. Blank lines do not count."""
+    """The non-blank lines of a JSON lines file."""
     return [line for line in read_text(place(path), MOST_BYTES).split("\n") if line.strip()]
 
 
 def parse_prediction(line: str) -> Any:
-    """What is not JSON stays as an error, since its place counts."""
+    """Parse a line. Invalid JSON becomes an error in the list, because the place of a row matters."""
     try:
         return parse_json(line, object, "not JSON")
     except InputError as error:
@@ -69,13 +69,13 @@ def parse_prediction(line: str) -> Any:
 
 
 def read_gold(path: Path, notes: list[str]) -> list[Gold]:
-    """The rows of the data set. Raises InputError with the row that cannot be understood."""
+    """The rows of the data set. Raises InputError that names the first invalid row."""
     found = []
     for number, line in enumerate(read_lines(path), start=1):
         row = parse_json(line, ReleasedRow, f"{path}, row {number}: not a row of the data set")
         target = row.masked_content.replace(MASK, "").strip()
         if row.sentence[:-1] != row.sentence_masked.replace(f" {MASK}", "")[:-1] + target:
-            notes.append(f"gold row {number}: sentence is not sentence_masked with its masked_content")
+            notes.append(f"gold row {number}: sentence differs from sentence_masked with its masked_content")
         found.append(Gold(row.sentence, target, row.numops))
     if not found:
         raise InputError(f"{path} has no rows. Give the data set that the predictions answer.")
@@ -85,7 +85,7 @@ def read_gold(path: Path, notes: list[str]) -> list[Gold]:
 def judge_states(
     gold: Sequence[Gold], rows: Sequence[Any], num_boxes: int, notes: list[str]
 ) -> Iterator[bool]:
-    """Whether each box is right, from one prediction a state."""
+    """Whether each box is right, from one prediction per state."""
     for state in range(len(gold) // num_boxes):
         said = rows[state] if state < len(rows) else ValueError("it is missing")
         stated: list[str | None] = [None] * num_boxes
@@ -96,13 +96,13 @@ def judge_states(
         for clause, box in zip(stated, gold[state * num_boxes :], strict=False):
             yield clause is not None and is_right(clause, box.target)
     if len(rows) * num_boxes > len(gold):
-        notes.append(f"predictions after row {len(gold) // num_boxes}: left out, there is no such state")
+        notes.append(f"predictions after row {len(gold) // num_boxes} are ignored: there is no such state")
 
 
 def judge_boxes(
     gold: Sequence[Gold], rows: Sequence[Any], num_boxes: int, notes: list[str]
 ) -> Iterator[bool]:
-    """Whether each box is right, from one prediction a box; boxes after the last one are not scored."""
+    """Whether each box is right, from one prediction per box. Boxes after the last one are not scored."""
     for number, (said, box) in enumerate(zip(rows, gold, strict=False), start=1):
         right = False
         try:
@@ -113,11 +113,11 @@ def judge_boxes(
             notes.append(f"prediction {number}: {error}; it counts as wrong")
         yield right
     if len(rows) != len(gold):
-        notes.append(f"{len(rows)} predictions for {len(gold)} rows: those beyond the shorter are left out")
+        notes.append(f"{len(rows)} predictions for {len(gold)} rows: the rows without a partner are ignored")
 
 
 def text_of(row: Any, key: str) -> str:
-    """One field of a prediction. Raises ValueError if it is no text."""
+    """One field of a prediction. Raises ValueError if it is not text."""
     if isinstance(row, ValueError):
         raise row
     value = row.get(key) if isinstance(row, dict) else None
@@ -133,14 +133,14 @@ def check_context(context: str, target: str, gold: Gold) -> None:
         context = context.replace(" Statement:", "").replace("\\nStatement:", "")
         context = context if context.endswith(" .") else context + " ."
     if context[:-1] + target.strip(".") != gold.sentence[:-1]:
-        raise InputError("its input and target are not those of the gold row in its place")
+        raise InputError("its input and target differ from the gold row in the same place")
 
 
 def is_right(stated: str, target: str) -> bool:
     """Whether a clause states the target: the same objects, in any order.
 
-    Quirks kept: "nothing" and "is empty" are right only as the target has them, and of what is stated
-    (not of the target) "the" is dropped within words too.
+    Two quirks are kept. "nothing" and "is empty" must match the target's own wording. "the" is removed from
+    the stated text even inside words, but not from the target.
     """
     if not target.startswith(WITH_VERB):
         stated, target = stated.strip("."), target.strip(".")
@@ -154,7 +154,7 @@ def is_right(stated: str, target: str) -> bool:
 
 
 def tally(gold: Sequence[Gold], right: Sequence[bool], num_boxes: int) -> dict[str, Any]:
-    """Accuracies in [0, 1], None where there is nothing to score. A state is right when all its boxes are."""
+    """Accuracies in [0, 1], or None without queries. A state is right if all its boxes are right."""
     by_num_ops: dict[int, list[bool]] = defaultdict(list)
     for box, correct in zip(gold, right, strict=False):
         by_num_ops[box.num_ops].append(correct)
@@ -190,13 +190,13 @@ def add_arguments(parser: ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="PREDICTIONS.jsonl",
-        help='one row a state ("input", "prediction") or one a box ("target" too), in the order of --gold',
+        help='a row per state ("input", "prediction") or per box (also "target"), in the order of --gold',
     )
     parser.add_argument("--json", action="store_true", help="print JSON, accuracies in [0, 1]")
 
 
 def run(args: Namespace) -> int:
-    """Print the accuracy on standard output, what was amiss on standard error."""
+    """Print the accuracy on standard output, and the notes on standard error."""
     found, notes = score_predictions(args.gold, args.predictions)
     for note in notes:
         print(printable(note), file=sys.stderr)

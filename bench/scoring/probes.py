@@ -1,4 +1,4 @@
-"""Scores of minimal pairs -> what the critical sentence costs: a paired difference, the pair as the unit."""
+"""Scores of minimal pairs -> the effect of the critical sentence, as a paired difference over the pairs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Places = Sequence[tuple[str, str, str, int]]  # scenario id, ids of the examples
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Accuracy on some boxes with and without the critical sentence, and the difference that it makes."""
+    """Accuracy on some boxes with and without the critical sentence, and the difference."""
 
     with_sentence: Accuracy
     without: Accuracy
@@ -23,7 +23,7 @@ class Cost:
 
 
 def cost_of(scores: Sequence[Score], pairs: Sequence[MinimalPair]) -> dict[str, Cost]:
-    """For the box that the sentence may hide ("critical box"), another that it names, and all others."""
+    """Costs for the box that the sentence may hide ("critical box"), the other named box, and all others."""
     right = {(score.example_id, score.box): score.correct for score in scores}
     places: dict[str, list[tuple[str, str, str, int]]] = {kind: [] for kind in KINDS}
     for pair in pairs:
@@ -35,7 +35,7 @@ def cost_of(scores: Sequence[Score], pairs: Sequence[MinimalPair]) -> dict[str, 
 
 
 def compare(right: Mapping[tuple[str, int], bool], places: Places) -> Cost:
-    """The same boxes, with minus without."""
+    """Accuracy with the sentence minus accuracy without it, on the same boxes."""
     after = [right[critical, box] for _, critical, _, box in places]
     before = [right[control, box] for _, _, control, box in places]
     scenarios = [scenario for scenario, *_ in places]

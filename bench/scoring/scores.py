@@ -19,7 +19,7 @@ FACTORS: Mapping[str, Callable[[Example, Query], object]] = {
 
 
 def score(example: Example, answer: Answer) -> list[Score]:
-    """One score a box. A box is right when the set of its objects is the true one, in any order."""
+    """One score per box. A box is right if the answer states exactly its objects, in any order."""
     return [
         Score(example.id, example.scenario_id, query.box, query.num_ops, error_kind(query, stated))
         for query, stated in zip(example.queries, answer.boxes, strict=True)
@@ -27,7 +27,7 @@ def score(example: Example, answer: Answer) -> list[Score]:
 
 
 def error_kind(query: Query, stated: Contents | None) -> ErrorKind | None:
-    """None if right. "stale" is what the box held before; a box not read is wrong, never dropped."""
+    """The kind of error; None if right. "stale" means earlier contents. An unread box counts as wrong."""
     if stated is None:
         return "unread"
     if stated == query.target:
@@ -65,5 +65,5 @@ def by_level(
 
 
 def count_errors(scores: Iterable[Score], bucket: str) -> Counter[ErrorKind | None]:
-    """How many queries of a bucket have each kind of error; None counts the right ones."""
+    """The number of queries in a bucket with each kind of error. The key None counts right answers."""
     return Counter(score.error for score in scores if in_bucket(score.num_ops, bucket))

@@ -1,4 +1,4 @@
-"""Comparison -> one sentence: the figures, their interval and p, and how the models stand to guessing."""
+"""Comparison -> sentences: the gain with interval and p, the accuracies, the models against guessing."""
 
 from __future__ import annotations
 
@@ -6,37 +6,43 @@ from bench.proportions import ALPHA
 from bench.records import Case, Comparison, Outcome
 from bench.scoring.stats import FEWEST_SCENARIOS, MARGIN
 
-FROM_COUNTS = "from counts: pairing and clustering unknown"
-SMALLEST_P = 0.0002  # shown as "< 0.0002": beyond that, a p value says nothing more
+FROM_COUNTS = "from counts without pairing and clustering"
+SMALLEST_P = 0.0002  # smaller p-values are shown as "< 0.0002"
 CONTROL_CASES: dict[Case, str] = {
     "passes": "control as expected",
     "open": "control open",
     "fails": "control not as expected",
 }
 STANDINGS = {
-    "above": "both are above",
-    "below": "both are below",
-    "not shown to differ from": "neither is shown to differ from",
+    "above": "Both models are above",
+    "below": "Both models are below",
+    "not shown to differ from": "Neither model is shown to differ from",
 }
 
 
 def sentence_of(found: Comparison, outcome: Outcome, case: Case) -> str:
-    """The figures, how the models stand to guessing, what no difference means, whether a control holds."""
-    control = f"; {CONTROL_CASES[case]}" if found.pair.control else ""
-    return f"{gain_clause(found)}; {standing_clause(found)}{remark(found, outcome)}{control}"
+    """The gain, the accuracies, the models against guessing, and remarks on no difference and on controls."""
+    control = f" Result: {CONTROL_CASES[case]}." if found.pair.control else ""
+    figures = f"{gain_clause(found)}. {accuracy_clause(found)}."
+    return f"{figures} {standing_clause(found)}.{remark(found, outcome)}{control}"
 
 
 def gain_clause(found: Comparison) -> str:
     difference, pair = found.difference, found.pair
     side = "above" if difference.value >= 0 else "below"
-    sample = f"n = {found.base.n} in {found.scenarios} scenarios" if found.paired else f"n = {found.base.n}"
     return (
         f"{pair.variant} is {points(abs(difference.value))} {side} {pair.base} "
-        f"on {name_bucket(found.bucket)} ({found.variant.value:.1%} against {found.base.value:.1%}, "
-        f"random {found.baseline:.1%}, {sample}; "
-        f"{interval_clause(difference.low, difference.high, difference.confidence)}, "
-        f"{p_clause(found.p_adjusted, found.tests)}"
-        f"{'' if found.paired else f', {FROM_COUNTS}'})"
+        f"on {name_bucket(found.bucket)} "
+        f"({interval_clause(difference.low, difference.high, difference.confidence)}, "
+        f"{p_clause(found.p_adjusted, found.tests)}{'' if found.paired else f', {FROM_COUNTS}'})"
+    )
+
+
+def accuracy_clause(found: Comparison) -> str:
+    sample = f"n = {found.base.n} in {found.scenarios} scenarios" if found.paired else f"n = {found.base.n}"
+    return (
+        f"The accuracies are {found.variant.value:.1%} and {found.base.value:.1%}, "
+        f"random guessing {found.baseline:.1%} ({sample})"
     )
 
 
@@ -45,12 +51,17 @@ def interval_clause(low: float, high: float, confidence: float = 1 - ALPHA) -> s
 
 
 def p_clause(p: float, tests: int = 1) -> str:
-    name, shown = f"p adjusted over {tests} tests" if tests > 1 else "p", show_p(p)
+    return equals(f"p adjusted over {tests} tests" if tests > 1 else "p", p)
+
+
+def equals(name: str, p: float) -> str:
+    """As in "p = 0.031", or "p < 0.0002"."""
+    shown = show_p(p)
     return f"{name} {shown}" if shown.startswith("<") else f"{name} = {shown}"
 
 
 def show_p(p: float) -> str:
-    """ "0.031"; "< 0.0002" for what is smaller."""
+    """As in "0.031"; "< 0.0002" for smaller values."""
     return f"< {SMALLEST_P}" if p < SMALLEST_P else f"{p:.2g}"
 
 
@@ -59,25 +70,25 @@ def points(difference: float) -> str:
 
 
 def standing_clause(found: Comparison) -> str:
-    """How both models stand to random guessing."""
+    """Both models against random guessing."""
     variant, base = found.variant_over_random.standing, found.base_over_random.standing
     if variant == base:
-        return f"{STANDINGS[variant]} guessing"
-    return f"{found.pair.variant} is {variant} guessing, {found.pair.base} is {base} it"
+        return f"{STANDINGS[variant]} random guessing"
+    return f"{found.pair.variant} is {variant} random guessing, and {found.pair.base} is {base} it"
 
 
 def remark(found: Comparison, outcome: Outcome) -> str:
-    """What a comparison without a difference means."""
+    """The meaning of a comparison without a difference."""
     if outcome == "equivalent":
-        return f"; the two agree within {points(MARGIN)}"
+        return f" The two models agree within {points(MARGIN)}."
     if outcome == "too few scenarios":
-        return f"; with fewer than {FEWEST_SCENARIOS} scenarios no difference can be shown"
+        return f" Fewer than {FEWEST_SCENARIOS} scenarios cannot show a difference."
     if outcome == "no difference shown":
-        return f"; this sample shows a difference of {points(found.difference.detectable)} with 80% power"
+        return f" This sample detects a difference of {points(found.difference.detectable)} with 80% power."
     return ""
 
 
 def name_bucket(bucket: str) -> str:
-    """ "ops3" -> "queries with 3 operations"."""
+    """Name a bucket: "ops3" -> "queries with 3 operations"."""
     number = bucket.removeprefix("ops").replace("1plus", "1 or more")
     return f"queries with {number} operation{'' if number == '1' else 's'}"

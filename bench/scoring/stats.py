@@ -1,11 +1,11 @@
 """Scores -> Accuracy, Gate, Difference. The scenario is the unit of all variances.
 
-The seven queries of an example share a completion and the examples of a scenario share its text; a test that
-takes queries for independent is wrong up to five times too often (`python -m bench simulate`).
+The seven queries of an example come from one completion, and the examples of a scenario share its text. A
+test that treats queries as independent is wrong up to five times too often (`python -m bench simulate`).
 
-All tests are two-sided at ALPHA with the interval that belongs to them (bench/proportions.py). A difference
-is tested by Student's t on a smoothed estimate: one scenario more for each side (Bonett & Price 2012), so
-that no interval has the width zero, and few scenarios show no more than a sign test would.
+All tests are two-sided at ALPHA, and each has its matching interval (bench/proportions.py). A difference is
+tested by Student's t on a smoothed estimate, with one extra scenario in favour of each model (Bonett & Price
+2012). So no interval has width zero, and few scenarios show no more than in a sign test.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from bench.records import Accuracy, Difference, Gate, Score, in_bucket
 
 POWER = 0.80
 NORMAL = 1e9  # degrees of freedom at which Student's t is the normal distribution
-MORE_DIFFER = (0.25, 0.7)  # queries that differ more where a model gains d: by d and d^2
-MARGIN = 0.03  # two models whose interval lies within three points are taken for equivalent
-FEWEST_SCENARIOS = 6  # five that all differ in one direction have p = 2 / 2**5 = .06 by a sign test
+MORE_DIFFER = (0.25, 0.7)  # a gain d raises the share of differing queries by these times d and d^2
+MARGIN = 0.03  # two models are equivalent if their interval lies within three points of zero
+FEWEST_SCENARIOS = 6  # five scenarios that differ in one direction have p = 2 / 2**5 = .06 in a sign test
 
 
 def accuracy_of(scores: Sequence[Score], bucket: str) -> Accuracy:
-    """The share of right answers in a bucket, with an interval that knows scenarios."""
+    """The share of right answers in a bucket, with an interval clustered by scenario."""
     chosen = [score for score in scores if in_bucket(score.num_ops, bucket)]
     return clustered_accuracy([score.correct for score in chosen], [score.scenario_id for score in chosen])
 
 
 def clustered_accuracy(correct: Sequence[bool], clusters: Sequence[str] | np.ndarray) -> Accuracy:
-    """The share of right queries; its design effect is that of the clusters' sums, and at least 1.
+    """The share of right queries. Its design effect comes from the cluster sums and is at least 1.
 
-    Where all or none are right no variance can be seen: a cluster then counts as one query.
+    If all or no queries are right, the variance cannot be estimated. Each cluster then counts as one query.
     """
     right, sizes = cluster_sums(correct, clusters)
     n, total, number = int(sizes.sum()), int(right.sum()), len(sizes)
@@ -58,11 +58,11 @@ def cluster_sums(
 def clustered_difference(
     differences: Sequence[float] | np.ndarray, clusters: Sequence[str] | np.ndarray
 ) -> Difference:
-    """The mean of per-query differences, each in [-1, 1], and whether it is zero.
+    """The mean of per-query differences, each in [-1, 1], and a test that it is zero.
 
-    The variance is cluster-robust. To the clusters come two more, one for each side, each with the sum that
-    clusters which differ have (their root mean square; an average cluster's size where none differs): Bonett
-    & Price (2012) with the cluster as the unit. Raises ValueError if a difference is not a number.
+    The variance is cluster-robust. Two clusters are added, one in favour of each model (Bonett & Price 2012,
+    with the cluster as unit). The sum of an added cluster is the root mean square of the clusters that
+    differ, or the mean cluster size if none differs. Raises ValueError if a difference is not a number.
     """
     sums, sizes = cluster_sums(differences, clusters)
     if not np.isfinite(sums).all():
@@ -96,7 +96,7 @@ def two_sided(center: float, se: float, df: float) -> float:
 
 
 def leveled(found: Difference, alpha: float = ALPHA, power_alpha: float | None = None) -> Difference:
-    """The difference with its interval at level 1 - alpha, and what power_alpha shows with 80% power."""
+    """The difference with its interval at level 1 - alpha, and the gain detectable at power_alpha."""
     half = t_quantile(found.df, alpha) * found.se
     return replace(
         found,
@@ -108,11 +108,12 @@ def leveled(found: Difference, alpha: float = ALPHA, power_alpha: float | None =
 
 
 def detectable(found: Difference, alpha: float) -> float:
-    """The smallest gain that such a sample shows with 80% power in a test at alpha; 1 for too few scenarios.
+    """The smallest gain that such a sample detects with 80% power in a test at alpha; 1 for too few
+    scenarios.
 
-    By the noncentral t distribution. A gain d makes more queries differ: d / 4 + 0.7 d^2 more (fitted to
-    simulations), and no fewer than d. Less d^2, that adds to the variance, in units of growth. The two
-    scenarios that smooth the estimate take a part of every gain, and lie the further from it.
+    It comes from the noncentral t distribution. A gain d raises the share of differing queries by
+    d / 4 + 0.7 d^2 (fitted to simulations), and to at least d. This share minus d^2 adds to the variance, in
+    units of growth. The two scenarios added for smoothing shrink every gain and also add to the variance.
     """
     if found.df + 1 < FEWEST_SCENARIOS:
         return 1.0
@@ -126,11 +127,11 @@ def detectable(found: Difference, alpha: float) -> float:
 
 
 def expected_difference(n: int, scenarios: int, differing: float, design_effect: float) -> Difference:
-    """What two equal models would show on a sample, before it is measured.
+    """The difference that two equal models would show on a sample, before it is measured.
 
-    differing: share of queries that just one of them has right.
+    differing: share of queries on which exactly one of them is right.
     """
-    growth = min(design_effect, n / scenarios) / n  # queries of their own scenarios do not cluster
+    growth = min(design_effect, n / scenarios) / n  # a scenario with one query has no clustering
     that_differ = scenarios * (1 - (1 - differing) ** (n / scenarios))
     smoothing = 1 + 2 / that_differ
     se = sqrt(growth * differing * smoothing) * scenarios / (scenarios + 2)
@@ -145,7 +146,7 @@ def compare_scores(base: Sequence[Score], variant: Sequence[Score], bucket: str)
         for scores in (base, variant)
     )
     if before.keys() != after.keys():
-        raise ValueError("base and variant were asked different queries. Evaluate both on one data set.")
+        raise ValueError("base and variant have different queries. Evaluate both on the same data set.")
     asked = sorted(before)
     return clustered_difference(
         [float(after[query].correct) - float(before[query].correct) for query in asked],
@@ -154,19 +155,19 @@ def compare_scores(base: Sequence[Score], variant: Sequence[Score], bucket: str)
 
 
 def compare_counts(base: Accuracy, variant: Accuracy, design_effect: float = 1.0) -> Difference:
-    """Variant minus base where only counts are known: unpaired, with a design effect that is assumed."""
+    """Variant minus base from counts alone: unpaired, under an assumed design effect."""
     return unpaired(scaled(base, 1 / design_effect), scaled(variant, 1 / design_effect))
 
 
 def scaled(found: Accuracy, ratio: float) -> tuple[float, float]:
-    """Right answers and n of a smaller sample with the same share."""
+    """The right answers and n of a sample that is smaller by a ratio, with the same share."""
     return found.correct * ratio, found.n * ratio
 
 
 def unpaired(base: tuple[float, float], variant: tuple[float, float], df: float = NORMAL) -> Difference:
-    """Difference of two independent proportions, each as (right, n), which need not be whole.
+    """Difference of two independent proportions. Each is (right, n); both numbers may be fractions.
 
-    One right and one wrong answer more on each side (Agresti & Caffo 2000). df: of their effective sizes.
+    One right and one wrong answer are added to each side (Agresti & Caffo 2000). df: degrees of freedom.
     """
     (before, some), (after, others) = base, variant
     shares = (before + 1) / (some + 2), (after + 1) / (others + 2)
@@ -176,7 +177,7 @@ def unpaired(base: tuple[float, float], variant: tuple[float, float], df: float 
 
 
 def gates(accuracies: Mapping[str, Accuracy], baseline: Mapping[str, float]) -> dict[str, Gate]:
-    """A model's accuracy beside random guessing in each bucket that has both; Holm over its buckets."""
+    """A model's accuracy against random guessing in each bucket that has both; Holm over its buckets."""
     buckets = [bucket for bucket in accuracies if bucket in baseline and accuracies[bucket].n]
     sizes = {bucket: effective(accuracies[bucket]) for bucket in buckets}
     p_values = [exact_p(accuracies[b].value, sizes[b], baseline[b]) for b in buckets]
@@ -194,9 +195,9 @@ def effective(found: Accuracy) -> float:
 
 
 def agreement_p(observed: Accuracy, published: Accuracy) -> float:
-    """Two-sided p that a published proportion and one of ours are the same.
+    """Two-sided p-value for a published proportion and one of ours being equal.
 
-    Published counts do not tell their design effect: on the same task it is taken for ours.
+    Published counts do not show their design effect. We assume ours, because the task is the same.
     """
     ratio = effective(observed) / observed.n
     df = max(observed.scenarios - 1.0, 1.0)
@@ -204,10 +205,10 @@ def agreement_p(observed: Accuracy, published: Accuracy) -> float:
 
 
 def holm(p_values: Sequence[float], untested: int = 0) -> tuple[list[float], float]:
-    """Adjusted for a family of confirmatory tests (pairs of a hypothesis), and the level of its intervals.
+    """Adjusted p-values for a family of confirmatory tests (pairs of a hypothesis), and their interval level.
 
-    untested: more tests of the family, whose p counts as 1. The level is that of the first step which rejects
-    nothing: an interval at this level excludes zero just where the adjusted p is below ALPHA.
+    untested: number of further tests in the family, each with p = 1. The level is that of the first step that
+    does not reject. An interval at this level excludes zero exactly when the adjusted p is below ALPHA.
     """
     tests = len(p_values) + untested
     order = np.argsort(p_values)
@@ -219,9 +220,9 @@ def holm(p_values: Sequence[float], untested: int = 0) -> tuple[list[float], flo
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> tuple[list[float], float]:
-    """Adjusted for a family of exploratory tests (the buckets of a pair), and the level of its intervals.
+    """Adjusted p-values for a family of exploratory tests (buckets of a pair), and their interval level.
 
-    The level is ALPHA times the share of tests that are rejected (Benjamini & Yekutieli 2005).
+    The level is ALPHA times the share of rejected tests (Benjamini & Yekutieli 2005).
     """
     tests = len(p_values)
     order = np.argsort(p_values)

@@ -1,8 +1,8 @@
-"""Scores of a pair -> comparisons -> verdicts: what was found, and whether it fails a case.
+"""Scores of a pair -> comparisons -> verdicts: the finding, and whether it fails a case.
 
 A pair is tested on all queries with one or more operations (ops1plus, Holm over the pairs of its hypothesis).
-The buckets ops1..ops7 are exploratory (Benjamini-Hochberg within the pair). ops0 and a control stand alone.
-Whether a model is above random guessing is another finding, and no condition of this one.
+The buckets ops1..ops7 are exploratory (Benjamini-Hochberg within the pair). ops0 and controls are not
+adjusted. The comparison with random guessing is a separate finding.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from bench.records import (
     Suite,
     Verdict,
 )
-from bench.scoring.sentences import name_bucket, points, sentence_of, show_p
+from bench.scoring.sentences import equals, name_bucket, points, sentence_of
 from bench.scoring.stats import (
     FEWEST_SCENARIOS,
     MARGIN,
@@ -36,7 +36,7 @@ from bench.scoring.stats import (
     leveled,
 )
 
-ASSUMED_DESIGN_EFFECTS = (1.4, 2.0)  # of published counts: as the embedded models have, and more
+ASSUMED_DESIGN_EFFECTS = (1.4, 2.0)  # for published counts; the embedded models have 1.4
 
 
 def compare(
@@ -46,9 +46,9 @@ def compare(
     accuracies: tuple[Mapping[str, Accuracy], Mapping[str, Accuracy]],
     baseline: Mapping[str, float],
 ) -> list[Comparison]:
-    """A pair on every bucket that has queries, adjusted over its buckets.
+    """Compare a pair on every bucket with queries, adjusted over its buckets.
 
-    accuracies: of base and variant, by bucket that has queries. baseline: random guessing, by bucket.
+    accuracies: base and variant, by bucket with queries. baseline: accuracy of random guessing by bucket.
     """
     return compared(
         pair,
@@ -65,7 +65,7 @@ def compare_recorded(
     baseline: Mapping[str, float],
     design_effect: float = 1.0,
 ) -> list[Comparison]:
-    """The same from accuracies alone (published figures): unpaired, and labelled so."""
+    """Compare a pair from its accuracies alone (published figures): unpaired, and labelled as unpaired."""
     buckets = [bucket for bucket in BUCKETS if bucket in base and bucket in variant and bucket in baseline]
     differences = {bucket: compare_counts(base[bucket], variant[bucket], design_effect) for bucket in buckets}
     return compared(pair, (base, variant), baseline, differences)
@@ -77,7 +77,7 @@ def compared(
     baseline: Mapping[str, float],
     differences: Mapping[str, Difference],
 ) -> list[Comparison]:
-    """Differences with what stands beside them, adjusted over the buckets, not yet over other pairs."""
+    """Differences -> comparisons, adjusted over the buckets but not over other pairs."""
     base, variant = accuracies
     over = [gates(found, baseline) for found in accuracies]
     return adjust_over_buckets(
@@ -102,7 +102,7 @@ def compared(
 
 
 def adjust_over_buckets(found: Sequence[Comparison]) -> list[Comparison]:
-    """Benjamini-Hochberg over ops1..ops7; ops0 and ops1plus are not of that family."""
+    """Benjamini-Hochberg over ops1..ops7. ops0 and ops1plus are not part of this family."""
     explored = [entry for entry in found if entry.bucket not in ("ops0", "ops1plus")]
     p_adjusted, alpha = benjamini_hochberg([entry.difference.p for entry in explored])
     adjusted = {entry.bucket: entry for entry in with_adjusted(explored, p_adjusted, alpha, len(explored))}
@@ -112,7 +112,7 @@ def adjust_over_buckets(found: Sequence[Comparison]) -> list[Comparison]:
 def adjust_over_pairs(pairs: Sequence[Sequence[Comparison]], untested: int = 0) -> list[list[Comparison]]:
     """Holm over the pairs of one hypothesis, on ops1plus.
 
-    untested: pairs of the family that could not be measured; they count as p = 1.
+    untested: number of pairs of the family that could not be measured; each counts as p = 1.
     """
     tested = [entry for found in pairs for entry in found if entry.bucket == "ops1plus"]
     p_adjusted, alpha = holm([entry.difference.p for entry in tested], untested)
@@ -128,7 +128,7 @@ def adjust_over_pairs(pairs: Sequence[Sequence[Comparison]], untested: int = 0) 
 def with_adjusted(
     found: Sequence[Comparison], p_adjusted: Sequence[float], alpha: float, tests: int
 ) -> list[Comparison]:
-    """The comparisons with their adjusted p, and with intervals at the level that the adjustment comes to."""
+    """The comparisons with adjusted p-values, and with intervals at the adjusted level."""
     return [
         replace(
             entry,
@@ -141,16 +141,16 @@ def with_adjusted(
 
 
 def judge_recorded(suite: Suite, baseline: Mapping[str, float]) -> list[Verdict]:
-    """The verdicts of a suite's recorded figures, on every pair and bucket that has them.
+    """The verdicts on a suite's recorded figures, for every pair and bucket that has them.
 
-    baseline: random guessing, where the suite records none of its own.
+    baseline: accuracy of random guessing, used if the suite records none.
     """
     known = [pair for pair in suite.pairs if {pair.base, pair.variant} <= suite.recorded.keys()]
     return [verdict for family in families(known) for verdict in judge_family(suite, family, baseline)]
 
 
 def judge_family(suite: Suite, family: Sequence[Pair], baseline: Mapping[str, float]) -> list[Verdict]:
-    """With what would be found if the queries were clustered, which counts do not tell."""
+    """Judge recorded figures as they are, and under assumed design effects: counts do not show clustering."""
     plain, *assumed = (
         [
             judge(entry)
@@ -179,20 +179,20 @@ def judge_family(suite: Suite, family: Sequence[Pair], baseline: Mapping[str, fl
 
 
 def with_sensitivity(verdict: Verdict, found: tuple[tuple[float, Outcome], ...]) -> Verdict:
-    """The verdict with what would be found under assumed design effects, as a clause of its sentence."""
+    """The verdict with its outcomes under assumed design effects, which its text names."""
     effects: dict[str, list[str]] = {}
     for effect, outcome in found:
-        finding = "it holds" if outcome == verdict.outcome else str(outcome)
+        finding = "holds" if outcome == verdict.outcome else f"becomes {outcome!r}"
         effects.setdefault(finding, []).append(f"of {effect:g}")
-    said = ", ".join(
-        f"{finding} under a design effect {' and '.join(those)}" for finding, those in effects.items()
+    said = " ".join(
+        f"The finding {finding} under a design effect {' and '.join(those)}."
+        for finding, those in effects.items()
     )
-    sentence = f"{verdict.sentence.removesuffix('.')}; {said}."
-    return replace(verdict, sentence=sentence, if_clustered=found)
+    return replace(verdict, sentence=f"{verdict.sentence} {said}", if_clustered=found)
 
 
 def families(pairs: Iterable[Pair]) -> list[list[Pair]]:
-    """Pairs whose main tests are adjusted together: those of one hypothesis; a control is by itself."""
+    """Pairs whose main tests are adjusted together: the pairs of one hypothesis. A control is alone."""
     found: dict[object, list[Pair]] = {}
     for pair in pairs:
         found.setdefault(pair if pair.control else pair.hypothesis, []).append(pair)
@@ -200,14 +200,14 @@ def families(pairs: Iterable[Pair]) -> list[list[Pair]]:
 
 
 def judge(found: Comparison, cases: int = 1) -> Verdict:
-    """What the comparison found. cases: of the run that can fail as this one can."""
+    """The finding of a comparison. cases: number of cases in the run that can fail like this one."""
     outcome = outcome_of(found)
     case = case_of(found, outcome, cases)
-    return Verdict(outcome, f"{outcome}: {sentence_of(found, outcome, case)}.", found, case)
+    return Verdict(outcome, f"{outcome}: {sentence_of(found, outcome, case)}", found, case)
 
 
 def outcome_of(found: Comparison) -> Outcome:
-    """From the interval alone, so that the two never disagree."""
+    """The outcome, from the interval alone, so that outcome and interval always agree."""
     difference = found.difference
     if found.paired and found.scenarios < FEWEST_SCENARIOS:
         return "too few scenarios"
@@ -219,11 +219,11 @@ def outcome_of(found: Comparison) -> Outcome:
 
 
 def case_of(found: Comparison, outcome: Outcome, cases: int) -> Case:
-    """What becomes of a case, in pytest as in every report.
+    """The result of a case, the same in pytest and in every report.
 
     A case passes if the variant is better, and above guessing unless it is a control. It fails if the variant
-    is worse. That must hold over all cases that can fail (Bonferroni), so that chance alone fails at most 5%
-    of runs, however many cases they have. A positive control fails if its gain at ops1plus is not shown.
+    is worse. This must hold over all cases that can fail (Bonferroni), so chance alone fails at most 5% of
+    runs, whatever their number of cases. A positive control fails if it shows no gain at ops1plus.
     """
     if found.pair.control == "negative":
         return negative_case_of(found, outcome, cases)
@@ -237,9 +237,9 @@ def case_of(found: Comparison, outcome: Outcome, cases: int) -> Case:
 
 
 def negative_case_of(found: Comparison, outcome: Outcome, cases: int) -> Case:
-    """It claims no more than that its training does not help. A loss is no gain, and passes.
+    """The result of a negative control. It claims that its training does not help, so a loss passes.
 
-    With no operation there is nothing to track: a gain there leaves the case open.
+    Without operations there is nothing to track, so a gain at ops0 leaves the case open.
     """
     if outcome == "better":
         return "fails" if found.bucket != "ops0" and holds_over(found, cases) else "open"
@@ -247,7 +247,7 @@ def negative_case_of(found: Comparison, outcome: Outcome, cases: int) -> Case:
 
 
 def holds_over(found: Comparison, cases: int) -> bool:
-    """Whether a difference is significant over so many tests."""
+    """Whether a difference is significant over this number of tests."""
     return found.difference.p * cases < ALPHA
 
 
@@ -256,13 +256,14 @@ def judge_over_random(
 ) -> tuple[bool | None, str]:
     """Whether a model is above random guessing (None: not shown), and the figures in one sentence.
 
-    cases: of the run that can fail as this one can; "below" must hold over all of them.
+    cases: number of cases in the run that can fail like this one. "below" must hold over all of them.
     """
     side = "above" if gate.value >= 0 else "below"
     above = {"above": True, "below": False if gate.p * cases < ALPHA else None}.get(gate.standing)
     return above, (
         f"{gate.standing} guessing: {model} is right on {observed.value:.1%} of {name_bucket(bucket)}, "
-        f"{points(abs(gate.value))} {side} it (n = {observed.n} in {observed.scenarios} scenarios; "
-        f"interval {100 * gate.low:+.1f} to {100 * gate.high:+.1f}, p adjusted over the model's buckets "
-        f"{show_p(gate.p_adjusted)})."
+        f"{points(abs(gate.value))} {side} random guessing "
+        f"(interval {100 * gate.low:+.1f} to {100 * gate.high:+.1f}, "
+        f"{equals('p adjusted over the buckets of the model', gate.p_adjusted)}, "
+        f"n = {observed.n} in {observed.scenarios} scenarios)."
     )

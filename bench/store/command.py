@@ -1,4 +1,4 @@
-"""python -m bench store: what is kept, whether it is whole, and why a completion was not found."""
+"""python -m bench store: list and check the stored completions, and explain why one was not found."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     at = argparse.ArgumentParser(add_help=False)
     at.add_argument("--store", default=DEFAULT_STORE, help="the store's file (default: %(default)s)")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    actions.add_parser("ls", parents=[at], help="the runs that made completions, a line each")
-    actions.add_parser("verify", parents=[at], help="check every page and row; set aside what is damaged")
+    actions.add_parser("ls", parents=[at], help="list the runs that made completions")
+    actions.add_parser("verify", parents=[at], help="check every page and row; set damaged rows aside")
     export = actions.add_parser("export", parents=[at], help="write all completions to one file")
     export.add_argument("--format", choices=WRITERS, default="jsonl")
     export.add_argument("--output", required=True, metavar="FILE")
-    merge = actions.add_parser("merge", parents=[at], help="add what other stores have")
+    merge = actions.add_parser("merge", parents=[at], help="add the completions of other stores")
     merge.add_argument("others", nargs="+", metavar="OTHER")
     prune = actions.add_parser("prune", parents=[at], help="delete the completions of some runs")
-    prune.add_argument("--model", help="of runs of this model")
-    prune.add_argument("--before", type=date.fromisoformat, metavar="DATE", help="of runs started before it")
-    prune.add_argument("--problems", action="store_true", help="forget damaged rows and disagreements")
-    why = actions.add_parser("why-miss", parents=[at], help="how the last run differs from earlier ones")
-    why.add_argument("--model", help="the last run of this model (default: the last run)")
+    prune.add_argument("--model", help="only runs of this model")
+    prune.add_argument("--before", type=date.fromisoformat, metavar="DATE", help="only runs before this date")
+    prune.add_argument("--problems", action="store_true", help="delete damaged rows and disagreements")
+    why = actions.add_parser("why-miss", parents=[at], help="show how the last run differs from earlier runs")
+    why.add_argument("--model", help="use the last run of this model (default: the last run)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Raises InputError for a store that is not there or not readable."""
-    for path in getattr(args, "others", [args.store]):  # a store that others are merged into may be new
+    """Run an action. Raises InputError for a store that is missing or not readable."""
+    for path in getattr(args, "others", [args.store]):  # the target of a merge may be new
         existing_store(path)
     with Store(args.store, readonly=args.action in ("ls", "export", "why-miss")) as store:
         lines = list(ACTIONS[args.action](store, args))
@@ -63,7 +63,7 @@ def verify(store: Store, args: argparse.Namespace) -> Iterator[str]:
     if damaged:
         store.set_aside([row[0] for row in damaged])
     [(rows,)] = store.read("SELECT count(*) FROM completions")
-    yield f"{rows} completions match their digests, and the file is whole"
+    yield f"{rows} completions match their digests, and the file is intact"
     yield from store.problems()
 
 
@@ -75,18 +75,18 @@ def export(store: Store, args: argparse.Namespace) -> Iterator[str]:
         with replacing(output) as fresh:
             WRITERS[args.format](rows, fresh)
     except OSError as error:
-        raise InputError(f"cannot write {output}: {error.strerror}. Name another --output.") from None
+        raise InputError(f"cannot write {output}: {error.strerror}. Choose another --output.") from None
     yield f"{len(rows)} completions are in {output}"
 
 
 def check_output(output: Path, store: Path) -> None:
-    """Refuse an output whose place holds a store, a store's own files, a folder or a device."""
+    """Refuse an output path that is a store, a store's own file, a folder or a device."""
     own = [store, *(Path(f"{store}{suffix}") for suffix in BESIDE)]
     if output.resolve() in [path.resolve() for path in own]:
-        raise InputError(f"--output {output} belongs to the store {store}. Name another file.")
+        raise InputError(f"--output {output} belongs to the store {store}. Choose another file.")
     check_replaceable(output)
     if output.exists() and is_store(output):
-        raise InputError(f"--output {output} is a store, and would be lost. Name another file.")
+        raise InputError(f"--output {output} is a store that would be lost. Choose another file.")
 
 
 EXPORTED = f"""
@@ -115,7 +115,7 @@ def write_parquet(rows: list[dict[str, object]], path: Path) -> None:
         arrow, parquet = (importlib.import_module(name) for name in ("pyarrow", "pyarrow.parquet"))
     except ImportError:
         raise InputError(
-            "Parquet needs pyarrow, which is not installed. pip install pyarrow, or choose --format jsonl."
+            "Parquet needs pyarrow, which is not installed. Run pip install pyarrow, or use --format jsonl."
         ) from None
     parquet.write_table(arrow.Table.from_pylist(rows), path)
 
@@ -137,7 +137,7 @@ RUN_ROWS = f"SELECT number, {RUN_FIELDS} FROM runs ORDER BY number"
 
 def prune(store: Store, args: argparse.Namespace) -> Iterator[str]:
     if not (args.model or args.before or args.problems):
-        raise InputError("prune deletes completions: say which, with --model, --before or --problems.")
+        raise InputError("prune deletes completions. Choose them with --model, --before or --problems.")
     with store.transaction():
         if args.problems:
             for table in ("quarantine", "disagreements"):
@@ -152,21 +152,21 @@ def prune(store: Store, args: argparse.Namespace) -> Iterator[str]:
 
 
 def why_miss(store: Store, args: argparse.Namespace) -> Iterator[str]:
-    """The last run beside those of other settings: the fewest differences first is the likeliest reason."""
+    """Compare the last run with runs under other settings, fewest differences first: the likeliest reason."""
     runs = [entry for entry in store.runs() if args.model in (None, entry["model"])]
     if not runs:
-        raise InputError(f"no run of {args.model or 'any model'} in {store.path}: see store ls.")
+        raise InputError(f"no run of {args.model or 'any model'} in {store.path}. See store ls.")
     last = runs[-1]
     yield f"the last run of {last['model']} ({last['started']}) made {last['rows']} completions"
     earlier = {entry["settings_digest"]: entry for entry in runs[:-1] if entry["model"] == last["model"]}
     if not earlier:
         yield "it is the first run of this model in the store"
     elif last["settings_digest"] in earlier:
-        yield "its settings are those of an earlier run: it was asked prompts that were not asked before"
+        yield "its settings equal those of an earlier run, but its prompts are new"
     else:
         changes = {run["started"]: differences(run["settings"], last["settings"]) for run in earlier.values()}
         nearest = min(changes, key=lambda started: len(changes[started]))
-        yield f"beside the run of {nearest}:"
+        yield f"compared with the run of {nearest}:"
         yield from changes[nearest]
 
 

@@ -29,18 +29,18 @@ Row = tuple[Any, ...]
 Tokens = tuple[Annotated[int, msgspec.Meta(ge=0, lt=2**31)], ...]
 RUN_FIELDS = "id, settings_digest, model, started, settings, metadata, counters"
 OF_KEYS = f"SELECT {FIELDS} FROM completions WHERE key IN (SELECT value FROM json_each(?))"
-KEY_VERSION = 1  # raise it when the meaning of a key changes: older rows are then no longer found
+KEY_VERSION = 1  # raise it when the meaning of a key changes, so that older rows are not found
 
 
 def digest(value: object) -> str:
-    """sha256 of canonical JSON. Bytes and the like, which no intact row has, enter by their repr."""
+    """sha256 of canonical JSON. Other values, such as bytes in damaged rows, enter by their repr."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=repr)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @dataclass(frozen=True)
 class Settings:
-    """All that a completion depends on but the prompt.
+    """Everything except the prompt that determines a completion.
 
     model: a fingerprint of JSON values: resolved commit or weights digest, adapter, dtype, quantization,
     attention, tokenizer digest, chat. engine: name and version.
@@ -51,7 +51,7 @@ class Settings:
     engine: str
 
     def as_dict(self) -> dict[str, object]:
-        """One flat table, so that two settings can be compared line by line."""
+        """The settings as one flat table, which can be compared line by line."""
         return {
             "key_version": KEY_VERSION,
             **{f"model.{name}": value for name, value in self.model.items()},
@@ -65,7 +65,7 @@ class Settings:
         return digest(self.as_dict())
 
     def key(self, prompt_text: str) -> str:
-        """The key of one completion. The prompt enters exactly as the model is given it."""
+        """The key of one completion. The prompt enters exactly as the model gets it."""
         return key_of(self.digest, prompt_text)
 
 
@@ -77,8 +77,8 @@ def key_of(settings_digest: str, prompt_text: str) -> str:
 class Run:
     """One evaluation of one model. Only the settings are part of its rows' keys.
 
-    id: of the whole run, the same for all its models. metadata: JSON values: library versions, device,
-    batch size, state of the working tree. counters: what decoding cost so far.
+    id: id of the whole run, the same for all its models. metadata: JSON values such as library versions,
+    device, batch size and state of the working tree. counters: the cost of decoding so far.
     """
 
     id: str
@@ -91,8 +91,8 @@ class Run:
 class Store:
     """Completions in a SQLite file, or in memory for the path ":memory:".
 
-    readonly: nothing is written, not even beside it: for a store in a place that is read-only.
-    notices: sentences for the user about this store: a network file system, a salvage, rows set aside.
+    readonly: write nothing, not even beside the file, for a store on a read-only mount. notices: sentences
+    for the user about this store: a network file system, a recovery, rows set aside.
     """
 
     def __init__(self, path: Path | str, readonly: bool = False) -> None:
@@ -111,7 +111,7 @@ class Store:
         self.database.close()
 
     def get(self, keys: Sequence[str]) -> dict[str, Completion]:
-        """The completions that are there. A row that does not match its digest is set aside, not served."""
+        """The stored completions among these keys. A row that does not match its digest is set aside."""
         rows = self.read(OF_KEYS, to_json(keys))
         found = {row[0]: answer for row in rows if (answer := completion(row))}
         if len(found) < len(rows):
@@ -119,10 +119,10 @@ class Store:
         return found
 
     def add(self, rows: Sequence[tuple[str, Completion]], run: Run) -> int:
-        """Keep completions in one transaction; they are on disk when this returns. Returns how many were new.
+        """Store completions in one transaction. Returns the number of new ones. They are then on disk.
 
-        A key's first answer stays; another answer to it is recorded as a disagreement.
-        Raises OSError if the disk is full: everything added before is still there.
+        The first answer of a key stays. A different second answer is recorded as a disagreement.
+        Raises OSError if the disk is full. Everything added before is kept.
         """
         with self.transaction():
             number = self.record_run(run)
@@ -148,7 +148,7 @@ class Store:
         return False
 
     def record_run(self, run: Run) -> int:
-        """Write or update what is recorded beside a run's rows. Returns the run's number in this store."""
+        """Write or update the record of a run. Returns the run's number in this store."""
         settings, metadata, counters = map(to_json, (run.settings.as_dict(), run.metadata, run.counters))
         return self.keep_run((run.id, run.settings.digest, run.model, now(), settings, metadata, counters))
 
@@ -162,7 +162,7 @@ class Store:
         return int(number)
 
     def runs(self, settings: Settings | None = None) -> list[dict[str, Any]]:
-        """The runs, oldest first, of all models or under some settings, each with the rows it made.
+        """The runs, oldest first, of all models or under some settings, each with its number of rows.
 
         A run is a dict: id, settings_digest, model, started, rows, settings, metadata, counters.
         """
@@ -178,7 +178,7 @@ class Store:
         ]
 
     def problems(self) -> list[str]:
-        """Sentences on what is wrong with the answers kept here, whichever process found it."""
+        """Sentences on the problems of the stored answers, whatever process found them."""
         [(set_aside,)] = self.read("SELECT count(*) FROM quarantine")
         [(disagreements,)] = self.read("SELECT count(*) FROM disagreements")
         said = []
@@ -186,13 +186,13 @@ class Store:
             said.append(f"{set_aside} damaged completions were set aside and are computed again")
         if disagreements:
             said.append(
-                f"{disagreements} completions came out differently when computed again: not deterministic. "
-                "The first answers are kept"
+                f"{disagreements} completions were different when computed again: decoding is not "
+                "deterministic. The first answers are kept"
             )
         return said
 
     def set_aside(self, keys: Sequence[str]) -> None:
-        """Look again, alone with the store: another process may have mended a row meanwhile."""
+        """Check again under a lock and set damaged rows aside. Another process may have replaced them."""
         with self.transaction():
             damaged = [row for row in self.read(OF_KEYS, to_json(keys)) if not is_intact(row)]
             for row in damaged:
@@ -207,7 +207,7 @@ class Store:
         )
 
     def compact(self) -> None:
-        """Give the space of deleted rows back to the disk. Raises OSError."""
+        """Return the space of deleted rows to the disk. Raises OSError."""
         try:
             self.database.execute("VACUUM")
         except sqlite3.Error as error:
@@ -215,7 +215,7 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing. IMMEDIATE: a reader that turns writer would be refused, not made to wait."""
+        """All or nothing. IMMEDIATE, because SQLite refuses a reader that becomes a writer."""
         try:
             self.database.execute("BEGIN IMMEDIATE")
             yield
@@ -239,7 +239,7 @@ def is_intact(row: Row) -> bool:
 
 
 def completion(row: Row) -> Completion | None:
-    """What a row holds; None where it does not match its digest, or a forger made a digest for nonsense."""
+    """The completion of a row; None if it does not match its digest, or is invalid with a forged digest."""
     key, text, finish_reason, prompt_tokens, token_ids, made = row
     if digest(row[:-1]) != made or not isinstance(key, str):
         return None
@@ -253,7 +253,7 @@ def completion(row: Row) -> Completion | None:
 
 
 def readable(text: object) -> dict[str, Any]:
-    """A table that a run recorded; empty where it is damaged: its rows have digests of their own."""
+    """A JSON table recorded by a run; empty if damaged, because the rows have their own digests."""
     try:
         return parse_json(str(text), dict[str, Any], "run")
     except InputError:

@@ -1,4 +1,4 @@
-"""path -> connection: a SQLite file opened safely, of a schema we know, with damaged pages left behind."""
+"""path -> connection: a SQLite file, opened safely, with a known schema and without damaged pages."""
 
 from __future__ import annotations
 
@@ -41,19 +41,20 @@ CREATE TABLE IF NOT EXISTS disagreements (
     run INTEGER NOT NULL, seen TEXT NOT NULL, UNIQUE (key, text, finish_reason)
 );
 """
-DAMAGED = (sqlite3.DatabaseError, UnicodeDecodeError)  # the latter from SQLite's message on a damaged schema
+DAMAGED = (sqlite3.DatabaseError, UnicodeDecodeError)  # SQLite's message on a damaged schema may not be UTF-8
 NOT_THE_FILE = tuple(f"SQLITE_{why}" for why in ("BUSY", "CANTOPEN", "FULL", "IOERR", "PERM", "READONLY"))
 TABLES = ("runs", "completions", "quarantine", "disagreements")
-BESIDE = ("-wal", "-shm", "-journal", ".lock", ".locks")  # what lies beside a store, by its ending
+BESIDE = ("-wal", "-shm", "-journal", ".lock", ".locks")  # endings of the files beside a store
 LEAST_FREE_BYTES = 20_000_000  # more than a few models write
 LEAST_ROW_BYTES = 64  # no row is smaller
-LAST_NUMBER = 2**63 - 1  # of a row of SQLite
+LAST_NUMBER = 2**63 - 1  # the largest row number in SQLite
 
 
 def open_database(path: Path | str) -> tuple[sqlite3.Connection, list[str]]:
-    """A connection, and sentences on what the user should know (a network file system, a salvage).
+    """A connection, and sentences for the user (a network file system, a recovery).
 
-    Raises ValueError if the path is no store, cannot be written, is of a newer schema, or damaged and in use.
+    Raises ValueError if the path is not a store, cannot be written, has a newer schema, or is damaged and in
+    use.
     """
     if str(path) == ":memory:":
         return create(connect(path)), []
@@ -61,28 +62,28 @@ def open_database(path: Path | str) -> tuple[sqlite3.Connection, list[str]]:
     try:
         check_path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        # one opener at a time: others then see a first run's schema, or a salvage, whole
+        # one opener at a time, so that others see a complete schema or a complete recovery
         with FileLock(f"{path}.lock", timeout=BUSY_SECONDS):
             return open_file(path)
     except Timeout:
-        raise InputError(f"{path} is being opened by another process. Start again when it is done.") from None
+        raise InputError(f"another process is opening {path}. Start again when it is done.") from None
     except sqlite3.Error as error:
         raise InputError(explained(error, path)) from None
     except OSError as error:
-        raise InputError(f"cannot open the store {path}: {error.strerror}. Name another file.") from None
+        raise InputError(f"cannot open the store {path}: {error.strerror}. Choose another file.") from None
 
 
 def open_to_read(path: Path | str) -> tuple[sqlite3.Connection, list[str]]:
-    """A connection that writes nothing, beside the file or into it. Raises InputError."""
+    """A connection that writes nothing to the file or beside it. Raises InputError."""
     path = real(path)
     notices = []
     try:
         check_path(path)
         uri = f"{path.absolute().as_uri()}?mode=ro"
-        if not os.access(path.parent, os.W_OK):  # nobody writes here, and SQLite needs no files beside it
+        if not os.access(path.parent, os.W_OK):  # nobody writes here, so SQLite needs no files beside it
             uri += "&immutable=1"
             if (log := path.with_name(f"{path.name}-wal")).exists() and log.stat().st_size:
-                notices.append(f"{log} cannot be read where nothing can be written: its rows are left out")
+                notices.append(f"{log} cannot be read in a read-only folder. Its rows are left out")
         connection = connect(uri)
         check_schema(connection, path)
         if is_damaged(connection):
@@ -92,22 +93,22 @@ def open_to_read(path: Path | str) -> tuple[sqlite3.Connection, list[str]]:
     except sqlite3.Error as error:
         raise InputError(explained(error, path)) from None
     except OSError as error:
-        raise InputError(f"cannot open the store {path}: {error.strerror}. Name another file.") from None
+        raise InputError(f"cannot open the store {path}: {error.strerror}. Choose another file.") from None
 
 
 def real(path: Path | str) -> Path:
-    """The file itself: beside a link to it, SQLite's files and our locks would have other names."""
+    """The file itself. Beside a link, SQLite's files and our locks would have other names."""
     path = place(path)
     return path.resolve() if path.is_symlink() else path
 
 
 def check_store(path: Path | str) -> None:
-    """Raises InputError where opening the store would; makes none where there is none."""
+    """Raises InputError if the store cannot be opened. It does not create a store."""
     path = place(path)
     if path.exists():
         open_database(path)[0].close()
     elif not (folder := nearest_folder(path)).is_dir():
-        raise InputError(f"cannot open the store {path}: {folder} is no folder. Name another.")
+        raise InputError(f"cannot open the store {path}: {folder} is not a folder. Choose another.")
     else:
         check_space(folder, LEAST_FREE_BYTES)
 
@@ -116,7 +117,7 @@ def existing_store(path: Path | str) -> Path:
     """The path of a store that is read. Raises InputError where nothing is there."""
     path = place(path)
     if not path.exists():
-        raise InputError(f"no store at {path}. Name one with --store; pytest --boxes-store makes it.")
+        raise InputError(f"no store at {path}. Give one with --store. pytest --boxes-store creates it.")
     return path
 
 
@@ -125,17 +126,17 @@ def nearest_folder(path: Path) -> Path:
 
 
 def check_path(path: Path) -> None:
-    """Refuse what is not ours before anything is written to it or beside it."""
+    """Refuse a file that is not a store, before anything is written to it or beside it."""
     if path.is_dir():
-        raise InputError(f"{path} is a folder, not a store. Name a file, such as {path / 'store.sqlite'}.")
+        raise InputError(f"{path} is a folder, not a store. Give a file, such as {path / 'store.sqlite'}.")
     if path.exists() and not path.is_file():
-        raise InputError(f"{path} is not a file, so no store. Name a file, such as store.sqlite.")
+        raise InputError(f"{path} is not a file, so not a store. Give a file, such as store.sqlite.")
     if path.exists() and path.stat().st_size and not is_store(path):
-        raise InputError(f"{path} is not a store of completions. Name another file: it would be overwritten.")
+        raise InputError(f"{path} is not a store of completions and would be overwritten. Choose another.")
 
 
 def is_store(path: Path) -> bool:
-    """Whether the file's header says that it is one of our stores."""
+    """Whether the file has the header of our stores."""
     with path.open("rb") as file:
         return int.from_bytes(file.read(72)[68:72]) == APPLICATION_ID
 
@@ -145,7 +146,7 @@ def open_file(path: Path) -> tuple[sqlite3.Connection, list[str]]:
     journal = "WAL"
     if filesystem(path, read_mounts()) in NETWORK:
         journal = "DELETE"  # WAL needs memory that all users of the file share
-        notices.append(f"{path} is on a network file system: one store a node, merged at the end, is safer")
+        notices.append(f"{path} is on a network file system. One store per node, merged at the end, is safer")
     connection = connect(path)
     try:
         check_schema(connection, path)
@@ -156,7 +157,7 @@ def open_file(path: Path) -> tuple[sqlite3.Connection, list[str]]:
         create(connection)
         connection.execute(f"PRAGMA journal_mode={journal}")
         connection.execute("PRAGMA synchronous=FULL")
-        connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")  # what is read-only is refused now
+        connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")  # a read-only file is refused here
         return connection, notices
     except BaseException:
         connection.close()
@@ -164,7 +165,7 @@ def open_file(path: Path) -> tuple[sqlite3.Connection, list[str]]:
 
 
 def connect(path: Path | str) -> sqlite3.Connection:
-    """path: a file, or a URI of one."""
+    """A connection to a file, given as path or URI."""
     is_uri = str(path).startswith("file:")
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, uri=is_uri)
     connection.text_factory = lambda raw: raw.decode("utf-8", "replace")  # a flipped bit must not raise
@@ -175,16 +176,16 @@ def check_schema(connection: sqlite3.Connection, path: Path) -> None:
     try:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
     except sqlite3.DatabaseError:
-        return  # damaged: no version to be read, and none to refuse
+        return  # a damaged file has no readable version
     if version > SCHEMA_VERSION:
         raise InputError(
-            f"{path} has schema {version}, and this version reads up to {SCHEMA_VERSION}. "
-            "Upgrade entity-tracking-bench, or name another store."
+            f"{path} has schema {version}, but this version reads only up to {SCHEMA_VERSION}. "
+            "Upgrade entity-tracking-bench, or choose another store."
         )
 
 
 def create(connection: sqlite3.Connection) -> sqlite3.Connection:
-    """Make the tables where they are not there yet."""
+    """Create the missing tables."""
     if connection.execute("PRAGMA user_version").fetchone() != (SCHEMA_VERSION,):
         header = f"PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={SCHEMA_VERSION};"
         connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} {header} COMMIT")
@@ -192,7 +193,7 @@ def create(connection: sqlite3.Connection) -> sqlite3.Connection:
 
 
 def is_damaged(connection: sqlite3.Connection) -> bool:
-    """What SQLite's own check says of the pages. What is in the rows, each row's digest checks."""
+    """Whether SQLite's check finds damaged pages. Digests check the contents of the rows."""
     try:
         whole = connection.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",)
         return not whole or schema_of(connection) not in ([], schema_of(create(connect(":memory:"))))
@@ -207,10 +208,10 @@ def schema_of(connection: sqlite3.Connection) -> list[tuple[str, str]]:
 
 
 def salvage(path: Path) -> tuple[sqlite3.Connection, str]:
-    """Move a damaged store aside and copy what can be read into a new one."""
+    """Move a damaged store aside and copy its readable rows into a new one."""
     refuse_if_in_use(path)
     aside = path.with_name(f"{path.name}.damaged-{time.time_ns()}")
-    for suffix in ("-wal", "-shm", ""):  # the store itself last: after a kill in between it is salvaged again
+    for suffix in ("-wal", "-shm", ""):  # the store itself last, so that a kill repeats the recovery
         if (part := path.with_name(path.name + suffix)).exists():
             part.rename(aside.with_name(aside.name + suffix))
     fresh = create(connect(path))
@@ -218,15 +219,15 @@ def salvage(path: Path) -> tuple[sqlite3.Connection, str]:
         most = aside.stat().st_size // LEAST_ROW_BYTES + 1
         copied = {table: copy_readable(damaged, fresh, table, most) for table in TABLES}
     return fresh, (
-        f"{path} was damaged: {copied['completions']} completions were salvaged from it, the others are "
+        f"{path} was damaged: {copied['completions']} completions were recovered, and the others are "
         f"computed again. The damaged file is kept as {aside.name}"
     )
 
 
 def refuse_if_in_use(path: Path) -> None:
-    """Moved away under another process, a store would take that one's rows with it.
+    """Raises InputError if another process uses the store. Moving it then would lose that process's rows.
 
-    Only the last user of a file can take it out of WAL mode: SQLite refuses everyone else.
+    Only the last user of a file can end its WAL mode. SQLite refuses all others.
     """
     with closing(connect(path)) as connection:
         connection.execute("PRAGMA busy_timeout=1000")
@@ -235,15 +236,15 @@ def refuse_if_in_use(path: Path) -> None:
         except DAMAGED as error:
             if "locked" in str(error):
                 raise InputError(
-                    f"{path} is damaged, and another run is using it. End that run, then start again: "
-                    "what can be read will be salvaged."
+                    f"{path} is damaged, and another run is using it. End that run and start again. "
+                    "The readable rows will be recovered."
                 ) from None
 
 
 def copy_readable(damaged: sqlite3.Connection, fresh: sqlite3.Connection, table: str, most: int) -> int:
-    """Row by row, by number: a broken page then costs its own rows only. Returns the rows copied.
+    """Copy row by row, by number, so that a damaged page costs only its own rows. Returns the copied rows.
 
-    most: how many rows the file can hold.
+    most: the largest number of rows that the file can have.
     """
     copied = 0
     fresh.execute("BEGIN IMMEDIATE")
@@ -260,9 +261,9 @@ def copy_readable(damaged: sqlite3.Connection, fresh: sqlite3.Connection, table:
 
 
 def readable_numbers(damaged: sqlite3.Connection, table: str) -> set[int]:
-    """Row numbers from both ends of the table and from its index of keys, each up to a broken page.
+    """Row numbers from both ends of the table and from its index of keys, each up to a damaged page.
 
-    After a prune the numbers begin anywhere: a search from 1 would stop before the first of them.
+    After a prune the numbers can begin anywhere, so a search from 1 might find none.
     """
     seen = {0}
     for order in ("number", "number DESC", "id" if table == "runs" else "key"):
@@ -273,7 +274,7 @@ def readable_numbers(damaged: sqlite3.Connection, table: str) -> set[int]:
 
 
 def numbers_around(seen: Iterable[int], most: int) -> Iterator[int]:
-    """Every row number that can be near one of the seen, once, upwards."""
+    """Every row number near one of the seen numbers, once, in ascending order."""
     first = 0
     for number in sorted(seen):
         beyond = min(number + most, LAST_NUMBER) + 1
@@ -282,13 +283,13 @@ def numbers_around(seen: Iterable[int], most: int) -> Iterator[int]:
 
 
 def read_mounts() -> str:
-    """The kernel's table of mounts; empty where there is none (macOS, Windows): then taken for local."""
+    """The kernel's table of mounts; empty without one (macOS, Windows). The path then counts as local."""
     mounts = Path("/proc/mounts")
     return mounts.read_text() if mounts.exists() else ""
 
 
 def filesystem(path: Path, mounts: str) -> str:
-    """The type of the file system that a path lies on, from the kernel's table of mounts."""
+    """The type of a path's file system, from the kernel's table of mounts."""
     kinds = {fields[1].replace(r"\040", " "): fields[2] for fields in map(str.split, mounts.splitlines())}
     return next((kinds[str(parent)] for parent in path.resolve().parents if str(parent) in kinds), "")
 
@@ -297,13 +298,13 @@ def explained(error: sqlite3.Error, path: Path | str) -> str:
     """SQLite's error as one line: what, why, what to do."""
     name = error.sqlite_errorname
     if name == "SQLITE_FULL" or name.startswith("SQLITE_IOERR"):
-        advice = "What was kept before is intact: free some space and start again"
+        advice = "The stored rows are intact. Free some space and start again"
     elif name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
-        advice = "Name a file in a folder that you may write to"
+        advice = "Choose a file in a folder that you may write to"
     elif name.startswith("SQLITE_BUSY"):
-        advice = "Another process is writing to it: start again when it is done"
+        advice = "Another process is writing to it. Start again when it is done"
     else:
-        advice = "Start again: a damaged store is salvaged when it is opened"
+        advice = "Start again. Opening a damaged store recovers its rows"
     return f"cannot use the store {path}: {error}. {advice}."
 
 

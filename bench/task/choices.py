@@ -1,4 +1,4 @@
-"""Example -> for each box, the contents that a model chooses between: the true ones and plausible errors."""
+"""Example -> for each box, the contents that a model chooses from: the true contents and plausible errors."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from bench.task.wording import WORDINGS
 from bench.task.world import MAX_OBJECTS
 
 Render = Callable[[Sequence[Turn]], str]
-Choices = tuple[tuple[Contents, ...], ...]  # of each box, the true contents first
+Choices = tuple[tuple[Contents, ...], ...]  # per box, the true contents first
 
 
 def choices(example: Example) -> Choices:
-    """Two or more a box, none twice, unless the world is empty. They depend on the description alone."""
+    """Two or more different choices per box, unless the world is empty. Only the description matters."""
     return tuple(tuple(dict.fromkeys(of_box(example, query))) for query in example.queries)
 
 
 def of_box(example: Example, query: Query) -> Iterator[Contents]:
-    """True, earlier (newest first, the initial last), another box's, one object missing, one too many.
+    """The true contents, earlier contents (newest first), another box's, one object missing, one extra.
 
-    Of the other boxes, one that holds few objects: a short clause is likelier than a long one, whatever it
-    says. The last object is missing or added, so that a clause shares most of its tokens with the true one.
+    The other box is one with few objects, because a short clause is likelier than a long one. The missing or
+    extra object is the last one, so that the clause shares most of its tokens with the true clause.
     """
     yield query.target
     yield from query.earlier
@@ -38,7 +38,7 @@ def of_box(example: Example, query: Query) -> Iterator[Contents]:
 
 
 def build_choices(example: Example, protocol: Protocol, render: Render = as_text) -> Prompt:
-    """The prompt of an example; its drafts are the choices, in the words of the example's version."""
+    """The prompt of an example. Its drafts are the choices, in the words of the example's version."""
     wording = WORDINGS[example.version]
     clauses = tuple(
         tuple(wording.describe_box(query.box, contents) for contents in of_query)

@@ -1,4 +1,4 @@
-"""The name of a data set -> its examples: what --boxes-dataset and --dataset take."""
+"""The name of a data set, as in --boxes-dataset -> its examples."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ PASSWORD_VARIABLE = "BOXES_DATASET_PASSWORD"
 def load(
     name: str, seed: int = DEFAULT_SEED, version: str = "base", password: str | None = None
 ) -> list[Example]:
-    """evaluation, full, or release:PATH.zip, which may go on with /MEMBER.
+    """Load evaluation, full, release:PATH.zip or release:PATH.zip/MEMBER.
 
-    Raises ValueError for an unknown name or version, and for a ZIP that is not as released.
+    Raises ValueError for an unknown name or version, and for a ZIP that differs from the release.
     """
     if version not in WORDINGS:
         raise InputError(f"unknown version of the task {version!r}. Choose from {', '.join(WORDINGS)}.")

@@ -20,11 +20,11 @@ PUBLISHED_COUNTS = (1303, 1410, 1083, 651, 288, 142, 106, 29)
 NUM_EXAMPLES = 716
 NUM_SCENARIOS = 990
 DEFAULT_SEED = 0
-LENIENT = ("noop-remove",)  # versions in which a remove that names an absent object changes nothing
+LENIENT = ("noop-remove",)  # versions in which removing an absent object changes nothing
 
 
 def examples(scenario: Scenario, after: Iterable[int] | None = None, arm: Arm = "") -> list[Example]:
-    """The scenario after each of 0..len(operations) operations, or after those numbers of them."""
+    """The scenario after 0, 1, ..., len(operations) operations, or after the given numbers of operations."""
     wording = WORDINGS[scenario.version]
     states = tuple(replay(scenario.initial, scenario.operations, lenient=scenario.version in LENIENT))
     sentences = [wording.describe(scenario.initial), *map(wording.narrate, scenario.operations, states)]
@@ -63,14 +63,14 @@ def query(scenario: Scenario, states: Sequence[State], box: int) -> Query:
 
 
 def last_change(operation: Operation, box: int) -> LastChange:
-    """What an operation does to one of its boxes."""
+    """The effect of an operation on one of its boxes."""
     if operation.kind != "move":
         return operation.kind
     return "move in" if operation.target == box else "move out"
 
 
 def without_repeats(contents: Iterable[Contents]) -> tuple[Contents, ...]:
-    """What a box held before, newest first: the first (its present contents) and repeats left out."""
+    """Earlier contents of a box, newest first, without repeats and without the present contents."""
     first, *rest = dict.fromkeys(contents)
     return tuple(rest)
 
@@ -86,9 +86,9 @@ def full_split(
 def evaluation_set(
     seed: int = DEFAULT_SEED, num_scenarios: int = NUM_SCENARIOS, version: str = "base"
 ) -> list[Example]:
-    """716 examples, after 1..12 operations each, whose 5,012 queries have exactly PUBLISHED_COUNTS.
+    """716 examples after 1 to 12 operations. Their 5,012 queries have exactly PUBLISHED_COUNTS.
 
-    Versions of another size than the published one are a random choice of as many examples.
+    For versions of another size, it is a random choice of the same number of examples.
     Raises ValueError if the scenarios of a seed cannot meet the counts.
     """
     if not has_published_size(version):
@@ -104,7 +104,7 @@ def evaluation_set(
 
 
 def random_states(seed: int, num_scenarios: int, version: str) -> Mapping[int, list[int]]:
-    """Number of a scenario -> after how many operations it is asked about."""
+    """Number of a scenario -> the numbers of operations after which it is asked."""
     per_scenario = SIZES[version].num_operations
     total = num_scenarios * per_scenario
     kept: dict[int, list[int]] = defaultdict(list)
@@ -114,9 +114,9 @@ def random_states(seed: int, num_scenarios: int, version: str) -> Mapping[int, l
 
 
 def committed_states() -> Mapping[int, list[int]]:
-    """The default seed's choice: kept in a file, since solvers of different versions may choose differently.
+    """The choice for the default seed. A file keeps it, because other solver versions may choose differently.
 
-    Versions of one size share it, for their scenarios tell of the same operations.
+    Versions of one size share it, because their scenarios have the same operations.
     """
     kept: dict[int, list[int]] = defaultdict(list)
     for example_id in (DATA / "evaluation_set.txt").read_text(encoding="utf-8").split():
@@ -126,16 +126,16 @@ def committed_states() -> Mapping[int, list[int]]:
 
 
 def has_published_size(version: str) -> bool:
-    """Whether a version's scenarios have as many boxes and operations as the published data set's."""
+    """Whether a version's scenarios have as many boxes and operations as the published data set."""
     size, published = SIZES[version], SIZES["base"]
     return (size.num_boxes, size.num_operations) == (published.num_boxes, published.num_operations)
 
 
 def choose(found: Iterable[Example], counts: Sequence[int], seed: int) -> list[Example]:
-    """Some of the examples, so that counts[i] of their queries have num_ops i; in their order.
+    """Choose examples so that counts[i] of their queries have num_ops i. The order stays.
 
-    An integer program with a random objective, solved to the first feasible point. Raises ValueError
-    if there is none.
+    It solves an integer program with a random objective up to the first feasible point. Raises ValueError if
+    there is none.
     """
     import numpy as np
     from scipy.optimize import Bounds, LinearConstraint, milp
@@ -157,13 +157,13 @@ def choose(found: Iterable[Example], counts: Sequence[int], seed: int) -> list[E
     if solution.x is None:
         raise InputError(
             f"no choice of {len(candidates)} states has {list(counts)} queries with 0, 1, ... operations. "
-            "Take another seed or more scenarios."
+            "Use another seed or more scenarios."
         )
     return [example for example, taken in zip(candidates, solution.x, strict=True) if taken > 0.5]
 
 
 def digest_of_examples(evaluated: Iterable[Example]) -> str:
-    """sha256 over descriptions and gold answers: what the evaluation set is, whatever made it."""
+    """sha256 over descriptions and gold answers. It identifies an evaluation set, however it was made."""
     sha = hashlib.sha256()
     for example in evaluated:
         gold = [sorted(query.target) for query in example.queries]

@@ -1,4 +1,4 @@
-"""Sentences -> state and operations, in each version of the task: wording.py read backwards."""
+"""Sentences -> state and operations, in each version of the task: the inverse of wording.py."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KINDS = ("move_all", "put", "move", "remove")
 
 @dataclass(frozen=True, slots=True)
 class Patterns:
-    """What the sentences of a version match. stated: an answer's clause, and a row's of the released data."""
+    """Regexes for the sentences of a version. stated: a clause of an answer or of a released row."""
 
     clauses: tuple[re.Pattern[str], ...]
     stated: tuple[re.Pattern[str], ...]
@@ -25,9 +25,9 @@ class Patterns:
 
 
 def parse(description: str, version: str = "base") -> Scenario:
-    """The scenario that a description tells of, without an id.
+    """The scenario of a description, without an id.
 
-    Raises ValueError with the sentence that is not one of the version, or that cannot have happened.
+    Raises ValueError that names a sentence in other words than the version's, or an impossible operation.
     """
     first, *others = description.removesuffix(".").split(". ")
     initial = state = parse_state(first, version)
@@ -40,12 +40,12 @@ def parse(description: str, version: str = "base") -> Scenario:
 
 
 def parse_state(sentence: str, version: str) -> State:
-    """The boxes that the first sentence describes, without its full stop."""
+    """The boxes in the first sentence, which is given without its full stop."""
     boxes = []
     for place, clause in enumerate(sentence.split(", ")):
         box, contents = parse_clause(re.sub("^The", "the", clause), version)
         if box != place:
-            raise ValueError(f"{clause!r} is in the place of box {place}")
+            raise ValueError(f"{clause!r} is at the place of box {place}")
         boxes.append(contents)
     everything = [name for contents in boxes for name in contents]
     if len(everything) != len(set(everything)) or any(len(contents) > MAX_OBJECTS for contents in boxes):
@@ -54,7 +54,7 @@ def parse_state(sentence: str, version: str) -> State:
 
 
 def parse_clause(clause: str, version: str, stated: bool = False) -> tuple[int, Contents]:
-    """The box of a clause and what it holds. stated: as an answer says it, not as a description does."""
+    """The box of a clause and its contents. stated: the clause is from an answer, not from a description."""
     patterns = patterns_of(version)
     for pattern in patterns.stated if stated else patterns.clauses:
         if match := pattern.fullmatch(clause):
@@ -64,14 +64,14 @@ def parse_clause(clause: str, version: str, stated: bool = False) -> tuple[int, 
 
 
 def parse_operation(sentence: str, state: State, version: str) -> Operation:
-    """One operation; the state before it tells which objects are meant."""
+    """One operation. state: the state before it, which identifies ambiguous objects."""
     wording = WORDINGS[version]
     for pattern in patterns_of(version).operations:
         if match := pattern.fullmatch(sentence):
             groups = match.groupdict()
             source, target = (number_of(groups[role]) if role in groups else None for role in ROLES)
             if any(box is not None and box >= len(state) for box in (source, target)):
-                raise ValueError(f"{sentence!r} names a box that is not there")
+                raise ValueError(f"{sentence!r} names a box that does not exist")
             left = frozenset() if source is None else state[source]
             objects = parse_objects(groups["objects"]) if "objects" in groups else left
             if wording.drops_adjectives and source is not None:
@@ -91,7 +91,7 @@ def parse_objects(text: str) -> Contents:
 
 
 def full_name(name: str, contents: Contents) -> str:
-    """The object that a name without its adjective means; the name itself if it means none or several."""
+    """The full name of an object named without its adjective; the name itself if none or several match."""
     meant = [other for other in contents if noun(other) == name]
     return meant[0] if len(meant) == 1 and name not in contents else name
 
@@ -102,7 +102,7 @@ def number_of(name: str) -> int:
 
 @cache
 def patterns_of(version: str) -> Patterns:
-    """The templates of a version as regexes. "is empty" is how some folders of the release say "nothing"."""
+    """The templates of a version as regexes. Some folders of the release write "is empty" for "nothing"."""
     wording = WORDINGS[version]
     stated = ("{box} is empty", wording.clause)
     operations = [getattr(wording, kind) for kind in KINDS if getattr(wording, kind)]

@@ -1,6 +1,6 @@
 """Seed, version of the task -> minimal pairs: the same world with and without one critical sentence.
 
-Each version asks whether a model takes a removal for "this object is gone", whichever box is named.
+Each version tests whether a model reads a removal as "this object is gone", whatever box is named.
 Source of the predictions: Tang et al. (2026), arXiv:2605.30233.
 """
 
@@ -26,17 +26,17 @@ from bench.task.world import (
 )
 
 NUM_PAIRS = {"evaluation": 358, "full": 990}
-MAX_OPERATIONS = 6  # besides the critical one; the fewest is 1
+MAX_OPERATIONS = 6  # besides the critical operation; the minimum is 1
 Names = Sequence[str]
 Story = tuple[Operation, ...]
-Drawn = tuple[State, Story, Story, int] | None  # initial state, operations with and without, box in question
+Drawn = tuple[State, Story, Story, int] | None  # initial state, operations with and without, critical box
 
 
 @dataclass(frozen=True, slots=True)
 class MinimalPair:
-    """Two examples of one scenario that differ in one sentence, and the box that the sentence may hide.
+    """Two examples of one scenario that differ in one sentence. box: the box that the sentence may hide.
 
-    named: the box that the sentence is about; where something is put, it is the same.
+    named: the box in the sentence. For a put it is the same box.
     """
 
     critical: Example
@@ -46,7 +46,7 @@ class MinimalPair:
 
 
 def noop_remove(rng: Random, names: Names, num_operations: int) -> Drawn:
-    """An object is removed from a box that does not hold it, while another box does: nothing changes."""
+    """An object is removed from a box that does not hold it, while another box does. Nothing changes."""
     initial = draw_state(rng, names, SIZES["base"].num_boxes)
     story = draw_operations(rng, names, initial, num_operations)
     states = list(replay(initial, story))
@@ -62,7 +62,7 @@ def noop_remove(rng: Random, names: Names, num_operations: int) -> Drawn:
 
 
 def reintroduced(rng: Random, names: Names, num_operations: int) -> Drawn:
-    """An object is put into a box after it was removed from one; the control puts a new one there instead."""
+    """A removed object is put into a box. The control puts a new object there instead."""
     initial = draw_state(rng, names, SIZES["base"].num_boxes)
     early = rng.randint(0, num_operations)
     before = draw_operations(rng, names, initial, early)
@@ -87,7 +87,7 @@ def reintroduced(rng: Random, names: Names, num_operations: int) -> Drawn:
 
 
 def shared_label(rng: Random, names: Names, num_operations: int) -> Drawn:
-    """Of two objects that share a noun, in two boxes, one is removed; the other stays where it is."""
+    """Two objects in two boxes share a noun. One is removed, and the other stays."""
     initial, removed, kept = with_shared_noun(rng, draw_state(rng, names, SIZES["base"].num_boxes))
     if not removed:
         return None
@@ -101,7 +101,7 @@ def shared_label(rng: Random, names: Names, num_operations: int) -> Drawn:
     after: Story = ()
     while len(after) < num_operations - early:
         operation = draw_operation(rng, others, state)
-        if removed not in operation.objects:  # so that it can follow both with and without the removal
+        if removed not in operation.objects:  # so that it is possible with and without the removal
             state = apply(state, operation)
             after = (*after, operation)
     if kept not in everything(state) or holder(state, kept) == box:
@@ -118,7 +118,7 @@ PROBES: dict[str, Callable[[Random, Names, int], Drawn]] = {
 
 
 def with_shared_noun(rng: Random, state: State) -> tuple[State, str, str]:
-    """The state with one object of each of two boxes renamed: "red cup", "big cup". "" if too few boxes."""
+    """The state with one object renamed in each of two boxes: "red cup", "big cup". "" if impossible."""
     filled = [box for box, contents in enumerate(state) if contents]
     if len(filled) < 2:
         return state, "", ""
@@ -143,9 +143,9 @@ def holder(state: State, name: str) -> int:
 def minimal_pairs(
     version: str, seed: int, num_pairs: int, max_operations: int = MAX_OPERATIONS
 ) -> Iterator[MinimalPair]:
-    """Pairs after 1..max_operations operations and the critical one; a pair depends on its number alone.
+    """Pairs after 1 to max_operations operations and the critical one.
 
-    Raises ValueError for max_operations below 1.
+    A pair depends only on seed and number. Raises ValueError for max_operations below 1.
     """
     if max_operations < 1:
         raise InputError(f"minimal pairs need 1 operation or more, not {max_operations}.")
@@ -165,7 +165,7 @@ def minimal_pairs(
 
 
 def first_of(story: Story, other: Story) -> Operation:
-    """The first operation that the other story does not have in its place."""
+    """The first operation that differs from the other story."""
     return next(one for one, two in zip_longest(story, other) if one != two)
 
 
@@ -176,6 +176,6 @@ def after_all(scenario: Scenario, arm: Arm) -> Example:
 
 
 def probe_set(version: str, seed: int, num_pairs: int) -> list[Example]:
-    """Both examples of each pair, side by side."""
+    """Both examples of each pair, one after the other."""
     pairs = minimal_pairs(version, seed, num_pairs)
     return [example for pair in pairs for example in (pair.critical, pair.control)]

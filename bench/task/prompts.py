@@ -1,4 +1,4 @@
-"""Example -> Prompt, for base and chat models; PROTOCOLS is the table of ways to ask.
+"""Example -> Prompt, for base and chat models. PROTOCOLS is the table of protocols.
 
 Source of the instruction and the two examples: Kim, Schuster & Toshniwal (2024), arXiv:2405.21068,
 released scripts, branch shtoshni/outlines. They are data of the protocol.
@@ -16,7 +16,7 @@ from bench.records import Example, Operation, Prompt, Scenario, Turn
 from bench.task.examples import examples
 from bench.task.wording import WORDINGS
 
-STATEMENT = "Statement: "  # every answer begins with it; the prompt does not end with it
+STATEMENT = "Statement: "  # the beginning of every answer; it is not part of the prompt
 
 SHOTS = Scenario(
     "shots",
@@ -39,10 +39,10 @@ SHOTS = Scenario(
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """One way to ask: what is said, what may be answered, and where the answer is cut.
+    """A protocol: the instruction, the allowed answers, and the limit of tokens.
 
-    contents: regex for what follows the clause's verb, its leading space included; <name> stands for an
-    object's name in the version of the task.
+    contents: regex for the text after the verb of a clause, including the leading space. <name> stands for
+    the name of an object in the version of the task.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Protocol:
 
     @property
     def digest(self) -> str:
-        """sha256 over everything that the protocol says and allows."""
+        """sha256 over all fields of the protocol."""
         said = [asdict(self), [[turn.role, turn.content] for turn in shot_turns("base")]]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
@@ -65,13 +65,13 @@ INSTRUCTION = (
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
-        # As released: any words, and a long answer is cut.
+        # As released: any words. A long answer is cut.
         Protocol("paper", INSTRUCTION, contents="( [a-zA-Z]+)*", max_new_tokens=100),
-        # The statement of "strict", behind the model's own thinking.
+        # The model's own thinking, then the statement of "strict".
         Protocol(
             "think", INSTRUCTION, contents=" (nothing|the <name>( and the <name>){0,2})", max_new_tokens=256
         ),
-        # Only well-formed contents, at most as many objects as a box can hold, and room for all of them.
+        # Only well-formed contents, with at most as many objects as a box can hold, and room for all of them.
         Protocol(
             "strict", INSTRUCTION, contents=" (nothing|the <name>( and the <name>){0,2})", max_new_tokens=256
         ),
@@ -81,7 +81,7 @@ PROTOCOLS = {
 
 @cache
 def shot_turns(version: str) -> tuple[Turn, ...]:
-    """The two worked examples in the words of a version of the task: before and after six operations."""
+    """The two worked examples in the words of a version of the task, before and after six operations."""
     first, *_, last = examples(Scenario(SHOTS.id, SHOTS.initial, SHOTS.operations, version))
     return tuple(
         turn
@@ -94,12 +94,12 @@ def shot_turns(version: str) -> tuple[Turn, ...]:
 
 
 def gold_statement(example: Example) -> str:
-    """The right answer, as a model would have to write it."""
+    """The right answer in the form that a model must write."""
     return STATEMENT + WORDINGS[example.version].state_all(tuple(query.target for query in example.queries))
 
 
 def turns(example: Example, protocol: Protocol) -> tuple[Turn, ...]:
-    """Instruction, two examples, and the description that is asked about."""
+    """The instruction, two worked examples, and the description of the example."""
     return (
         Turn("system", protocol.instruction),
         *shot_turns(example.version),
@@ -108,13 +108,13 @@ def turns(example: Example, protocol: Protocol) -> tuple[Turn, ...]:
 
 
 def as_text(said: Sequence[Turn]) -> str:
-    """Turns as a base model is given them; it ends with the description, without a line break."""
+    """Turns as plain text for a base model. It ends with the description, without a line break."""
     ends = {"system": "\n\n", "user": "\n", "assistant": "\n\n"}
     return "".join(turn.content + ends[turn.role] for turn in said).removesuffix("\n")
 
 
 def build(example: Example, protocol: Protocol, render: Callable[[Sequence[Turn]], str] = as_text) -> Prompt:
-    """The prompt of one example; render turns turns into text (a chat template, say)."""
+    """The prompt of one example. render: makes text of the turns, for example with a chat template."""
     wording = WORDINGS[example.version]
     drafts = tuple(
         tuple(wording.describe_box(query.box, contents) for contents in (query.target, *query.earlier))

@@ -1,7 +1,7 @@
-"""The released ZIP -> examples, every row of it checked against world.py.
+"""The released ZIP -> examples. world.py checks every row.
 
-Format and password: Kim & Schuster (2023), data set boxes-dataset-v1. It is read in memory: its authors
-ask that uncompressed data stay out of repositories.
+Format and password: Kim & Schuster (2023), data set boxes-dataset-v1. It is read in memory, because its
+authors ask to keep uncompressed data out of repositories.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from bench.task.parsing import parse, parse_clause
 from bench.task.wording import MASK
 from bench.task.world import replay
 
-PASSWORD = "iamnotaLM"  # as the authors publish it
+PASSWORD = "iamnotaLM"  # published by the authors
 MEMBER = "few_shot_boxes_nso_exp2_max3/test-subsample-states-t5.jsonl"  # the file that the paper runs
 SHOWN = 10  # members that an error names
-MOST_BYTES = 256 * MEGABYTE  # of rows; the released test split has 90,090 of about a kilobyte
+MOST_BYTES = 256 * MEGABYTE  # of rows; the released test split has 90,090 rows of about a kilobyte
 MOST_ZIP_BYTES = 1024 * MEGABYTE
 Number = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
 
 
 class ReleasedRow(msgspec.Struct):
-    """One line of the data set, as far as scoring needs it."""
+    """The fields of a line of the data set that scoring needs."""
 
     sentence: str
     sentence_masked: str
@@ -54,7 +54,7 @@ class FullRow(ReleasedRow):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of the data set: a state, as the description before its last sentence tells it, and one box."""
+    """One row of the data set: a state, described by all sentences except the last, and one box."""
 
     number: int
     scenario_id: str
@@ -68,10 +68,10 @@ class Row:
 def read_release(
     path: Path | str, password: str | None = None, member: str | None = None, version: str = "base"
 ) -> list[Example]:
-    """The examples of one member of the ZIP; path may name it, as in boxes-dataset-v1.zip/folder/file.jsonl.
+    """The examples of one member of the ZIP. path may name it: boxes-dataset-v1.zip/folder/file.jsonl.
 
-    Without a member it is the file that the paper runs, whose counts must then be the published ones.
-    Raises InputError, with the row, for anything that is not as released.
+    The default is the file that the paper used, and its counts must equal the published ones. Raises
+    InputError that names the row of any difference from the release.
     """
     archive, _, inner = str(path).partition(".zip/")
     member, archive = member or inner or MEMBER, f"{archive}.zip" if inner else archive
@@ -87,7 +87,7 @@ def read_release(
 
 
 def read_member(path: Path, password: str, member: str) -> bytes:
-    """The member, decrypted (ZipCrypto or AES) and inflated. Raises InputError if that cannot be done."""
+    """The member, decrypted (ZipCrypto or AES) and decompressed. Raises InputError if this fails."""
     if not path.exists():
         raise InputError(f"no data set at {path}. Download boxes-dataset-v1.zip from its authors.")
     file = io.BytesIO(read_bytes(path, MOST_ZIP_BYTES))
@@ -96,14 +96,14 @@ def read_member(path: Path, password: str, member: str) -> bytes:
             names = [name for name in archive.namelist() if f"/{name}".endswith(f"/{member}")]
             rows = [shortened(name) for name in archive.namelist() if name.endswith(".jsonl")]
             data = read_some(archive, names[0], password) if names else b""
-    except Exception as error:  # the library raises many kinds for a damaged file, some of them by chance
+    except Exception as error:  # the library raises many kinds of errors for a damaged file
         raise InputError(
             f"cannot read {member} of {path}: the password is wrong or the file damaged ({error}). "
             "Give its password, or download it again."
         ) from error
     if not names:
         listed = ", ".join(rows[:SHOWN]) + (f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else "")
-        raise InputError(f"{path} has no member {member}. Name one of: {listed or 'none has rows'}.")
+        raise InputError(f"{path} has no member {member}. Choose one of: {listed or 'none has rows'}.")
     if len(data) > MOST_BYTES:
         raise InputError(
             f"{member} of {path} has more than {MOST_BYTES // MEGABYTE} MB. Use the file as released."
@@ -112,17 +112,17 @@ def read_member(path: Path, password: str, member: str) -> bytes:
 
 
 def read_some(archive: pyzipper.AESZipFile, name: str, password: str) -> bytes:
-    """A member, up to a byte more than it may have: what it says of its size may be a lie."""
+    """A member, read up to one byte over the limit, because its stated size may be false."""
     with archive.open(name, pwd=password.encode(errors="surrogateescape")) as member:
         return member.read(MOST_BYTES + 1)
 
 
 def read_row(number: int, line: str, version: str) -> Row:
-    """One line of JSON. Raises InputError, with its number, unless its parts fit one another."""
+    """One line of JSON. Raises InputError with its number if its parts contradict each other."""
     row = parse_json(line, FullRow, f"row {number} of the data set")
     target, masked = row.masked_content.replace(MASK, "").strip(), row.sentence_masked.replace(f" {MASK}", "")
     if row.sentence[:-1] != masked[:-1] + target:
-        raise row_error(number, "sentence is not sentence_masked with its masked_content")
+        raise row_error(number, "sentence differs from sentence_masked with its masked_content")
     description, _, clause = row.sentence.removesuffix(".").rpartition(". ")
     try:
         box, contents = parse_clause(clause, version, stated=True)
@@ -134,7 +134,7 @@ def read_row(number: int, line: str, version: str) -> Row:
 
 
 def read_states(rows: Iterator[Row], version: str) -> Iterator[Example]:
-    """As many rows a state as it has boxes. Raises InputError with the first row that does not fit."""
+    """Read one row per box of each state. Raises InputError that names the first wrong row."""
     for first in rows:
         try:
             scenario = replace(parse(first.description, version), id=first.scenario_id)
@@ -145,7 +145,7 @@ def read_states(rows: Iterator[Row], version: str) -> Iterator[Example]:
         state = [first, *islice(rows, len(queries) - 1)]
         for row, expected in zip(state, queries, strict=False):
             if (row.scenario_id, row.description) != (first.scenario_id, first.description):
-                raise row_error(row.number, f"does not go on with the state that row {first.number} begins")
+                raise row_error(row.number, f"does not continue the state that row {first.number} begins")
             check_row(row, expected)
         if len(state) < len(queries):
             raise row_error(state[-1].number, f"is the last, but the state has {len(queries)} boxes")
@@ -153,7 +153,7 @@ def read_states(rows: Iterator[Row], version: str) -> Iterator[Example]:
 
 
 def check_row(row: Row, expected: Query) -> None:
-    """Raises InputError unless a row is of the box in its place, and says what the operations lead to."""
+    """Raises InputError unless a row is about the expected box and has the right contents."""
     for what, stated, true in (
         ("box", row.box, expected.box),
         ("contents", sorted(row.contents), sorted(expected.target)),
@@ -161,7 +161,7 @@ def check_row(row: Row, expected: Query) -> None:
         ("numops_by_op", row.by_kind, expected.by_kind),
     ):
         if stated != true:
-            raise row_error(row.number, f"has {what} {stated} in the place of {true}")
+            raise row_error(row.number, f"has {what} {stated} instead of {true}")
 
 
 def row_error(number: int, what: object) -> InputError:
@@ -169,19 +169,19 @@ def row_error(number: int, what: object) -> InputError:
 
 
 def check_scenarios(found: Sequence[Example]) -> None:
-    """Raises InputError unless the states of each sample are different ones of one scenario."""
+    """Raises InputError unless the states of each sample are different states of one scenario."""
     by_length = sorted(found, key=lambda example: (example.scenario_id, example.num_operations))
     for _, group in groupby(by_length, key=lambda example: example.scenario_id):
         for shorter, longer in pairwise(group):
             if not longer.description.startswith(f"{shorter.description} "):
                 raise InputError(
-                    f"{longer.id} does not go on from {shorter.id}, though both are sample "
+                    f"{longer.id} does not continue {shorter.id}, although both are sample "
                     f"{int(longer.scenario_id[1:])}. Use the file as released."
                 )
 
 
 def check_counts(found: Sequence[Example]) -> None:
-    """Raises InputError unless as many queries as published have 0, 1, ... operations."""
+    """Raises InputError unless the numbers of queries with 0, 1, ... operations equal the published ones."""
     counted = Counter(query.num_ops for example in found for query in example.queries)
     if counted != dict(enumerate(PUBLISHED_COUNTS)):
         counts = [counted[num_ops] for num_ops in range(max(counted) + 1)]

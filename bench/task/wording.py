@@ -11,17 +11,17 @@ from dataclasses import dataclass
 
 from bench.records import Contents, Operation, State
 
-MASK = "<extra_id_0>"  # stands for a box's contents in the rows of the released data
+MASK = "<extra_id_0>"  # placeholder for a box's contents in the rows of the released data
 
 
 @dataclass(frozen=True, slots=True)
 class Wording:
     """The sentence templates of one version of the task.
 
-    clause: how an answer, and a row of the released data, states one box. empty, one, several: how the
-    initial description does. move_all: what a move that empties its box is called, where it is not named.
-    name: regex for an object's name. drops_adjectives: whether "the red cup" is "the cup" where no other
-    cup is in the box that it leaves.
+    clause: one box in an answer or in a row of the released data. empty, one, several: one box with 0, 1 or
+    more objects in the initial description. move_all: a move of all contents of a box, without the names of
+    the objects. name: regex for an object's name. drops_adjectives: whether "the red cup" becomes "the cup"
+    if it is the only cup in the box that it leaves.
     """
 
     box: str = "Box {number}"
@@ -44,11 +44,11 @@ class Wording:
         return self.clause.format(box=self.name_box(box), objects=name_objects(contents))
 
     def state_all(self, state: State) -> str:
-        """All boxes in one sentence, as an answer states them."""
+        """All boxes in one sentence, in the form of an answer."""
         return ", ".join(self.describe_box(box, contents) for box, contents in enumerate(state)) + "."
 
     def describe(self, state: State) -> str:
-        """All boxes in one sentence, as a description opens with them."""
+        """All boxes in one sentence, in the form of a description's first sentence."""
         clauses = []
         for box, contents in enumerate(state):
             template = (self.empty, self.one, self.several)[min(len(contents), 2)]
@@ -57,7 +57,7 @@ class Wording:
         return text[0].upper() + text[1:]
 
     def narrate(self, operation: Operation, before: State | None = None) -> str:
-        """One operation as a sentence. before: the state that it changes, for versions that look at it."""
+        """One operation as a sentence. before: the state that it changes, for versions that need it."""
         objects, source, target = operation.objects, operation.source, operation.target
         left = None if before is None or source is None else before[source]
         template = getattr(self, operation.kind)
@@ -74,7 +74,7 @@ class Wording:
 
 
 def short_name(name: str, contents: Contents) -> str:
-    """The noun alone where the contents hold no other object of that noun."""
+    """The noun alone if the contents have no other object with that noun."""
     nouns = Counter(noun(other) for other in contents)
     return noun(name) if nouns[noun(name)] == 1 else name
 
@@ -84,7 +84,7 @@ def noun(name: str) -> str:
 
 
 def name_objects(objects: Iterable[str]) -> str:
-    """As in "the apple and the key", sorted; "nothing" for no object."""
+    """As in "the apple and the key", sorted; "nothing" for an empty box."""
     return " and ".join(f"the {name}" for name in sorted(objects)) or "nothing"
 
 

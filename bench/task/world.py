@@ -16,15 +16,15 @@ from bench.records import Operation, Scenario, State
 
 MAX_OBJECTS = 3  # in one box, at any time
 ADJECTIVES = ("big", "small", "blue", "green", "red", "yellow")
-MAX_BOXES = 10  # a box is named by one character: released scripts tell boxes apart by it
+MAX_BOXES = 10  # the released scripts identify a box by one character
 
 
 def apply(state: State, operation: Operation, lenient: bool = False) -> State:
     """The state after one operation.
 
-    lenient: a remove that names an absent object changes nothing, where it is otherwise impossible.
-    Raises ValueError if the operation is impossible: it takes what is not there, puts what is
-    somewhere already, moves within one box, changes nothing, or overfills a box.
+    lenient: removing an absent object changes nothing. Otherwise it is impossible.
+    Raises ValueError if the operation is impossible: it takes an absent object, puts an object that is
+    already in a box, moves within one box, changes nothing, or puts too many objects into a box.
     """
     objects, source, target = operation.objects, operation.source, operation.target
     if not objects or source == target:
@@ -37,7 +37,7 @@ def apply(state: State, operation: Operation, lenient: bool = False) -> State:
             raise ValueError(f"impossible operation {operation}: box {source} holds {sorted(boxes[source])}")
         boxes[source] -= objects
     elif any(objects & box for box in boxes):
-        raise ValueError(f"impossible operation {operation}: an object is in a box already")
+        raise ValueError(f"impossible operation {operation}: an object is already in a box")
     if target is not None:
         boxes[target] |= objects
         if len(boxes[target]) > MAX_OBJECTS:
@@ -63,9 +63,9 @@ def object_names(file: str = "object_names.txt") -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How large the worlds of a version are, and what they are filled with.
+    """The size of a version's worlds, and their object names.
 
-    with_adjectives: few of the nouns, each with every adjective, drawn anew for each scenario.
+    with_adjectives: use few nouns, each with every adjective, drawn again for each scenario.
     """
 
     num_boxes: int = 7
@@ -74,16 +74,16 @@ class Size:
     with_adjectives: bool = False
 
     def check(self) -> None:
-        """Raises ValueError if worlds of this size cannot be told of."""
+        """Raises ValueError if worlds of this size cannot be described."""
         if not 2 <= self.num_boxes <= MAX_BOXES or self.num_operations < 0:
             raise InputError(
-                f"a world of {self.num_boxes} boxes and {self.num_operations} operations cannot be told: "
-                f"ask for 2 to {MAX_BOXES} boxes and no fewer than 0 operations."
+                f"a world of {self.num_boxes} boxes and {self.num_operations} operations is impossible. "
+                f"Use 2 to {MAX_BOXES} boxes and at least 0 operations."
             )
         if self.num_boxes * MAX_OBJECTS > len(self.nouns):
             raise InputError(
-                f"{self.num_boxes} boxes may hold {self.num_boxes * MAX_OBJECTS} objects, but there are "
-                f"{len(self.nouns)} names. Ask for fewer boxes or give more names."
+                f"{self.num_boxes} boxes may hold {self.num_boxes * MAX_OBJECTS} objects, but there are only "
+                f"{len(self.nouns)} names. Use fewer boxes or more names."
             )
 
 
@@ -110,11 +110,11 @@ def generate(
     size: Size | None = None,
     where: Callable[[State], bool] = anything,
 ) -> Iterator[Scenario]:
-    """Scenarios as the released data set draws them, without end if num_scenarios is None.
+    """Scenarios drawn as in the released data set, without end if num_scenarios is None.
 
-    A scenario depends on seed and its number only: versions of one size tell of the same worlds, their
-    objects renamed. where: which initial states to go on with; the others are left out.
-    Raises ValueError, before the first scenario, if the size cannot be met.
+    A scenario depends only on the seed and its number. So versions of one size have the same worlds with
+    other object names. where: a filter on initial states. Raises ValueError before the first scenario if the
+    size is impossible.
     """
     size = size or SIZES[version]
     size.check()
@@ -125,7 +125,7 @@ def generate(
 def draw(
     numbers: Iterable[int], seed: int, version: str, size: Size, where: Callable[[State], bool]
 ) -> Iterator[Scenario]:
-    """The scenarios of these numbers, one at a time."""
+    """The scenarios with these numbers, one at a time."""
     for number in numbers:
         rng = Random(f"{seed}/{number}")
         names = with_adjectives(f"{seed}/{number}", size.nouns) if size.with_adjectives else size.nouns
@@ -136,7 +136,7 @@ def draw(
 
 
 def with_adjectives(seed: str, nouns: Sequence[str]) -> list[str]:
-    """As many names, of few nouns, each with every adjective: most need it to be told apart."""
+    """The same number of names, from few nouns, each with every adjective. Most need it to be unambiguous."""
     rng = Random(f"{seed}/adjectives")
     few = rng.sample(list(nouns), math.ceil(len(nouns) / len(ADJECTIVES)))
     names = [f"{adjective} {noun}" for adjective, noun in itertools.product(ADJECTIVES, few)]
@@ -144,7 +144,7 @@ def with_adjectives(seed: str, nouns: Sequence[str]) -> list[str]:
 
 
 def draw_state(rng: Random, names: Sequence[str], num_boxes: int) -> State:
-    """Boxes of min(Poisson(2), 3) objects each."""
+    """Boxes with min(Poisson(2), 3) objects each."""
     sizes = [min(poisson(rng, 2), MAX_OBJECTS) for _ in range(num_boxes)]
     objects = iter(rng.sample(names, sum(sizes)))
     return tuple(frozenset(next(objects) for _ in range(size)) for size in sizes)
@@ -153,7 +153,7 @@ def draw_state(rng: Random, names: Sequence[str], num_boxes: int) -> State:
 def draw_operations(
     rng: Random, names: Sequence[str], state: State, num_operations: int
 ) -> tuple[Operation, ...]:
-    """Operations that follow one another from a state."""
+    """Successive operations from a state on."""
     operations = []
     for _ in range(num_operations):
         operation = draw_operation(rng, names, state)
@@ -163,7 +163,7 @@ def draw_operations(
 
 
 def draw_operation(rng: Random, names: Sequence[str], state: State) -> Operation:
-    """A put, move or remove with a uniform box, redrawn until it is possible."""
+    """A put, move or remove with uniformly drawn boxes, drawn again until it is possible."""
     while True:
         kind, box = rng.choice(("put", "move", "remove")), rng.randrange(len(state))
         if kind == "put":
@@ -182,14 +182,14 @@ def draw_operation(rng: Random, names: Sequence[str], state: State) -> Operation
 
 
 def draw_subset(rng: Random, objects: Sequence[str]) -> frozenset[str]:
-    """A fair coin an object, redrawn if none is taken."""
+    """Each object with probability 1/2, drawn again if none is chosen."""
     while not (taken := frozenset(name for name in objects if rng.random() < 0.5)):
         pass
     return taken
 
 
 def poisson(rng: Random, mean: float) -> int:
-    """Knuth's product method: short for the small means used here."""
+    """Knuth's product method, which is fast for small means."""
     count, product, limit = 0, rng.random(), math.exp(-mean)
     while product > limit:
         count, product = count + 1, product * rng.random()

@@ -23,12 +23,12 @@ from bench.task.wording import MASK, WORDINGS, name_objects
 from bench.task.world import MAX_OBJECTS, SIZES, generate, replay
 from bench.text import say
 
-SHARES = {"train": 0.45, "dev": 0.1, "test": 0.45}  # of scenarios, and of signatures
+SHARES = {"train": 0.45, "dev": 0.1, "test": 0.45}  # shares of scenarios and of signatures
 DEFAULT_SCENARIOS = 2200
 
 
 def rows(scenario: Scenario) -> Iterator[str]:
-    """One line of JSON a box and state, boxes within states."""
+    """One line of JSON per state and box, in this order."""
     wording = WORDINGS[scenario.version]
     states = list(replay(scenario.initial, scenario.operations))
     sentences = [wording.describe(scenario.initial), *map(wording.narrate, scenario.operations, states)]
@@ -52,27 +52,27 @@ def rows(scenario: Scenario) -> Iterator[str]:
 
 
 def signature(initial: State) -> tuple[int, ...]:
-    """How many objects each box begins with: no two splits share one."""
+    """The number of objects in each box at the start. No two splits share a signature."""
     return tuple(map(len, initial))
 
 
 def split_of(signature: tuple[int, ...], seed: int) -> str:
-    """The split that all scenarios of a signature belong to."""
+    """The split of all scenarios with this signature."""
     return Random(f"{seed}/{signature}").choices(list(SHARES), list(SHARES.values()))[0]
 
 
 def of_split(split: str, seed: int, num_boxes: int) -> Callable[[State], bool]:
-    """Whether an initial state belongs to a split. Raises ValueError if none of so few boxes does."""
+    """A test whether an initial state belongs to a split. Raises ValueError if no state can belong to it."""
     signatures = product(range(MAX_OBJECTS + 1), repeat=num_boxes)
     if not any(split_of(sizes, seed) == split for sizes in signatures):
         raise InputError(
-            f"with seed {seed} no world of {num_boxes} boxes falls to {split}. Take another seed."
+            f"with seed {seed} no world of {num_boxes} boxes belongs to {split}. Use another seed."
         )
     return lambda initial: split_of(signature(initial), seed) == split
 
 
 def split_sizes(scenarios: list[int]) -> dict[str, int]:
-    """One number is shared out, three are train, dev and test."""
+    """Sizes of the splits. One number is divided among them; three numbers are train, dev and test."""
     if len(scenarios) == len(SHARES):
         sizes = dict(zip(SHARES, scenarios, strict=True))
     elif len(scenarios) == 1:
@@ -81,12 +81,12 @@ def split_sizes(scenarios: list[int]) -> dict[str, int]:
     else:
         raise InputError(f"--scenarios takes one number or three (train, dev, test), not {len(scenarios)}.")
     if min(sizes.values()) < 0 or not any(sizes.values()):
-        raise InputError(f"--scenarios {scenarios} asks for nothing. Give numbers above 0.")
+        raise InputError(f"--scenarios {scenarios} gives no scenarios. Give numbers above 0.")
     return sizes
 
 
 def write(splits: Mapping[str, Iterator[Scenario]], directory: Path, password: str | None) -> list[Path]:
-    """The files written: one a split, or one AES-encrypted ZIP of them. Rows are streamed."""
+    """Write one file per split, or one AES-encrypted ZIP of them. Rows are streamed. Returns the paths."""
     files = {split: directory / f"{split}-t5.jsonl" for split in splits}
     if password is None:
         for split, scenarios in splits.items():
@@ -124,20 +124,20 @@ def add_arguments(parser: ArgumentParser) -> None:
         nargs="+",
         default=[DEFAULT_SCENARIOS],
         metavar="N",
-        help="one number, shared out 45:10:45, or those of train, dev and test (default: 2200)",
+        help="one number, split 45:10:45, or three numbers for train, dev and test (default: 2200)",
     )
     parser.add_argument(
         "--version", choices=SIZES, default="base", help="version of the task (default: %(default)s)"
     )
-    parser.add_argument("--boxes", type=int, metavar="N", help="boxes a world (default: the version's)")
+    parser.add_argument("--boxes", type=int, metavar="N", help="boxes per world (default: the version's)")
     parser.add_argument(
-        "--operations", type=int, metavar="N", help="operations each (default: the version's)"
+        "--operations", type=int, metavar="N", help="operations per world (default: the version's)"
     )
-    parser.add_argument("--password", help="write one encrypted ZIP, as the data set asks to be kept")
+    parser.add_argument("--password", help="write one encrypted ZIP; the data set should be kept so")
 
 
 def run(args: Namespace) -> int:
-    """Write the splits and say where. Nothing is written if the options cannot be met."""
+    """Write the splits and print their paths. Nothing is written if the options are impossible."""
     size = SIZES[args.version]
     asked = {"num_boxes": args.boxes, "num_operations": args.operations}
     size = replace(size, **{field: value for field, value in asked.items() if value is not None})

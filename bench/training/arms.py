@@ -21,11 +21,11 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """muon_lr: of the blocks' matrices; adam_lr: of all other weights. shrink: factor on those
-    matrices of the parent. chat: its documents are turns, and so are its prompts.
+    """The training of one model. muon_lr: learning rate of the blocks' matrices. adam_lr: of all other
+    weights.
 
-    A shrunk model learns as fast as a fresh one, and soon has its old skills back: Ash & Adams (2020),
-    arXiv:1910.08475.
+    shrink: factor on those matrices of the parent. chat: documents and prompts are turns. A shrunk model
+    learns as fast as a fresh one and soon regains its old skills (Ash & Adams 2020, arXiv:1910.08475).
     """
 
     parent: str | None
@@ -58,7 +58,7 @@ def further(*stages: Stage, chat: bool = False) -> Arm:
 
 
 def alike(small: str, full: str, prompts: str) -> tuple[Stage, ...]:
-    """Stages of the same lengths, for arms that differ only in their data."""
+    """Stages of equal lengths, for arms that differ only in their data."""
     return (
         Stage(small, 1_500_000, length=128, batch_tokens=4096),
         Stage(full, 3_000_000, length=256, batch_tokens=8192),
@@ -81,7 +81,7 @@ ARMS = {
     "math": further(*alike("small arithmetic", "arithmetic", "arithmetic and prompts")),
     "chat": further(*alike("small dialogues", "dialogues", "dialogues and prompts"), chat=True),
     "text": further(*alike("more short", "more distracted", "more prompts")),
-    "tracking": further(  # a control: it need only be above the base, and may be longer
+    "tracking": further(  # a control: it must only beat the base, so it may be longer
         Stage("small tracked", 2_500_000, length=128, batch_tokens=4096),
         Stage("tracked", 3_500_000, length=256, batch_tokens=4096),
         Stage("tracked prompts", 1_000_000, length=640, batch_tokens=5120),

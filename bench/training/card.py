@@ -29,7 +29,7 @@ CARD = """# {name}
 
 A Llama-architecture model of {parameters:,} parameters with a byte-level BPE tokenizer, {origin}, by
 `python -m bench train-tiny --arm {arm} --seed {seed}{length}`.
-It exists to exercise this benchmark, nothing else.
+It is only meant for testing this benchmark.
 
 - {steps:,} steps, {tokens:,} tokens, seed {seed}, {minutes:.0f} minutes on {machine}.
 - Muon ({muon_lr}) for matrices, AdamW ({adam_lr}) for embeddings and norms, linear decay, {precision}.
@@ -51,7 +51,7 @@ LAST_STEPS = 50
 
 
 def measure(folder: Path, chat: bool) -> dict[str, Accuracy]:
-    """Accuracy in each bucket of the evaluation set, by the suite's own path."""
+    """Accuracy in each bucket of the evaluation set, measured like any model of a suite."""
     entry = ModelEntry(folder.name, str(folder), dtype="float32", chat=chat)
     plan = Plan(tuple(evaluation_set()), PROTOCOLS["paper"])
     evaluation = evaluate(entry, plan, Store(":memory:"), wait=0)
@@ -114,7 +114,7 @@ def record(model: str, measured: Mapping[str, Accuracy], path: Path = RECORDED) 
     rows += [
         {"model": model, "bucket": bucket, "accuracy_percent": f"{100 * cell.value:.2f}", "n": cell.n}
         for bucket, cell in measured.items()
-        if bucket != "ops1plus"  # pooled from the others where it is read
+        if bucket != "ops1plus"  # computed from the others when it is read
     ]
     rows.sort(key=lambda row: (row["model"], row["bucket"]))
     with replacing(path) as fresh, fresh.open("w", encoding="utf-8", newline="") as lines:

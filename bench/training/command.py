@@ -25,7 +25,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         type=lambda name: ALIASES.get(name, name),
         choices=sorted(ARMS),
         default="base",
-        help="which model; more-text is text (default: %(default)s)",
+        help="the model to train (default: %(default)s)",
     )
     parser.add_argument("--tokens", type=COUNT, help="how long, in tokens (default: the arm's own length)")
     parser.add_argument(
@@ -34,7 +34,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
     parser.add_argument("--base", type=Path, help="folder of the parent (default: fixtures/tiny/tiny-PARENT)")
     parser.add_argument("--out", type=Path, help="folder to write (default: fixtures/tiny/tiny-ARM)")
-    parser.add_argument("--record", action="store_true", help="record the accuracy as what the suite expects")
+    parser.add_argument("--record", action="store_true", help="save the accuracy as the recorded one")
 
 
 def run(chosen: Namespace) -> int:
@@ -44,7 +44,7 @@ def run(chosen: Namespace) -> int:
     base = chosen.base or (MODELS / f"tiny-{arm.parent}" if arm.parent else None)
     if base and not (base / "model.safetensors").is_file():
         raise InputError(
-            f"no weights in {base}. Train --arm {arm.parent} first, or name its folder with --base."
+            f"no weights in {base}. Train --arm {arm.parent} first, or give its folder with --base."
         )
     training = train(
         chosen.arm, out=out, base=base, seed=chosen.seed, tokens=chosen.tokens, device=chosen.device
@@ -52,7 +52,7 @@ def run(chosen: Namespace) -> int:
     found = check_leaks(arm, chosen.seed, AutoTokenizer.from_pretrained(out))
     if found.leaked:
         raise InputError(
-            f"{found.leaked} evaluation states are in the training text of {out}: do not use it."
+            f"{found.leaked} evaluation states are in the training text of {out}. Do not use this model."
         )
     measured = measure(out, arm.chat)
     write_card(out, chosen.arm, chosen.tokens, training, found, measured)

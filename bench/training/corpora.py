@@ -1,4 +1,4 @@
-"""Seed -> documents: what the embedded models read.
+"""Seed -> documents: the training text of the embedded models.
 
 A corpus is a function (rng, progress) -> Document. progress, in [0, 1), is the share of its training stage
 that is done. Corpora that start with small worlds use it.
@@ -19,7 +19,7 @@ Document = list[tuple[str, float]]  # pieces of text, each with the weight of it
 Corpus = Callable[[Random, float], Document]
 
 ANSWER = 1.0
-TEXT = 0.05  # text that no model can predict: worlds, operations, questions
+TEXT = 0.05  # unpredictable text: worlds, operations, questions
 INSTRUCTION = PROTOCOLS["paper"].instruction + "\n\n"
 NAMES = object_names()
 PEOPLE = ("Anna", "Ben", "Carla", "David", "Emma", "Felix", "Grace", "Henry", "Ida", "Jack")
@@ -59,7 +59,7 @@ def shots(rng: Random, examples: Sequence[Document], instruction: float) -> Docu
     return [*heading, *itertools.chain(*earlier), (description, weight), *answer]
 
 
-# --- the base corpus: descriptions restated, questions, stories; nothing in it changes a box's contents
+# --- the base corpus: restated descriptions, questions, stories. No box changes its contents.
 
 
 def restated(rng: Random, num_boxes: int, num_distractors: int) -> Document:
@@ -94,19 +94,19 @@ def distracted_restatements(rng: Random, progress: float) -> Document:
 
 
 def prompts(rng: Random, progress: float) -> Document:
-    """Three or four descriptions and statements: longer than the task's own prompts."""
+    """Three or four descriptions and statements. They are longer than the task's own prompts."""
     return shots(
         rng, [restated(rng, 7, rng.randint(0, 9)) for _ in range(rng.choice((3, 4, 4)))], instruction=0.9
     )
 
 
 def plain_prompts(rng: Random, progress: float) -> Document:
-    """The same without distractors."""
+    """Prompts without distractors."""
     return shots(rng, [restated(rng, 7, 0) for _ in range(rng.choice((3, 4, 4)))], instruction=0.9)
 
 
 def questions(rng: Random, progress: float) -> Document:
-    """A description, then look-ups by box and by object."""
+    """A description, then questions by box and by object."""
     state = draw_state(rng, NAMES, rng.randint(2, 7))
     document: Document = [(WORDING.describe(state), TEXT)]
     places = [(name, box) for box, contents in enumerate(state) for name in contents]
@@ -151,7 +151,7 @@ def small_size(rng: Random, progress: float) -> tuple[int, int]:
 
 
 def full_size(rng: Random, progress: float) -> tuple[int, int]:
-    """First up to 4 boxes and 3 operations; from half of the stage on, up to 7 and 9. Small worlds stay."""
+    """First up to 4 boxes and 3 operations; in the second half up to 7 and 9. Small worlds still appear."""
     grown = min(1.0, 2 * progress)
     return rng.randint(2, 4 + round(3 * grown)), rng.randint(0, 3 + round(6 * grown))
 
@@ -165,7 +165,7 @@ def tracked(rng: Random, num_boxes: int, num_operations: int) -> Document:
 
 
 def reported(rng: Random, num_boxes: int, num_operations: int) -> Document:
-    """The same, with a report of each changed box after each operation."""
+    """A tracked world with a report of each changed box after each operation."""
     initial = draw_state(rng, NAMES, num_boxes)
     operations = draw_operations(rng, NAMES, initial, num_operations)
     states = [*replay(initial, operations)]
@@ -194,6 +194,6 @@ def reported_worlds(rng: Random, progress: float) -> Document:
 
 
 def tracked_prompts(rng: Random, progress: float) -> Document:
-    """The task's own form: examples first, then 7 boxes and up to 12 operations."""
+    """The form of the task: examples first, then 7 boxes and up to 12 operations."""
     examples = [tracked(rng, 7, rng.randint(0, 12)) for _ in range(rng.choice((2, 3, 3)))]
     return shots(rng, examples, instruction=0.9)

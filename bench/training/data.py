@@ -1,4 +1,4 @@
-"""Arm, seed -> batches: rows of whole documents. None describes an evaluation example."""
+"""Arm, seed -> batches: rows of whole documents. No document describes an evaluation example."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def batches(
 
 
 def vocabulary_of(arm: Arm, seed: int, encode: Encoder, num_documents: int = 1000) -> list[int]:
-    """The tokens in a sample of what an arm reads, ascending."""
+    """The tokens in a sample of an arm's training text, ascending."""
     rng = Random(f"{seed}/vocabulary")
     documents = [draw(stage.mixture, rng, 0.5) for stage in arm.stages for _ in range(num_documents)]
     pieces = {text for document in documents for text, _ in document}
@@ -82,7 +82,7 @@ def vocabulary_of(arm: Arm, seed: int, encode: Encoder, num_documents: int = 100
 
 @dataclass(frozen=True, slots=True)
 class LeakCheck:
-    """What was read, decoded from the token ids. leaked: evaluation states and answers found in it."""
+    """The result of a search in the training text. leaked: number of evaluation states and answers in it."""
 
     documents: int
     states: int
@@ -90,7 +90,7 @@ class LeakCheck:
 
 
 def check_leaks(arm: Arm, seed: int, tokenizer: PreTrainedTokenizerBase) -> LeakCheck:
-    """Read all batches again and look up each of their states among the held-out ones."""
+    """Read all batches again and look up each of their states among the held-out states."""
     documents, states, leaked, excluded = 0, 0, 0, held_out()
     for _, input_ids, _ in batches(arm, seed, Encoder(tokenizer), excluded):
         for text in "".join(tokenizer.batch_decode(input_ids)).split(tokenizer.eos_token):

@@ -1,6 +1,6 @@
 """Seed -> documents: the corpus of tiny-chat, and its chat template.
 
-A user describes boxes or people and asks questions; the assistant answers. No box changes its contents.
+A user describes boxes or people and asks questions. The assistant answers. No box changes its contents.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TEMPLATE = (
     "{% for message in messages %} {{ message['role'] }}\n{{ message['content'] }}\n\n{% endfor %}"
     "{% if add_generation_prompt %} assistant\n{% endif %}"
 )
-Exchange = tuple[str, Document]  # what the user says, what the assistant answers
+Exchange = tuple[str, Document]  # the user's text, the assistant's answer
 
 
 def dialogue(exchanges: Sequence[Exchange], system: bool = False) -> Document:
@@ -45,7 +45,7 @@ def asked(said: str, answer: str) -> Exchange:
 
 
 def box_dialogues(rng: Random, progress: float) -> Document:
-    """A description, then questions about it in turn."""
+    """A description, then questions about it."""
     state = draw_state(rng, NAMES, rng.randint(2, 7))
     (first, answer), *others = [box_exchange(rng, state) for _ in range(rng.randint(1, 4))]
     return dialogue([(f"{WORDING.describe(state)} {first}", answer), *others])

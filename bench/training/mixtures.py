@@ -74,7 +74,7 @@ MIXTURES: dict[str, tuple[tuple[float, Corpus], ...]] = {
     ),
 }
 
-# A mixture's name is part of the seed of its documents: under another name, new documents of the same kinds.
+# A mixture's name is part of the seed of its documents. Another name gives new documents of the same kinds.
 MIXTURES |= {f"more {name}": MIXTURES[name] for name in ("short", "distracted", "prompts")}
 
 

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 MOMENTUM = 0.95
-COEFFICIENTS = 3.4445, -4.7750, 2.0315  # of a step of Newton-Schulz, by Jordan et al.
+COEFFICIENTS = 3.4445, -4.7750, 2.0315  # coefficients of a Newton-Schulz step, by Jordan et al.
 NUM_STEPS = 5
 
 
 class Muon(torch.optim.Optimizer):
-    """For matrices only. lr: the singular values of a step, times sqrt(rows / columns) if above 1."""
+    """An optimizer for matrices. lr: singular values of a step, times sqrt(rows / columns) if above 1."""
 
     def __init__(self, matrices: Iterable[Tensor], lr: float) -> None:
         super().__init__(matrices, {"lr": lr})
@@ -34,7 +34,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """About U V^T of the matrix U S V^T: singular values between 0.7 and 1.2. matrix: (M, N)."""
+    """An approximation of U V^T for the matrix U S V^T. Singular values: 0.7 to 1.2. matrix: (M, N)."""
     if matrix.shape[0] > matrix.shape[1]:
         return orthogonal(matrix.T).T
     a, b, c = COEFFICIENTS

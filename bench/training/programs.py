@@ -1,4 +1,4 @@
-"""Seed -> documents: the corpus of tiny-code, small programs with state and what they print.
+"""Seed -> documents: the corpus of tiny-code, small programs with state and their output.
 
 Each program has its own syntax: words, order of arguments, brackets, separators. A model that reads only a
 few syntaxes learns to run programs in them but gains little on text (reports/tiny). Names and numbers follow
@@ -69,7 +69,7 @@ ENDS = (";", "\n", " |", "", ".")
 
 @dataclass(frozen=True, slots=True)
 class Syntax:
-    """How a program writes its operations. order: of the objects, the source and the target."""
+    """The syntax of a program's operations. order: order of objects, source and target."""
 
     verbs: Mapping[str, str]
     source: str
@@ -97,7 +97,7 @@ class Syntax:
 def draw_syntax(rng: Random) -> Syntax:
     """A random syntax that never spells the task's sentences, whatever its brackets and case.
 
-    Objects have "the" only where a box is a bare number. Without brackets, a box is no word and there is no
+    Objects have "the" only if boxes are bare numbers. Without brackets, boxes are not words and there is no
     full stop.
     """
     brackets = rng.choice(BRACKETS)
@@ -128,7 +128,7 @@ def small_box_programs(rng: Random, progress: float) -> Document:
 
 
 def box_program(rng: Random, num_boxes: int, num_operations: int) -> Document:
-    """Fill boxes and change them in one syntax. Print some boxes on the way and all of them at the end."""
+    """Fill boxes and change them in one syntax. Print some boxes in between and all boxes at the end."""
     initial = draw_state(rng, NAMES, min(num_boxes, MAX_BOXES))
     operations = draw_operations(rng, NAMES, initial, num_operations)
     states = [*replay(initial, operations)]
@@ -159,7 +159,7 @@ def reported(box: int, contents: Contents) -> Document:
 
 
 def counter_programs(rng: Random, progress: float) -> Document:
-    """Variables hold a digit each. They are set, copied, counted up and down, and printed."""
+    """Variables with one digit each. They are set, copied, incremented, decremented and printed."""
     names = rng.sample(NAMES, rng.randint(2, 4))
     values = {name: rng.randrange(10) for name in names}
     document: Document = [(f" {name}= {value}\n", TEXT) for name, value in values.items()]
@@ -177,7 +177,7 @@ def counter_programs(rng: Random, progress: float) -> Document:
     return document
 
 
-# --- programs in the place of the task's description, followed by a statement of their boxes
+# --- programs instead of the task's description, followed by a statement of their boxes
 
 
 def asked(rng: Random, num_boxes: int, num_operations: int) -> Document:

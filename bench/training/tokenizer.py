@@ -1,4 +1,4 @@
-"""Documents -> tokenizer: byte-level BPE, small, with the object names and verbs as whole tokens."""
+"""Documents -> a small byte-level BPE tokenizer with the object names and verbs as whole tokens."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def train_tokenizer(seed: int, num_documents: int = 4000) -> PreTrainedTokenizer
 
 
 class Encoder:
-    """Text -> token ids, piece by piece from a cache. Pieces are few, and tokens never span two of them."""
+    """Text -> token ids, piece by piece from a cache. There are few pieces, and no token spans two."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self.eos = tokenizer.eos_token_id

@@ -129,7 +129,7 @@ def lr_factor(step: int, steps: int) -> float:
 
 
 def has_bfloat16(device_type: str) -> bool:
-    """Whether bfloat16 is fast. A CPU without its instructions is 30 times slower than in float32."""
+    """Whether bfloat16 is fast. On a CPU without its instructions it is 30 times slower than float32."""
     return device_type != "cpu" or torch.cpu.get_capabilities().get("avx512_bf16", False)
 
 
@@ -190,7 +190,7 @@ def run(training: Training, arm: Arm, seed: int, encode: Encoder, checkpoint: Pa
     started, saved = time.monotonic() - training.seconds, time.monotonic()
     with tqdm(total=arm.tokens, initial=training.tokens, unit="tok", unit_scale=True, mininterval=1) as bar:
         for stage, input_ids, weights in batches(arm, seed, encode, held_out(), start=training.step):
-            # On a CPU, whole score matrices are faster than blocks while rows are short.
+            # On a CPU, whole score matrices are faster than blocks for short rows.
             attention = "eager" if device.type == "cpu" and stage.length <= 256 else "sdpa"
             model.set_attn_implementation(attention)
             for optimizer, highest in zip(training.optimizers, (arm.muon_lr, arm.adam_lr), strict=True):

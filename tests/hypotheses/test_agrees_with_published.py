@@ -1,4 +1,4 @@
-"""Does a published model come out here as it was published?"""
+"""Does a published model have its published accuracy here?"""
 
 from bench.plugin.cases import require_agreement
 

@@ -1,4 +1,4 @@
-"""Does each model do better than guessing among the objects that were mentioned with the box?"""
+"""Is each model better than guessing among the objects mentioned with the box?"""
 
 from bench.plugin.cases import require_above_random
 

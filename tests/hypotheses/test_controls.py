@@ -1,4 +1,4 @@
-"""Does the instrument work? A positive control must show a gain, a negative one must not."""
+"""Does the benchmark work? A positive control must show a gain, and a negative control must not."""
 
 import pytest
 

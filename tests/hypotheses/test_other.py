@@ -1,4 +1,4 @@
-"""Does a hypothesis that only a suite has hold? Its word makes the marker: rl_hypothesis for "rl"."""
+"""Does a hypothesis of a suite hold? Its name makes the marker: rl_hypothesis for "rl"."""
 
 from bench.plugin.cases import require_supported
 from bench.records import Verdict

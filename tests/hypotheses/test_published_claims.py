@@ -1,7 +1,7 @@
-"""What Kim, Schuster & Toshniwal (2024) conclude, in our words, against the figures they publish.
+"""The conclusions of Kim, Schuster & Toshniwal (2024) in our words, checked against their published figures.
 
-Counts only, so every test here is unpaired and unclustered. Where the figures do not bear a claim out to the
-letter, the assertions say what they do show.
+Only counts are known, so every test is unpaired and unclustered. If the figures do not fully support a claim,
+the assertions state the result that they do support.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ROUNDING = 0.011  # figures are printed with two digits
 
 @cache
 def results() -> Results:
-    """Judged when the first claim needs it: collection stays cheap."""
+    """Judged when the first claim needs it, so that collection is fast."""
     return published_results()
 
 
@@ -56,12 +56,12 @@ def higher_in(base: str, variant: str) -> list[str]:
 
 
 def shown_in(base: str, variant: str) -> list[str]:
-    """The buckets of one or more operations in which that is shown, after adjustment."""
+    """The buckets of one or more operations in which the gain is significant after adjustment."""
     return [bucket for bucket in CHANGED if outcome(base, variant, bucket) == "better"]
 
 
 def standings(base: str, variant: str, bucket: str = "ops1plus") -> tuple[str, str]:
-    """How base and variant stand to random guessing."""
+    """Base and variant against random guessing."""
     found = compared(base, variant, bucket)
     return found.base_over_random.standing, found.variant_over_random.standing
 
@@ -86,7 +86,7 @@ def test_random_baseline_over_1plus_is_the_paper_s() -> None:
 
 @code
 def test_c1_code_helps_in_every_bucket_with_operations() -> None:
-    """Llama 2 70B and DeepSeek gain in all buckets with operations, Llama 2 13B in all but one of 29 queries.
+    """Llama 2 70B and DeepSeek gain in all buckets with operations, Llama 2 13B in all except bucket 7.
 
     Of 70B's gain in bucket 7, and DeepSeek's in 6 and 7, the counts are too small to be sure.
     """
@@ -116,7 +116,7 @@ def test_c3_llama_2_70b_has_nothing_to_gain_with_no_operation() -> None:
 
 @code
 def test_c4_llama_2_7b_gains_little_and_mostly_with_few_operations() -> None:
-    """The gain is significant, but both models stay below random guessing.
+    """The gain is significant, but both models are below random guessing.
 
     Bucket 7 has a difference as large as bucket 1's, from 29 queries: nothing can be said of it.
     """
@@ -131,7 +131,7 @@ def test_c4_llama_2_7b_gains_little_and_mostly_with_few_operations() -> None:
 
 @code
 def test_c5_codegemma_gains_with_one_and_two_operations() -> None:
-    """It gains 5 points with three as well, from below random guessing to about as good as it."""
+    """It also gains 5 points at three operations, from below random guessing to about equal."""
     assert shown_in("gemma-7b", "codegemma-7b") == ["ops1", "ops2", "ops3"]
     above = [b for b in CHANGED if standings("gemma-7b", "codegemma-7b", b)[1] == "above"]
     assert above == ["ops1", "ops2"]
@@ -148,13 +148,13 @@ def test_c5_codegemma_gains_with_one_and_two_operations() -> None:
     ],
 )
 def test_c6_neither_model_is_shown_to_beat_random(base: str, variant: str, buckets: list[str]) -> None:
-    """A few accuracies are above the baseline's (CodeGemma 13.67 against 11.87 at 3), none significantly."""
+    """A few accuracies are above the baseline (CodeGemma: 13.67 and 11.87 at 3), but not significantly."""
     assert "above" not in {found for bucket in buckets for found in standings(base, variant, bucket)}
 
 
 @code
 def test_c7_larger_llama_2_models_gain_more() -> None:
-    """More than the smallest: 13B gains most, 70B less than 13B."""
+    """The largest model gains more than the smallest. 13B gains most, and 70B gains less than 13B."""
     small = compared("llama-2-7b", "codellama-7b").difference
     medium = compared("llama-2-13b", "codellama-13b").difference
     large = compared("llama-2-70b", "codellama-70b").difference
@@ -177,7 +177,7 @@ def test_m2_neither_llama_nor_float_beats_random_over_1plus() -> None:
 
 @math
 def test_m3_openmath_is_below_mistral_in_every_bucket_but_7() -> None:
-    """Shown with one and two operations; its lead in bucket 7 rests on 29 queries."""
+    """The gain is significant at one and two operations. The lead in bucket 7 comes from only 29 queries."""
     buckets = ["ops0", *CHANGED]
     below = [b for b in buckets if gain("mistral-7b", "openmath-mistral-7b", b) < 0]
     sure = [b for b in CHANGED if outcome("mistral-7b", "openmath-mistral-7b", b) == "worse"]
@@ -189,7 +189,7 @@ def test_m3_openmath_is_below_mistral_in_every_bucket_but_7() -> None:
 
 @math
 def test_m4_neither_mistral_nor_openmath_is_shown_to_beat_random_above_2_operations() -> None:
-    """Mistral at 5 (12.68 against 9.16) and OpenMath at 7 (20.69; 12.59) are above it, not significantly."""
+    """Mistral at 5 (12.68, random 9.16) and OpenMath at 7 (20.69, 12.59) are not significantly above."""
     for bucket in CHANGED[2:]:
         assert "above" not in standings("mistral-7b", "openmath-mistral-7b", bucket)
     assert compared("mistral-7b", "openmath-mistral-7b", "ops5").base_over_random.value > 0
@@ -198,7 +198,7 @@ def test_m4_neither_mistral_nor_openmath_is_shown_to_beat_random_above_2_operati
 
 @math
 def test_m5_deepseek_math_is_close_to_deepseek_coder_in_most_buckets() -> None:
-    """Within 3 points in four of seven. Over 1+ it is 3.1 points above, which is shown."""
+    """They are within 3 points in four of seven buckets. Over 1+ the gain of 3.1 points is significant."""
     close = [b for b in CHANGED if abs(gain("deepseek-coder-7b", "deepseek-math-7b", b)) < 3]
     assert close == ["ops1", "ops2", "ops3", "ops5"]
     assert shown_in("deepseek-coder-7b", "deepseek-math-7b") == ["ops6"]
@@ -207,7 +207,7 @@ def test_m5_deepseek_math_is_close_to_deepseek_coder_in_most_buckets() -> None:
 
 @math
 def test_m6_llemma_34b_is_narrowly_above_code_llama_34b() -> None:
-    """By 2.4 points over 1+, just significant after Holm over the five math pairs."""
+    """The gain over 1+ is 2.4 points. It is just significant after Holm over the five math pairs."""
     found = compared("codellama-34b", "llemma-34b")
     assert 100 * found.difference.value == pytest.approx(47.86 - 45.46, abs=ROUNDING)
     assert 0.01 < found.p_adjusted < 0.05
@@ -222,7 +222,7 @@ def test_a1_every_llama_2_gains_from_alignment(size: str, points: float) -> None
 
 @alignment
 def test_a2_the_gain_from_alignment_shrinks_with_scale() -> None:
-    """From 7B to 13B beyond doubt; the intervals of 13B and 70B overlap."""
+    """13B is clearly above 7B. The intervals of 13B and 70B overlap."""
     small, medium, large = (
         compared(f"llama-2-{size}", f"llama-2-{size}-chat").difference for size in ("7b", "13b", "70b")
     )
@@ -233,7 +233,7 @@ def test_a2_the_gain_from_alignment_shrinks_with_scale() -> None:
 
 @alignment
 def test_a3_alignment_does_not_help_code_models_consistently() -> None:
-    """13B falls in buckets 3 to 6, in none of them significantly, and gains over 1+; DeepSeek-Coder falls."""
+    """13B falls in buckets 3 to 6, never significantly, and gains over 1+. DeepSeek-Coder falls."""
     fallen = [b for b in CHANGED if gain("codellama-13b", "codellama-13b-instruct", b) < 0]
     assert fallen == ["ops3", "ops4", "ops5", "ops6"]
     assert all(outcome("codellama-13b", "codellama-13b-instruct", b) == "no difference shown" for b in fallen)
@@ -245,7 +245,7 @@ def test_a3_alignment_does_not_help_code_models_consistently() -> None:
 
 @alignment
 def test_a4_the_best_model_is_code_llama_70b_instruct() -> None:
-    """Over 1+ and with 1 to 5 and 7 operations; with 6, its base is above it."""
+    """It is above its base over 1+ and at 1 to 5 and 7 operations. At 6 operations its base is above it."""
     best = {bucket: max(results().accuracies, key=lambda name: percent(name, bucket)) for bucket in BUCKETS}
     assert best.pop("ops0") == "codellama-70b"
     assert best.pop("ops6") == "codellama-70b"
@@ -261,7 +261,7 @@ def test_a5_gemma_and_codegemma_gain_from_alignment(base: str) -> None:
 
 @alignment
 def test_a6_base_models_gain_more_from_alignment_than_code_models() -> None:
-    """On average over five (9.9 against 4.9 points); in Llama 2 70B and Gemma the code model gains more."""
+    """The averages are 9.9 and 4.9 points. For Llama 2 70B and Gemma the code model gains more."""
     families = {
         ("llama-2-7b", "llama-2-7b-chat"): ("codellama-7b", "codellama-7b-instruct"),
         ("llama-2-13b", "llama-2-13b-chat"): ("codellama-13b", "codellama-13b-instruct"),

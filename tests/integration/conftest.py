@@ -1,4 +1,4 @@
-"""Two random models and what they are asked: the whole path in a second, as wrong as it may be."""
+"""Two random models and their prompts: the whole path in a second, with wrong answers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PAIR = Pair("code", "one", "two")
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What the suite keeps for its user is not there for its tests."""
+    """Tests do not see the user's cache and settings."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BOXES_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
@@ -40,7 +40,7 @@ def models(random_checkpoints: Path) -> dict[str, ModelEntry]:
 
 @pytest.fixture(scope="session")
 def session_of(plan: Plan, models: dict[str, ModelEntry]) -> Callable[..., Session]:
-    """A session of both models, and others by name, on a store, as one process of a run has it."""
+    """A session with both models, and with others by name, on a store, as in one process of a run."""
 
     def make(store: Path | str, **others: ModelEntry) -> Session:
         return Session(Suite("random", models | others, (PAIR,)), plan, Store(store), wait=60)

@@ -1,4 +1,4 @@
-"""Bad input, a row each: one line and exit status 4, or a skip that says why, and nothing is lost."""
+"""Bad input, one row each: one line and exit status 4, or a skip with its reason. Nothing is lost."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ RUN = Run("night", "one", Settings({}, Constraint(".*", 100), "reference/1"))
 
 @pytest.fixture
 def place(pytester: pytest.Pytester, random_checkpoints: Path) -> Path:
-    """A folder as a good run leaves it: a suite, a store with a row, a report."""
+    """A folder after a good run: a suite, a store with a row, a report."""
     for name in ("one", "two"):
         shutil.copytree(random_checkpoints / name, pytester.path / name)
     (pytester.path / "suite.toml").write_text(SUITE)
@@ -62,7 +62,7 @@ def run(pytester: pytest.Pytester, *options: str) -> pytest.RunResult:
 
 
 def refuse(pytester: pytest.Pytester, place: Path, says: str, *options: str) -> None:
-    """One line on what is wrong, and nothing that was there is lost."""
+    """One line names the mistake, and nothing is lost."""
     result = run(pytester, *options)
     errors = [line for line in result.errlines if line.startswith("ERROR: ")]
     assert result.ret == pytest.ExitCode.USAGE_ERROR, result.stdout.str()
@@ -131,7 +131,7 @@ def pair(**fields: object) -> str:
         pytest.param(third(memory_gb=0), "expected a number above 0", id="no memory"),
         pytest.param(third(memory_gb=True), "expected a number", id="memory is true"),
         pytest.param(
-            model(name="x", hub="a/b", trust_remote_code=True), "set revision to a commit", id="any code"
+            model(name="x", hub="a/b", trust_remote_code=True), "Set revision to a commit", id="any code"
         ),
         pytest.param(pair(base="three"), "no model 'three' here", id="base is not there"),
         pytest.param(pair(variant="Two"), "Did you mean 'two'?", id="variant is misspelt"),
@@ -162,7 +162,7 @@ def newer(path: Path) -> None:
 
 
 def put_in(place: Path) -> None:
-    """Files that options may name by mistake."""
+    """Files that a user may give to an option by mistake."""
     (place / "text").write_text("not what it should be\n" * 100)
     (place / "latin.toml").write_bytes("name = 'na\xefve'".encode("latin-1"))
     of_another_program(place / "people.sqlite")

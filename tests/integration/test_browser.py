@@ -1,4 +1,4 @@
-"""report.html in a real browser: from disk, without a network, on a phone, on a desk and on paper."""
+"""report.html in a real browser: from disk, without a network, on a phone, a desktop and in print."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, evaluation_examples) -> Pat
 
 
 def answer(name: str, every: int, asked: list[Example]) -> Evaluation:
-    """A model that repeats the initial contents of every n-th box that changed, and is right elsewhere."""
+    """A model that repeats the initial contents of every n-th changed box, and is right otherwise."""
     completions, scores = {}, []
     for number, example in enumerate(asked):
         stale = [query.num_ops > 0 and (number + query.box) % every == 0 for query in example.queries]
@@ -99,7 +99,7 @@ def page(browser, folder: Path):
 
 
 def go(browser, folder: Path, address: str = ""):
-    """Open the page afresh, and wait until the examples are unpacked."""
+    """Open the page again, and wait until the examples are unpacked."""
     browser.get("about:blank")
     browser.get((folder / "report.html").as_uri() + address)
     ready = (
@@ -182,7 +182,7 @@ CHOOSE = (
 
 
 def test_a_filter_is_in_the_address_and_comes_back_from_it(browser, folder, evaluation_examples):
-    """Stale answers to boxes that two operations changed, the last of them a removal."""
+    """Stale answers on boxes with two operations, the last of them a removal."""
     page = go(browser, folder)
     page.execute_script(CHOOSE, {"ops": "2", "last": "remove", "error": "stale"})
     address, count, listed = page.execute_script(FILTERED)
@@ -249,7 +249,7 @@ def test_no_serious_finding_of_accessibility(browser, folder, scheme):
     )
     go(browser, folder)
     browser.execute_script((Path(axe_core_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8"))
-    rest = "[['.drawing svg'], ['article:not(:first-of-type)']]"  # an image is one thing; pairs are alike
+    rest = "[['.drawing svg'], ['article:not(:first-of-type)']]"  # pairs look alike
     looked = f"axe.run({{exclude: {rest}}}, {{resultTypes: ['violations']}}).then(arguments[0])"
     found = browser.execute_async_script(looked)["violations"]
     said = [

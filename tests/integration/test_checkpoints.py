@@ -100,8 +100,8 @@ def test_a_model_on_the_cpu_stands_in_no_queue_for_gpus(
 def test_a_dry_run_shows_how_every_architecture_would_be_asked(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As base model and as chat model; none is refused."""
-    monkeypatch.setattr("bench.run.preview.SIZE", 64)  # its estimate is not what is tested
+    """As base model and as chat model. None is refused."""
+    monkeypatch.setattr("bench.run.preview.SIZE", 64)  # the estimate is not under test
     suite = ['name = "all"']
     for number, (family, (style, template)) in enumerate(TOKENIZERS.items()):
         make_checkpoint(pytester.path / family, family, make_tokenizer(style, template=TEMPLATES[template]))

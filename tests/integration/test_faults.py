@@ -1,4 +1,4 @@
-"""Faults that happen in the night, each made to happen for real, and what the suite promises about them."""
+"""Real faults, caused on purpose, and the suite's promises about them."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ print(len(kept), "kept")
 
 
 def fill(folder: Path, limit: int, *prefix: str) -> str:
-    """Fill a store until nothing more can be written, make room, and look at what is there."""
+    """Fill a store until it is full, free space, and check its contents."""
     command = [*prefix, sys.executable, "-c", FILL, str(folder), str(limit)]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
@@ -76,18 +76,18 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
         pytest.skip("this system lets no user mount a file system")
     small = f'mount -t tmpfs -o size=2m none {tmp_path} && exec "$@"'
     said, kept = fill(tmp_path, 0, *mount, "sh", "-c", small, "sh").splitlines()
-    assert "database or disk is full. What was kept before is intact: free some space" in said
+    assert "database or disk is full. The stored rows are intact. Free some space" in said
     assert int(kept.split()[0]) > 50
 
 
 def test_a_quota_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
     said, kept = fill(tmp_path, 1_000_000).splitlines()
-    assert "What was kept before is intact: free some space" in said
+    assert "The stored rows are intact. Free some space" in said
     assert int(kept.split()[0]) > 50
 
 
 def edit_weights(source: Path, target: Path, change: Callable[[dict[str, Any]], object]) -> Path:
-    """A copy of a checkpoint whose tensors have been changed."""
+    """A copy of a checkpoint with changed tensors."""
     from safetensors.torch import load_file, save_file
 
     shutil.copytree(source, target)
@@ -98,7 +98,7 @@ def edit_weights(source: Path, target: Path, change: Callable[[dict[str, Any]], 
 
 
 def write_tokenizer_without(letter: str, folder: Path) -> None:
-    """A tokenizer of single characters, all that answers need but one."""
+    """A tokenizer of single characters, with all except one that answers need."""
     from tokenizers import Regex, Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -169,7 +169,7 @@ def test_a_tokenizer_that_cannot_write_a_right_answer_is_refused(
 
 
 def test_a_cut_answer_is_counted_and_wrong_where_it_was_not_read(session_of: Callable[..., Session]) -> None:
-    """The random models go on until they are cut; no query of theirs is left out."""
+    """The random models write until they are cut. None of their queries is left out."""
     session = session_of(":memory:")
     [evaluation] = session.evaluate("one")
     assert evaluation.forms["cut"] == len(session.plan.examples)
@@ -179,7 +179,7 @@ def test_a_cut_answer_is_counted_and_wrong_where_it_was_not_read(session_of: Cal
 
 @pytest.fixture
 def small_memory(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[int]]:
-    """Makes every forward pass of more rows than this run out of memory. Returns the rows of each pass."""
+    """Makes every forward pass with more rows run out of memory. Returns the rows of each pass."""
     import torch
     from transformers import LlamaForCausalLM
 
@@ -226,7 +226,7 @@ def test_a_model_that_never_fits_fails_alone_and_by_name(
 
 
 def pad(copies: int) -> Callable[[dict[str, Any]], None]:
-    """Makes a checkpoint larger, and so another model, without a change of what it answers."""
+    """Makes a checkpoint larger, and so a different model with the same answers."""
 
     def change(tensors: dict[str, Any]) -> None:
         tensors |= {f"unused.{number}": tensors["lm_head.weight"].clone() for number in range(copies)}
@@ -245,7 +245,7 @@ def four(models: dict[str, ModelEntry], tmp_path: Path) -> dict[str, ModelEntry]
 
 
 def count_loads(suite: Suite, plan: Plan, store: Path, log: Path) -> None:
-    """What one worker of several does: each model that a case asks for, wherever it begins."""
+    """The work of one of several workers: each model that its cases need."""
     from bench import models
 
     load = models.load
@@ -278,7 +278,7 @@ def run_workers(workers: int, work: Callable[..., object], *arguments: object) -
 
 
 def script(patch: pytest.MonkeyPatch, seconds: dict[str, float], log: Path) -> None:
-    """Models that take so many seconds and answer nothing. In the log: process, model, seconds a line."""
+    """Models that take some seconds and give no answers. A log line has process, model and seconds."""
 
     def decode(
         entry: ModelEntry, plan: Plan, store: Store, candidates: Sequence[Settings], listener: object
@@ -300,7 +300,7 @@ def test_a_waiting_worker_takes_another_model_first_and_the_largest_of_them(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """ "one" is held elsewhere: all that nobody has begun is evaluated before anyone waits for it."""
+    """ "one" is locked elsewhere. A worker evaluates all other free models before it waits for "one"."""
     log, store = tmp_path / "log", tmp_path / "store.sqlite"
     script(monkeypatch, dict.fromkeys(four, 0.0), log)
     alone, worker = (session_of(store, **four) for _ in range(2))
@@ -312,7 +312,7 @@ def test_a_waiting_worker_takes_another_model_first_and_the_largest_of_them(
             with pytest.raises(TimeoutError):
                 session.evaluate("one", "two")
     taken = [line.split()[1] for line in log.read_text().splitlines()]
-    assert taken == ["two", "four", "three"]  # who is alone does what it is asked, and no more
+    assert taken == ["two", "four", "three"]  # a single worker does only its own work
     assert (
         f"one: waiting up to 1 s: this model is held by process {os.getpid()} on" in capsys.readouterr().err
     )
@@ -335,7 +335,7 @@ def test_who_waits_for_a_model_holds_no_gpu(
 
 
 def evaluate_in_pairs(suite: Suite, plan: Plan, store: Path, order: Sequence[str], log: Path) -> None:
-    """What a worker does whose cases each ask for a pair with the first model."""
+    """The work of a worker whose cases all need a pair with the first model."""
     with pytest.MonkeyPatch.context() as patch:
         script(patch, dict(zip(("one", "two", "three", "four"), (2.0, 4.0, 6.0, 8.0), strict=True)), log)
         session = Session(suite, plan, Store(store), wait=60, shared=order)
@@ -351,9 +351,9 @@ def test_two_workers_wait_for_less_than_a_fifth_of_the_run(
     four: dict[str, ModelEntry],
     tmp_path: Path,
 ) -> None:
-    """Models of 2, 4, 6 and 8 seconds: 10 seconds each if nobody waits. Every case asks for a pair."""
+    """Models of 2, 4, 6 and 8 seconds: 10 seconds per worker without waiting. Every case needs a pair."""
     log, asked = tmp_path / "log", session_of(":memory:", **four)
-    run_workers(1, evaluate_nothing, asked.suite)  # what workers import counts for no waiting
+    run_workers(1, evaluate_nothing, asked.suite)  # import time of the workers is not waiting time
     start = time.monotonic()
     run_workers(2, evaluate_in_pairs, asked.suite, asked.plan, tmp_path / "store.sqlite", order, log)
     whole = time.monotonic() - start

@@ -65,7 +65,7 @@ def greedy(loaded: models.LoadedModel, prompt: str) -> str:
 
 
 def run(python: Path, folder: Path, *command: str) -> None:
-    """In the other environment, which has this checkout's package without its dependencies."""
+    """Run in the other environment, which has this checkout's package without its dependencies."""
     offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_HOME": str(folder / "hf")}
     environ = own_environment() | {"PYTHONPATH": str(bench.ROOT), "INSPECT_DISPLAY": "plain"} | offline
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""A whole run in which each model of a server is hostile in another way: what it shows, keeps and takes."""
+"""A whole run with a server whose models are each hostile in another way: output, store and cost."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytest_plugins = ["pytester"]
 KEY = "open-sesame"
 TIMEOUT = 2.0  # seconds an answer
 BEHAVIOURS = {**BROKEN, **ENDLESS, **WRONG}
-# A plugin of the run: short times, and what its memory grows by.
+# A plugin of the run: short times, and the growth of its memory.
 SHORT = f"""
 import json, pathlib, resource
 from bench.decoding import client
@@ -45,7 +45,7 @@ def suite(names: list[str]) -> str:
 
 
 class Hostile(ModelServer):
-    """One server of many models: "good" answers, each of the others does what it is named after."""
+    """One server with many models. "good" answers, and each other model does what its name says."""
 
     def __init__(self, names: list[str], honest_answers: int) -> None:
         super().__init__(lambda prompt: "all boxes are empty")

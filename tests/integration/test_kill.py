@@ -1,4 +1,4 @@
-"""SIGKILL at any moment: what was acknowledged is there, once, and a run goes on to the same end."""
+"""SIGKILL at any moment: acknowledged rows are stored exactly once, and the run continues to the same end."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ BATCH = 4
 
 
 def write_until_killed(path: Path, first: int, steps: int, acknowledge: int) -> None:
-    """Add batch after batch; die in the middle of one, after so many steps of SQLite's machine."""
+    """Add batch after batch, and die in the middle of one, after a number of steps of SQLite's machine."""
     left = iter(range(steps))
     with Store(path) as store:
         store.database.set_progress_handler(lambda: next(left, None) is None and os.kill(os.getpid(), 9), 1)
@@ -46,7 +46,7 @@ def write_until_killed(path: Path, first: int, steps: int, acknowledge: int) -> 
 
 
 def test_a_writer_killed_at_any_step_loses_nothing_that_it_acknowledged(tmp_path: Path) -> None:
-    """One store, 120 writers in turn, each killed some steps later than the one before."""
+    """One store, 120 writers in turn, each killed some steps later than the last."""
     path, log = tmp_path / "store.sqlite", tmp_path / "acknowledged"
     for turn in range(120):
         with log.open("ab", buffering=0) as file:
@@ -62,7 +62,7 @@ def test_a_writer_killed_at_any_step_loses_nothing_that_it_acknowledged(tmp_path
             key: f"answer {key}" for key in acknowledged
         }
         [(rows, distinct)] = store.read("SELECT count(*), count(DISTINCT key) FROM completions")
-        assert rows == distinct and rows % BATCH == 0  # a batch is there whole or not at all
+        assert rows == distinct and rows % BATCH == 0  # a batch is stored completely or not at all
         assert rows <= len(acknowledged) + 120 * BATCH
         assert store.notices == store.problems() == []
 
@@ -71,7 +71,7 @@ Sessions = Callable[[Path | str], Session]
 
 
 def evaluate_both(session_of: Sessions, path: Path, acknowledge: int, seconds: float) -> None:
-    """What a worker does, telling which rows it was promised to find again; killed on its way."""
+    """The work of a worker that prints the rows acknowledged by the store, and is then killed."""
     threading.Thread(target=die_after, args=(seconds,), daemon=True).start()
     session = session_of(path)
     add = session.store.add
@@ -93,7 +93,7 @@ def die_after(seconds: float) -> None:
 
 
 def report(session: Session) -> tuple[str, str, dict[str, object]]:
-    """A report's pages and figures, but for the lines on when its rows were made."""
+    """A report's pages and figures, without the lines on the time of its rows."""
     session.evaluate(*session.suite.models)
     results = session.results([session.suite.pairs], {"run": "night"})
     found = as_json(results)
@@ -104,7 +104,7 @@ def report(session: Session) -> tuple[str, str, dict[str, object]]:
 
 @pytest.fixture
 def embedded(plan: Plan) -> Sessions:
-    """A session of the first embedded pair, by the engine that a user gets; a batch is a few examples."""
+    """A session with the first embedded pair and the default engine. A batch has a few examples."""
     suite = load_suite("embedded")
     pair = suite.pairs[0]
     suite = replace(suite, models={name: suite.models[name] for name in (pair.base, pair.variant)})
@@ -122,7 +122,7 @@ def embedded(plan: Plan) -> Sessions:
 def test_a_run_killed_at_random_moments_ends_with_the_report_of_an_undisturbed_one(
     models_of: str, kills: int, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    """Each run is killed and started again until it ends by itself; then the next run begins anew."""
+    """Each run is killed and started again until it ends by itself. Then a new run begins."""
     session_of: Sessions = request.getfixturevalue(models_of)
     random = Random(f"kills/{kills}")
     undisturbed = report(session_of(":memory:"))
@@ -150,7 +150,7 @@ def test_a_run_killed_at_random_moments_ends_with_the_report_of_an_undisturbed_o
 
 
 def check_kept(path: Path, acknowledged: list[str]) -> None:
-    """Every row that was acknowledged is there, once; none is damaged or came out differently."""
+    """Every acknowledged row is stored exactly once. None is damaged or different."""
     if acknowledged:
         with Store(path) as store:
             assert len(store.get(acknowledged)) == len(acknowledged) == len(set(acknowledged))
@@ -184,7 +184,7 @@ Store.add = add_at_last
 
 
 class Night:
-    """Runs of the project's tests on two random models and one store, in processes of their own."""
+    """Runs of the project's tests on two random models and one store, in separate processes."""
 
     def __init__(self, pytester: pytest.Pytester) -> None:
         self.pytester, self.path = pytester, pytester.path
@@ -201,7 +201,7 @@ class Night:
         return self.pytester.run(*self.command(*options))
 
     def arm(self, fault: str, writes: int) -> None:
-        """From now on, whoever is at the n-th write suffers the fault, once."""
+        """The process at the n-th write has the fault, once."""
         (self.path / "fault.py").write_text(FAULT.format(fault=fault))
         (self.path / "armed").write_text(str(writes))
 
@@ -226,7 +226,7 @@ def night(pytester: pytest.Pytester, models: dict[str, ModelEntry]) -> Night:
 
 @pytest.fixture(scope="module")
 def undisturbed(session_of: Sessions) -> str:
-    """The figures that every night ends with. Made before pytester: it forgets what torch imports."""
+    """The final figures of every run. They are made before pytester, which forgets torch's imports."""
     session = session_of(":memory:")
     session.evaluate("one", "two")
     return accuracy_csv(session.results([session.suite.pairs], {}))
@@ -243,7 +243,7 @@ def test_a_killed_worker_costs_one_case_and_no_answer(writes: int, night: Night,
     first = night.run("-n1", "-p", "fault")
     assert first.ret == 1 and first.parseoutcomes()["failed"] == 1
     first.stdout.fnmatch_lines(["*worker 'gw0' crashed while running*"])
-    assert night.rows() == 8  # another worker went on where it was
+    assert night.rows() == 8  # another worker continued where it stopped
     assert night.figures() == undisturbed
     assert night.run().ret == 0
     assert night.figures() == undisturbed

@@ -1,4 +1,4 @@
-"""The metric logprob goes the whole path: scored, kept, read again without the model, compared."""
+"""The metric logprob on the whole path: scored, stored, read again without the model, compared."""
 
 from __future__ import annotations
 

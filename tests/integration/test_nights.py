@@ -1,4 +1,4 @@
-"""Nights through the command line: answers of known quality, baselines that differ by so much."""
+"""Nightly runs on the command line, with answers of known quality and baselines with known differences."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def asked() -> tuple[Example, ...]:
 
 @pytest.fixture
 def night(pytester: pytest.Pytester, random_checkpoints: Path, asked: tuple[Example, ...]) -> Path:
-    """A folder with a store of answers: `one` is right about half of the examples, `two` about two thirds."""
+    """A folder with a store of answers. `one` is right on about half of the examples, `two` on two thirds."""
     for name in ("one", "two"):
         shutil.copytree(random_checkpoints / name, pytester.path / name)
     (pytester.path / "suite.toml").write_text(SUITE)
@@ -71,7 +71,7 @@ def night(pytester: pytest.Pytester, random_checkpoints: Path, asked: tuple[Exam
 
 @pytest.fixture
 def bench(pytester: pytest.Pytester, night: Path) -> Callable[..., pytest.RunResult]:
-    """The project's test of the code hypothesis in a process of its own."""
+    """The project's test of the code hypothesis in a separate process."""
 
     def run(*options: str, suite: str = "suite.toml") -> pytest.RunResult:
         return pytester.runpytest_subprocess(
@@ -85,7 +85,7 @@ def bench(pytester: pytest.Pytester, night: Path) -> Callable[..., pytest.RunRes
 
 
 def plant(path: Path, asked: tuple[Example, ...], model: str, points: float) -> None:
-    """Make the baseline better than it was by so many points at 1+, or worse for a negative number."""
+    """Make the baseline better by some points at 1+, or worse for a negative number."""
     saved: dict[str, Any] = json.loads(path.read_text())
     answers = list(saved["models"][model]["answers"])
     num_ops = [
@@ -123,7 +123,7 @@ def test_a_night_is_saved_compared_and_made_the_baseline(bench, night, asked, ca
     assert first in (night / "reports" / "history.html").read_text()
     pinned = night / "baseline.json"
     assert main(["baseline-update", str(saved), "--to", str(pinned)]) == 0
-    assert "two: not in it -> " in capsys.readouterr().out
+    assert "two: not included -> " in capsys.readouterr().out
 
     same = bench("--boxes-save=second", f"--boxes-compare={pinned}", "--boxes-compare-fail")
     assert same.ret == 0
@@ -155,7 +155,7 @@ def test_what_is_no_regression_passes(bench, night, asked, points):
 @pytest.mark.nightly
 def test_a_model_that_cannot_be_measured_has_an_exit_status_of_its_own(bench, night):
     bench("--boxes-save=first")
-    bigger = 'path = "two"\nquantization = "8bit"\nmemory_gb = 99999'  # not in the store, on no machine
+    bigger = 'path = "two"\nquantization = "8bit"\nmemory_gb = 99999'  # neither stored nor runnable
     (night / "tonight.toml").write_text(SUITE.replace('path = "two"', bigger))
     result = bench("--boxes-compare=first", "--boxes-compare-fail", suite="tonight.toml")
     assert result.ret == NOT_MEASURED
@@ -192,7 +192,7 @@ def test_a_report_is_made_again_without_the_models(bench, night, monkeypatch):
     before = contents(made)
     for path in before:
         next(made.rglob(path)).unlink() if path != "results.json" else None
-    for name in ("one", "two"):  # a suite file still names the folders, which are empty
+    for name in ("one", "two"):  # the suite file still names the folders, which are now empty
         shutil.rmtree(night / name)
         (night / name).mkdir()
     monkeypatch.chdir(night)
@@ -201,6 +201,6 @@ def test_a_report_is_made_again_without_the_models(bench, night, monkeypatch):
 
 
 def contents(folder: Path) -> dict[str, Any]:
-    """Every file of a report; JSON as what it means, since a store keeps a fingerprint in another order."""
+    """Every file of a report. JSON is parsed, because the store may reorder the keys of a fingerprint."""
     found: dict[str, Any] = {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     return found | {"results.json": json.loads(found["results.json"])}

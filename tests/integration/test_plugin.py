@@ -65,12 +65,12 @@ def furnish(folder: Path, checkpoints: Path) -> Path:
 
 
 def run(pytester: pytest.Pytester, *options: str, tests: str = "test_code.py") -> pytest.RunResult:
-    """The project's hypothesis tests in a process of their own, asking six examples."""
+    """The project's hypothesis tests in a separate process, with six examples."""
     return pytester.runpytest_subprocess(*OPTIONS, str(ROOT / "tests" / "hypotheses" / tests), *options)
 
 
 def in_one_line(printed: str) -> str:
-    """The terminal breaks its lines where they end."""
+    """Join the lines that the terminal has wrapped."""
     return " ".join(printed.split())
 
 
@@ -80,7 +80,7 @@ def latest(folder: Path, name: str) -> str:
 
 @dataclass(frozen=True)
 class First:
-    """A run of the code hypothesis from an empty store, as `pytest -m code_hypothesis` does it."""
+    """A run of the code hypothesis from an empty store, as with `pytest -m code_hypothesis`."""
 
     folder: Path
     stdout: str
@@ -102,7 +102,7 @@ def first(random_checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture
 def evaluated(bench_dir: Path, first: First) -> Path:
-    """A folder whose store has the first run's answers."""
+    """A folder with the first run's answers in its store."""
     shutil.copy(first.folder / "store.sqlite", bench_dir)
     return bench_dir
 
@@ -164,7 +164,7 @@ CORES = len(os.sched_getaffinity(0))
 def test_workers_share_the_cores_and_who_is_alone_is_told_nothing(
     workers: str, threads: int | None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """torch reads the variable when it is imported, which has not happened by then."""
+    """torch reads the variable at import, which comes later."""
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     pytester.makepyfile(f"""
         import os, sys
@@ -190,7 +190,7 @@ def test_a_second_run_loads_no_model_and_imports_no_torch(
 
 
 def test_where_no_test_is_named_only_the_benchmark_is_collected() -> None:
-    """The tests of the suite itself import torch, and who runs the benchmark does not wait for them."""
+    """The suite's own tests import torch. A user of the benchmark does not wait for them."""
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
     said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     files = {line.partition("::")[0] for line in said.splitlines() if "::" in line}
@@ -210,7 +210,7 @@ def test_single_buckets_and_models_can_be_chosen(pytester: pytest.Pytester, eval
 
 
 def test_bad_input_is_one_line_and_status_4(pytester: pytest.Pytester, bench_dir: Path) -> None:
-    """In a process of its own; every kind of bad input is in test_bad_input.py."""
+    """In a separate process. test_bad_input.py has every kind of bad input."""
     result = run(pytester, "--boxes-suite=nowhere")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert re.search(r"^ERROR: unknown suite 'nowhere'", result.stderr.str(), re.MULTILINE)
@@ -219,7 +219,7 @@ def test_bad_input_is_one_line_and_status_4(pytester: pytest.Pytester, bench_dir
 
 @pytest.fixture
 def checkout(pytester: pytest.Pytester, bench_dir: Path) -> Path:
-    """A checkout of its own, with nothing in it but what pytest reads and the random models."""
+    """A separate checkout that contains only the files that pytest reads and the random models."""
     for name in ("pytest.ini", "conftest.py"):
         shutil.copy(ROOT / name, bench_dir)
     hypotheses = bench_dir / "tests" / "hypotheses"
@@ -249,7 +249,7 @@ def checkout(pytester: pytest.Pytester, bench_dir: Path) -> Path:
 def test_an_options_value_is_not_taken_for_a_test(
     options: str, pytester: pytest.Pytester, checkout: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """pytest looks for its configuration before it knows our options: beside every path that is there."""
+    """pytest looks for its configuration before it knows our options, beside every existing path."""
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     suite = SUITE.replace('path = "', f'path = "{checkout}/')
     (elsewhere / "suite.toml").write_text(suite)
@@ -265,7 +265,7 @@ def test_an_options_value_is_not_taken_for_a_test(
 
 @pytest.fixture
 def with_claims(checkout: Path) -> Path:
-    """The checkout with all the tests that `pytest` runs, the paper's claims among them."""
+    """The checkout with all tests that `pytest` runs, including the paper's claims."""
     shutil.copytree(ROOT / "tests" / "hypotheses", checkout / "tests" / "hypotheses", dirs_exist_ok=True)
     return checkout
 
@@ -360,7 +360,7 @@ def test_help_names_every_option_with_its_default(pytester: pytest.Pytester) -> 
 def test_a_published_model_run_live_stands_beside_its_published_figures(
     pytester: pytest.Pytester, evaluated: Path
 ) -> None:
-    """Random models are right on nothing: as published for one of them, far from it for the other."""
+    """Random models are never right. This agrees with the published figure of one and not of the other."""
     (evaluated / "published.csv").write_text(
         "model,num_ops,accuracy_percent,n\none,0,0.0,1303\none,1,0.0,1410\ntwo,0,99.0,1303\ntwo,1,95.0,1410\n"
     )
@@ -369,9 +369,9 @@ def test_a_published_model_run_live_stands_beside_its_published_figures(
     (evaluated / "suite.toml").write_text(SUITE.replace("[[models]]", tables + "[[models]]", 1))
     agreement = run(pytester, "--boxes-buckets=ops0,ops1", tests="test_agrees_with_published.py")
     assert agreement.parseoutcomes() == {"passed": 2, "failed": 2}
-    agreement.stdout.fnmatch_lines(["*departs from the published figure: two is right on 0.0%*99.0%*"])
+    agreement.stdout.fnmatch_lines(["*differs from the published figure: two is right on 0.0%*99.0%*"])
     judged = run(pytester, "--boxes-buckets=ops0,ops1")
-    assert judged.parseoutcomes()["passed"] >= 2  # what is published is judged beside what was run
+    assert judged.parseoutcomes()["passed"] >= 2  # published figures are judged beside the run's figures
     section = latest(evaluated, "report.md").partition("## Beside the published figures")[2]
     as_published = [line for line in section.splitlines() if line.startswith("| as published")]
     assert ["≠" in line for line in as_published] == [False, True] and "99.0 ≠" in as_published[1]

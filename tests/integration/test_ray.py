@@ -1,4 +1,4 @@
-"""`python -m bench score --ray` on a real cluster of three nodes; pretended GPUs stand for real ones."""
+"""`python -m bench score --ray` on a real cluster of three nodes with simulated GPUs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SELECT runs.model, count(*) FROM completions JOIN runs ON runs.number = completi
 
 @contextmanager
 def three_nodes() -> Iterator[Any]:
-    """A head, where the driver runs, and two nodes of two GPUs."""
+    """A head node with the driver, and two nodes with two GPUs each."""
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 0})
@@ -46,15 +46,15 @@ def three_nodes() -> Iterator[Any]:
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the nodes and of what they run."""
+    """The processes of the nodes and of their tasks."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as Ray has it for its tasks
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as Ray sets it for its tasks
 
 
 @pytest.fixture
 def command(models: dict[str, ModelEntry], tmp_path: Path) -> list[str]:
-    """Six models: the four embedded ones and two of random weights. A batch is one example."""
+    """Six models: four embedded models and two with random weights. A batch is one example."""
     entries = {**load_suite("embedded").models, **models}
     lines = [
         f'[[models]]\nname = "{entry.name}"\npath = "{entry.path}"\ndtype = "float32"'
@@ -87,7 +87,7 @@ def passes(path: Path) -> dict[str, float]:
 def test_a_node_killed_in_the_middle_costs_what_was_in_flight(
     command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES", "1")  # there is no such GPU
+    monkeypatch.setenv("RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES", "1")  # this GPU does not exist
     shared, local = tmp_path / "shared.sqlite", tmp_path / "local.sqlite"
     with three_nodes() as cluster:
         over_ray = subprocess.Popen(
@@ -107,7 +107,7 @@ def test_a_node_killed_in_the_middle_costs_what_was_in_flight(
         assert len(found.read(ROWS)) == 6 * LIMIT
         assert found.notices == found.problems() == []
     resumed = {name for name, whole in passes(local).items() if passes(shared)[name] < whole}
-    assert 1 <= len(resumed) <= 2 and resumed <= set(before)  # none of the others was asked anything twice
+    assert 1 <= len(resumed) <= 2 and resumed <= set(before)  # no other model was asked twice
 
 
 def test_a_model_that_no_node_can_run_is_named_and_costs_the_others_nothing(
@@ -141,7 +141,7 @@ def test_a_cluster_that_cannot_be_used_is_one_line(
 
 
 def lease(seconds: float) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """What a task sees of its node's GPUs, and what it then leases, while another task does the same."""
+    """The GPUs that a task sees and leases on its node, while another task does the same."""
     with gpu_leases(visible_gpus(), timeout=60) as leased:
         time.sleep(seconds)
         return visible_gpus(), leased

@@ -1,6 +1,6 @@
 """Real tokenizers: right answers are spelled exactly, prompts are well-formed, and both engines agree.
 
-The models have each family's architecture and random weights; two pretrained models follow. What a fault here
+The models have each family's architecture and random weights; two pretrained models follow. A fault here
 taught is also a small test without a download (test_spelling.py, test_chat.py, test_gguf.py).
 """
 
@@ -54,7 +54,7 @@ MODELS = {name: name for name in real.VOCABULARIES} | OTHERS
 
 @pytest.fixture(scope="session")
 def tokenizer_of():
-    """A real tokenizer by name, loaded once; a test is skipped where it is missing."""
+    """A real tokenizer by name, loaded once. The test is skipped if it is missing."""
     loaded: dict[str, Any] = {}
 
     def find(name: str) -> Any:
@@ -95,7 +95,7 @@ def test_every_right_answer_is_spelled_exactly_and_allowed(name: str, tokenizer_
 
 @pytest.mark.parametrize("name", real.VOCABULARIES)
 def test_what_is_left_out_of_the_index_is_never_allowed(name: str, tokenizer_of) -> None:
-    """The automaton over the tokens that may be allowed is that over the whole vocabulary."""
+    """The automaton over the possible tokens equals the automaton over the whole vocabulary."""
     tokenizer = tokenizer_of(name)
     spelling, regex = spell(tokenizer), constraint(PROTOCOLS["paper"]).regex
     whole = {token: text for token, text in enumerate(spelling) if text}
@@ -145,7 +145,7 @@ def answers_of(engine: Any, prompts: list[Prompt]) -> dict[str, Completion]:
 
 
 def both(entry: ModelEntry, plan: Plan) -> list[dict[str, Completion]]:
-    """The answers of both engines; drafts may cost what they like."""
+    """The answers of both engines, without a limit on the cost of drafts."""
     loaded = models.load(entry, ["cpu"])
     prompts = plan.prompts(entry, loaded.tokenizer)
     reference, speculative = (

@@ -1,4 +1,4 @@
-"""Real servers: they answer as the engines here do, and what kills one loses nothing."""
+"""Real servers give the same answers as the local engines, and killing one loses nothing."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def few(evaluation_examples: tuple[Example, ...]) -> tuple[Example, ...]:
 def test_llama_cpp_reads_prompts_and_answers_as_the_tokenizer_here(
     llama_tokenize: Callable[[Sequence[str]], list[list[int]]], evaluation_examples: tuple[Example, ...]
 ) -> None:
-    """Its nearest pre-tokenizer splits other texts differently."""
+    """Its most similar pre-tokenizer splits other texts differently."""
     tokenizer = load_tokenizer(ENTRY)
     texts = [prompt.text for prompt in Plan(evaluation_examples, PAPER).prompts(ENTRY, tokenizer)]
     texts += [gold_statement(example) for example in evaluation_examples]
@@ -53,7 +53,7 @@ def test_llama_cpp_reads_prompts_and_answers_as_the_tokenizer_here(
 def test_a_server_that_is_killed_and_started_again_answers_all_as_the_engine_here(
     llama_server: Start, evaluation_examples: tuple[Example, ...], tmp_path: Path
 ) -> None:
-    """Measured: 716 of 716 answers are the same. Another machine may round a tie the other way."""
+    """Measured: 716 of 716 answers are the same. Another machine may round a tie differently."""
     served = llama_server()
     path = tmp_path / "store.sqlite"
     session = session_of(path, evaluation_examples, engine="server", servers=(served.url,), in_flight=4)
@@ -79,7 +79,7 @@ def test_a_server_that_is_killed_and_started_again_answers_all_as_the_engine_her
 
 
 def count_same(found: Evaluation, examples: Sequence[Example]) -> int:
-    """How many answers are those of the engine here."""
+    """The number of answers that equal those of the local engine."""
     [local] = session_of(":memory:", examples).evaluate(ENTRY.name)
     return sum(found.completions[name].text == answer.text for name, answer in local.completions.items())
 
@@ -88,7 +88,8 @@ def count_same(found: Evaluation, examples: Sequence[Example]) -> int:
 def test_a_server_of_the_embedded_base_model_answers_as_the_engine_here(
     evaluation_examples: tuple[Example, ...],
 ) -> None:
-    """Of your own: vllm serve fixtures/tiny/tiny-base --served-model-name tiny-base --dtype float32.
+    """A server that you start: vllm serve fixtures/tiny/tiny-base --served-model-name tiny-base --dtype
+    float32.
 
     Measured with vLLM 0.32.0 on a CPU: 716 of 716 answers are the same.
     """
@@ -115,7 +116,7 @@ def test_a_served_model_thinks_as_the_engine_here(llama_server: Start, few: tupl
 def test_a_grammar_that_kills_the_server_is_a_failure_by_name(
     llama_server: Start, few: tuple[Example, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """llama.cpp ends its process over a grammar that it cannot read."""
+    """llama.cpp ends its process if it cannot read a grammar."""
     served = llama_server()
     settings = {"engine": "server", "servers": (served.url,)}
     with monkeypatch.context() as patch:

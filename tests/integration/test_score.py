@@ -30,7 +30,7 @@ def rows(path: Path) -> list[tuple]:
 
 @pytest.fixture
 def ask(models: dict[str, ModelEntry], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The command on a suite of the two random models and one that no machine has, asking four examples."""
+    """The command on a suite with two random models and one missing model, with four examples."""
     entries = [f'[[models]]\nname = "{entry.name}"\npath = "{entry.path}"' for entry in models.values()]
     elsewhere = '[[models]]\nname = "elsewhere"\nhub = "nobody/has-this"'
     pair = '[[pairs]]\nhypothesis = "code"\nbase = "one"\nvariant = "two"'
@@ -41,7 +41,7 @@ def ask(models: dict[str, ModelEntry], tmp_path: Path, monkeypatch: pytest.Monke
 
 @pytest.fixture
 def expected(session_of: Callable[..., Session], tmp_path: Path) -> list[tuple]:
-    """The rows that a session makes, whose plan is that of the command."""
+    """The rows of a session with the command's plan."""
     session = session_of(tmp_path / "expected.sqlite")
     session.evaluate("one", "two")
     return rows(tmp_path / "expected.sqlite")
@@ -98,7 +98,7 @@ def test_a_model_that_fails_is_named_and_the_next_one_runs(
     ("options", "says"),
     [
         pytest.param(["--models=tree"], "unknown model 'tree'. Choose from one, two", id="unknown model"),
-        pytest.param(["--store=:memory:"], "--store :memory:: answers are kept for later", id="no file"),
+        pytest.param(["--store=:memory:"], "--store :memory:: answers must be kept for later", id="no file"),
         pytest.param(["--gpus-per-model=0"], "--gpus-per-model '0' is neither", id="as it was typed"),
         pytest.param(["--ray=auto"], "--ray needs ray, which is not installed", id="no ray"),
         pytest.param(["--slurm=no/such/folder/job"], "cannot write no/such/folder/job", id="no folder"),
@@ -120,7 +120,7 @@ def test_a_mistake_is_one_line(
 def test_a_slurm_job_scores_a_model_a_task_and_its_last_command_merges_them(
     ask: list[str], expected: list[tuple], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What SLURM would do, by hand: each task of the array in turn, then the job that depends on it."""
+    """The work of SLURM by hand: each task of the array in turn, then the dependent job."""
     where = ["--store=a folder/store.sqlite", "--slurm=job.sh", "--gpus-per-model=2"]
     assert main([*ask, "--dataset-password=secret", *where]) == 0
     submit, then_merge = capsys.readouterr().out.splitlines()

@@ -1,4 +1,4 @@
-"""Whole runs against model servers: what is asked, kept and reported, and what a fault of one costs."""
+"""Whole runs against model servers: requests, stored rows, reports, and the cost of faults."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ KEY = "open-sesame"
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No hub, a key for the servers, and retries that end after a moment."""
+    """No hub, a key for the servers, and short retries."""
     monkeypatch.setenv(client.KEY, KEY)
     monkeypatch.setattr(client, "PAUSES", (0.01, 0.02, 0.05))
 
@@ -56,13 +56,13 @@ def right(evaluation_examples: tuple[Example, ...]) -> Callable[[str], str]:
 
 
 def wrong(prompt: str) -> str:
-    """A model that would write something else, and says of every box what the constraint lets it."""
+    """A model that would write other text. Under the constraint it states something about every box."""
     return "I think that all boxes are empty"
 
 
 @pytest.fixture
 def session_of(plan: Plan, tmp_path: Path) -> Callable[..., Session]:
-    """A session of some entries with these servers, one request at a time, as one process of a run has it."""
+    """A session with some entries and these servers, one request at a time, as in one process of a run."""
 
     def make(*servers: ModelServer, entries: tuple[ModelEntry, ...] = (ONE, TWO)) -> Session:
         urls = tuple(served.url for served in servers)
@@ -107,7 +107,7 @@ def test_what_is_in_the_store_needs_no_server(
     session_of(serve(right)).evaluate("one")
     session = session_of()
     assert session.evaluate("one")
-    with pytest.raises(Unavailable, match="Name a server that has it"):
+    with pytest.raises(Unavailable, match="Give a server that has it"):
         session.evaluate("two")
 
 
@@ -120,7 +120,7 @@ def test_a_run_that_lost_its_server_goes_on_where_it_was(
     with pytest.raises(ConnectionError, match="cannot be reached"):
         broken.evaluate("one")
     with pytest.raises(ConnectionError, match="cannot be reached"):
-        broken.evaluate("one")  # told again, not tried again
+        broken.evaluate("one")  # the error is repeated, and the server is not tried again
     assert "cannot be reached" in broken.results([broken.suite.pairs], {}).skipped["one"]
 
     revived = serve(right, port=served.server_port)
@@ -156,7 +156,7 @@ def test_a_server_at_fault_fails_its_model_alone(
 def test_another_build_of_a_model_is_another_model(
     serve: Callable[..., ModelServer], right: Callable[[str], str], session_of: Callable[..., Session]
 ) -> None:
-    """What is known of a model that is elsewhere is its name; what lies here of it counts too."""
+    """The fingerprint of a served model has its name, and its local files if there are any."""
     session_of(serve(right)).evaluate("one")
     for entry in (replace(ONE, name="one-fp8"), replace(ONE, chat=True), replace(ONE, revision="v2")):
         with pytest.raises(Unavailable):
@@ -192,7 +192,7 @@ def test_a_chat_model_is_sent_its_turns_as_text_with_one_bos(
     session_of: Callable[..., Session],
     tmp_path: Path,
 ) -> None:
-    """A server adds a BOS itself, and reads as many tokens as the tokenizer here makes of the same text."""
+    """A server adds a BOS itself, and counts as many tokens as the local tokenizer."""
     make_tokenizer(template=TEMPLATES[template]).save_pretrained(tmp_path / "chatty")
     (tmp_path / "chatty" / "config.json").write_text('{"model_type": "llama"}')
     entry = ModelEntry("chatty", str(tmp_path / "chatty"), chat=True)
@@ -210,12 +210,12 @@ def test_a_chat_model_without_its_tokenizer_is_skipped_with_what_to_do(
     serve: Callable[..., ModelServer], right: Callable[[str], str], session_of: Callable[..., Session]
 ) -> None:
     session = session_of(serve(right, model="org/two"), entries=(replace(TWO, chat=True),))
-    with pytest.raises(Unavailable, match="tokenizer must be here. Run hf download org/two"):
+    with pytest.raises(Unavailable, match="tokenizer must be on this machine. Run hf download org/two"):
         session.evaluate("two")
 
 
 def test_torch_stays_outside(serve: Callable[..., ModelServer], right: Callable[[str], str]) -> None:
-    """It would take seconds and a GPU's memory for nothing."""
+    """Loading it would waste seconds and GPU memory."""
     program = (
         "import sys\n"
         "from bench.run import plans\n"
@@ -238,7 +238,7 @@ def test_torch_stays_outside(serve: Callable[..., ModelServer], right: Callable[
 
 @pytest.fixture
 def run(pytester: pytest.Pytester) -> Callable[..., pytest.RunResult]:
-    """The project's test of the code hypothesis, asking six examples."""
+    """The project's test of the code hypothesis with six examples."""
     (pytester.path / "suite.toml").write_text(SUITE)
 
     def run(*options: str) -> pytest.RunResult:
@@ -282,7 +282,7 @@ def test_a_run_with_a_server_at_fault_names_it_and_fails(
 def test_a_server_that_echoes_the_key_in_all_it_says_puts_it_nowhere(
     run: Callable[..., pytest.RunResult], pytester: pytest.Pytester, serve: Callable[..., ModelServer]
 ) -> None:
-    """Not into the terminal, junit.xml, a report or the store, with locals and logs shown."""
+    """Not in the terminal, junit.xml, a report or the store, even with locals and logs shown."""
     one, two = serve(wrong, owner=KEY), serve(wrong, model="two", owner=KEY)
     one.faults.extend([lambda handler, answer: handler.send(401, f"Bearer {KEY}".encode())] * 9)
     result = run(
@@ -299,15 +299,15 @@ def test_a_dry_run_says_how_each_model_would_be_asked(
 ) -> None:
     served = serve(wrong)
     result = run(f"--boxes-server={served.url}", "--boxes-dry-run")
-    result.stdout.fnmatch_lines(["one: is served, and would be given plain text*", "two: no server has it*"])
+    result.stdout.fnmatch_lines(["one: is served and would get plain text*", "two: no server has it*"])
     assert not served.asked
 
 
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        pytest.param(["--boxes-server=127.0.0.1:8000"], "is no URL. Write http", id="no URL"),
-        pytest.param(["--boxes-server=http://me:secret@host/v1"], "holds a password", id="a password"),
+        pytest.param(["--boxes-server=127.0.0.1:8000"], "is not a URL. Write http", id="no URL"),
+        pytest.param(["--boxes-server=http://me:secret@host/v1"], "has a password", id="a password"),
         pytest.param(["--boxes-server=http://host/v1?key=secret"], "a query", id="a query"),
         pytest.param(["--boxes-server-concurrency=0"], "positive number", id="no request"),
         pytest.param(

@@ -1,4 +1,4 @@
-"""A suite may have models and no pairs: each is held against random guessing, and shown."""
+"""A suite may have models without pairs. Each is compared with random guessing, and shown."""
 
 from __future__ import annotations
 
@@ -79,4 +79,4 @@ def test_a_suite_of_single_models_is_run_and_shown(
         assert set(found["models"]) == {"one", "two"}
     again = pytester.run(*command, "-m", "code_hypothesis")
     assert again.ret == pytest.ExitCode.NO_TESTS_COLLECTED
-    again.stdout.fnmatch_lines(["*Its models are in no pair: call it without -m.*"])
+    again.stdout.fnmatch_lines(["*Its models are in no pair. Run it without -m.*"])

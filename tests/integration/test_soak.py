@@ -1,4 +1,5 @@
-"""SIGKILL in the middle of every command that writes: nothing is lost, doubled or broken. Nightly, resumable.
+"""SIGKILL in the middle of every command that writes: nothing is lost, doubled or damaged. Nightly,
+resumable.
 
 BOXES_SOAK_KILLS: kills a command (default 20). BOXES_SOAK_LOG: a file to which each kill is added as a line
 of JSON; a soak that is started again goes on behind its last line.
@@ -42,7 +43,7 @@ pytestmark = [pytest.mark.nightly, pytest.mark.timeout(7200)]
 
 @dataclass
 class Soak:
-    """One command under kills. act: what is killed, in a process of its own. check: what must hold then."""
+    """One command under kills. act: the killed work, in its own process. check: the conditions afterwards."""
 
     name: str
     folder: Path
@@ -52,7 +53,7 @@ class Soak:
     random: Random = field(default_factory=Random)
 
     def run(self, kills: int) -> dict[str, int]:
-        """Kill at random moments of a try, until it was killed so often. Returns kills and whole tries."""
+        """Kill tries at random moments, up to a number of kills. Returns the kills and the complete tries."""
         longest, killed, whole = self.measure(), 0, 0
         while killed < kills:
             self.again()
@@ -98,14 +99,14 @@ def note(name: str, exitcode: int | None) -> None:
 
 
 def left(name: str) -> int:
-    """Kills that are still to be made."""
+    """The number of kills left."""
     log = Path(os.environ.get("BOXES_SOAK_LOG", os.devnull))
     done = [json.loads(line) for line in log.read_text().splitlines()] if log.is_file() else []
     return KILLS - sum(line["command"] == name and line["exit"] != 0 for line in done)
 
 
 def rows(store: Path) -> dict[str, str]:
-    """Every row of a store, which must be whole, by key."""
+    """Every row of an intact store, by key."""
     with closing(sqlite3.connect(store)) as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         found = database.execute("SELECT key, text FROM completions").fetchall()
@@ -121,7 +122,7 @@ def fill(path: Path, run: Run, first: int, count: int) -> dict[str, str]:
 
 
 def whole(folder: Path) -> None:
-    """Every file of a report ends as a file of its kind does."""
+    """Every file of a report has the right ending for its kind."""
     ends = {".png": b"IEND\xaeB`\x82", ".svg": b"</svg>", ".html": b"</html>", ".json": b"}", ".csv": b"\n"}
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert {"report.md", "report.html", "results.json", "accuracy.csv"} <= {path.name for path in files}
@@ -228,7 +229,7 @@ def soak_save(folder: Path, session: Session) -> Soak:
 
 
 def soak_run(folder: Path, session_of: Callable[[Path], Session]) -> Soak:
-    """Answers into a store, batch by batch, then the report and `latest`: what a run of pytest writes."""
+    """Write like a run of pytest: answers into a store, batch by batch, then the report and `latest`."""
     store, reports = folder / "store.sqlite", folder / "reports"
     kept: set[str] = set()
     turns = iter(range(10**9))
@@ -240,7 +241,7 @@ def soak_run(folder: Path, session_of: Callable[[Path], Session]) -> Soak:
         write(results, reports / str(next(turns)), session.suite, session.plan.examples)
 
     def again() -> None:
-        if store.exists() and len(kept) == 8:  # whole: the next begins anew
+        if store.exists() and len(kept) == 8:  # complete: the next try begins again
             store.unlink()
             kept.clear()
         next(turns)
@@ -275,7 +276,7 @@ def soak_score(folder: Path, models: dict[str, ModelEntry]) -> Soak:
 
     options = ["--limit=2", "--engine=reference", "--batch-size=1", f"--store={store}"]
     act = partial(main, ["score", f"--suite={folder / 'suite.toml'}", *options])
-    assert act() == 0  # what is imported here, no try imports again
+    assert act() == 0  # imports here save the import time of each try
     return Soak("score", folder, act, check, again)
 
 

@@ -1,4 +1,4 @@
-"""The terminal as a person sees it: a pseudo-terminal, a slow model, and what is left on the screen."""
+"""The terminal as a person sees it: a pseudo-terminal, a slow model, and the final screen."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ LETTERS = re.compile(r"(?:\S+\.py )?([.sxXFE]+)\s*(?:\[ *\d+%\])?")
 
 
 class Terminal:
-    """pytest in a pseudo-terminal of some size, and all that it leaves there, as lines."""
+    """Run pytest in a pseudo-terminal. Returns the final screen as lines."""
 
     def __init__(self, folder: Path, columns: int, lines: int, *options: str, delay: float = 0.1) -> None:
         (folder / "suite.toml").write_text(SUITE)
@@ -77,7 +77,7 @@ class Terminal:
             sys.executable, command, cwd=str(folder), dimensions=(lines, columns), timeout=120,
             env={"PYTHONPATH": f"{folder}:{ROOT}", "TERM": "xterm", "PATH": "/usr/bin:/bin", "HOME": "."},
         )  # fmt: skip
-        self.screen = pyte.Screen(columns, 400)  # taller than the terminal: nothing scrolls away
+        self.screen = pyte.Screen(columns, 400)  # taller than the terminal, so that nothing scrolls away
         self.stream = pyte.ByteStream(self.screen)
         self.raw = b""
 
@@ -100,7 +100,7 @@ class Terminal:
 
 
 def cases(lines: list[str]) -> int:
-    """Letters of cases in lines that hold nothing else."""
+    """The letters of cases, from lines that contain nothing else."""
     return sum(len(found[1]) for line in lines if (found := LETTERS.fullmatch(line)))
 
 
@@ -121,8 +121,8 @@ def test_progress_and_cases_do_not_overwrite_each_other(
     terminal = Terminal(tmp_path, columns, lines, *options)
     shown = terminal.to_end()
     text = "\n".join(shown)
-    assert re.search(rb"one \d+ of 12 prompts, 0:\d\d", terminal.raw), text  # it was there
-    assert "of 12 prompts" not in text  # and is gone
+    assert re.search(rb"one \d+ of 12 prompts, 0:\d\d", terminal.raw), text  # it was visible
+    assert "of 12 prompts" not in text  # and was erased
     assert shown.index(next(line for line in shown if line.startswith("2 models, 12 prompts each"))) < 9
     if "-v" in options:
         assert len(re.findall(r"PASSED|XFAIL|SKIPPED|FAILED", text)) == 9
@@ -140,4 +140,4 @@ def test_ctrl_c_says_what_is_kept_and_how_to_go_on(tmp_path: Path) -> None:
     shown = " ".join(terminal.to_end())
     kept = re.search(r"Stopped\. (\d+) answers of this run are kept in store\.sqlite", shown)
     assert kept and 0 < int(kept[1]) < 24, shown
-    assert "Run the same command again to go on." in shown
+    assert "Run the same command again to continue." in shown

@@ -1,4 +1,4 @@
-"""Protocol think goes the whole path: a model whose thinking never ends has no answer, and that is kept."""
+"""The protocol think on the whole path: a model whose thinking never ends has no answer."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_thinking_without_end_is_wrong_and_counted(
 
 
 def test_thinking_that_ends_leads_to_an_answer(plan: Plan) -> None:
-    """tiny-chat states something of its own: its thinking ends at the full stop, and a statement follows."""
+    """tiny-chat writes its own text. Its thinking ends at the full stop, and a statement follows."""
     entry = replace(load_suite("embedded").models["tiny-chat"], think_end=".")
     thinks = replace(plan, protocol=PROTOCOLS["think"], think_tokens=90, examples=plan.examples[:2])
     found = evaluate(entry, thinks, Store(":memory:"), wait=0)
@@ -43,5 +43,5 @@ def test_thinking_that_ends_leads_to_an_answer(plan: Plan) -> None:
 
 def test_a_model_without_a_tag_is_refused(plan: Plan, models: dict[str, ModelEntry]) -> None:
     thinks = replace(plan, protocol=PROTOCOLS["think"], examples=plan.examples[:1])
-    with pytest.raises(ValueError, match="no tag is known that ends its thinking"):
+    with pytest.raises(ValueError, match="the tag that ends its thinking is unknown"):
         evaluate(models["one"], thinks, Store(":memory:"), wait=0)

@@ -12,7 +12,7 @@ from fixtures.servers import serve  # noqa: F401
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What the suite keeps for its user is not there for its tests."""
+    """Tests do not see the user's cache and settings."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BOXES_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield

@@ -1,4 +1,4 @@
-"""What users have done wrong, a row each: one line that names the thing, exit status 4, and an end."""
+"""Mistakes of users, one row each: one line that names the mistake, exit status 4, and a prompt end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LONG = "x" * 300
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with what should never be read, and no store but those that a command makes."""
+    """A folder with files that should never be read, and no store except those that a command creates."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "loop").symlink_to("loop")
     os.mkfifo(tmp_path / "pipe")
@@ -59,11 +59,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
           for name in ("deep.json", "pipe.json", LONG, "~nosuchuser/x.json", "../x")),
         *(("generate --scenarios=3 --out " + name, name.partition("/")[0][:30])
           for name in ("pipe", LONG, "~nosuchuser/x")),
-        ("score --limit=1 --seed=-1", "--seed -1 is not from 0"),
-        ("score --limit=1 --wait=-1", "--wait -1.0 is no time"),
-        ("score --limit=1 --wait=nan", "--wait nan is no time"),
-        ("score --engine=server --server=http://[::1", "'http://[::1' is no URL"),
-        ("score --engine=server --server=http://a:99999", "'http://a:99999' is no URL"),
+        ("score --limit=1 --seed=-1", "--seed -1 is not in the range 0"),
+        ("score --limit=1 --wait=-1", "--wait -1.0 is not a time"),
+        ("score --limit=1 --wait=nan", "--wait nan is not a time"),
+        ("score --engine=server --server=http://[::1", "'http://[::1' is not a URL"),
+        ("score --engine=server --server=http://a:99999", "'http://a:99999' is not a URL"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line_with_status_4(

@@ -1,4 +1,4 @@
-"""What is kept is made once, checked when it is read, and made again where it is damaged."""
+"""A cached value is made once, checked when it is read, and made again if it is damaged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class Maker:
-    """Counts how often it is asked."""
+    """Counts its calls."""
 
     def __init__(self, data: bytes = b"made") -> None:
         self.data = data

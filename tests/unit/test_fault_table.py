@@ -1,4 +1,4 @@
-"""The table of faults promises nothing that no test shows."""
+"""Each promise in the table of faults has a test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Readers of what others wrote: whatever it is, a checked value or one line of the one documented error."""
+"""Readers of untrusted files return a checked value or raise the documented error with one line."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def fuzz(
     read: Callable[[Any], object],
     documented: tuple[type[Exception], ...] = (InputError,),
 ) -> None:
-    """Read so many inputs. Only the documented errors may come, each one printable line."""
+    """Read many inputs. Only the documented errors may occur, each with one printable line."""
 
     def check(value: Any) -> None:
         try:
@@ -61,7 +61,7 @@ def fuzz(
 
 
 def shrink(examples: int, make: Make, check: Callable[[Any], None]) -> None:
-    """The same inputs each time, and the smallest that fails."""
+    """The same inputs each time, and the smallest failing one."""
     given(st.randoms(use_true_random=False))(
         settings(
             max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck),
@@ -71,7 +71,7 @@ def shrink(examples: int, make: Make, check: Callable[[Any], None]) -> None:
 
 
 def search(examples: int, make: Make, check: Callable[[Any], None]) -> None:
-    """Other inputs each time, and the first that fails."""
+    """Other inputs each time, and the first failing one."""
     seed = time.time_ns()
     random = Random(seed)
     for number in range(examples):
@@ -87,7 +87,7 @@ def search(examples: int, make: Make, check: Callable[[Any], None]) -> None:
 def place(tmp_path: Path) -> Callable[[str, bytes], Path]:
     def write(name: str, data: bytes) -> Path:
         path = tmp_path / name
-        path.unlink(missing_ok=True)  # to cut an old file short waits for the disk
+        path.unlink(missing_ok=True)  # truncating an old file waits for the disk
         path.write_bytes(data)
         return path
 
@@ -292,7 +292,7 @@ def stored() -> bytes:
 
 @EXAMPLES
 def test_rows_of_a_store(examples: int, stored: bytes, tmp_path: Path, monkeypatch) -> None:
-    """Values of any type in any field; the digests of rows are made right again, as an attacker would."""
+    """Values of any type in any field, with recomputed digests, like an attacker's."""
     columns = [("runs", name) for name in RUN_FIELDS.split(", ")]
     columns += [("completions", name) for name in (*FIELDS.split(", "), "run")]
     actions = ("ls", "verify", "why-miss", "export", "merge")

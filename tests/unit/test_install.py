@@ -1,4 +1,4 @@
-"""What an installed wheel has: data, suites, models and cases inside the package, and nothing beside it."""
+"""The contents of an installed wheel: data, suites, models and cases, all inside the package."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_import_of_the_package_is_light() -> None:
 
 @pytest.fixture(scope="session")
 def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder like site-packages that has the wheel, built from this checkout."""
+    """A folder like site-packages with the wheel, built from this checkout."""
     pytest.importorskip("hatchling", reason="needs pip install hatchling")
     folder = tmp_path_factory.mktemp("wheel")
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
@@ -68,7 +68,7 @@ def pytest_unconfigure():
 
 @pytest.fixture
 def unrelated(tmp_path: Path) -> Path:
-    """A project of somebody's own, with a fixture that has the name of one of ours."""
+    """Another project, with a fixture that has the same name as one of ours."""
     (tmp_path / "conftest.py").write_text(HEAVY)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     (tmp_path / "test_own.py").write_text(OWN)
@@ -76,7 +76,7 @@ def unrelated(tmp_path: Path) -> Path:
 
 
 def in_project(site: Path, folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    """A command in a folder, in an environment that has the wheel and no checkout."""
+    """A command in a folder, in an environment with the wheel and without a checkout."""
     environ = os.environ | {"PYTHONPATH": os.pathsep.join([str(site), *others()])}
     return subprocess.run(
         [sys.executable, "-P", *command], cwd=folder, env=environ, capture_output=True, text=True
@@ -112,7 +112,7 @@ def test_a_checkout_is_not_run_with_the_installed_code(unpacked: Path) -> None:
     folder = bench.ROOT / "tests" / "unit" / "task"
     done = in_project(unpacked, folder, "-m", "pytest", "-q", "--co", ".")
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
-    assert "is a checkout of its own" in done.stderr
+    assert "is a checkout, but the running code is" in done.stderr
 
 
 @pytest.mark.parametrize(

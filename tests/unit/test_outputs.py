@@ -1,4 +1,4 @@
-"""A file or folder is there whole or not at all, whatever happens while it is written."""
+"""A file or folder is written completely or not at all, whatever happens during the write."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One proportion: exact intervals and tests against SciPy's, and what clustering takes away."""
+"""One proportion: exact intervals and tests compared with SciPy's, and the effect of clustering."""
 
 import pytest
 from hypothesis import given, settings

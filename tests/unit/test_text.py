@@ -1,4 +1,4 @@
-"""Text of others does nothing where it is shown, and says what it said."""
+"""Untrusted text has no effect where it is shown, and keeps its content."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ READER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 
 
 def check_inert(said: str) -> None:
-    """Alone, in a list and in a cell of a table, a reader of Markdown shows the text, and nothing else."""
+    """A Markdown reader shows only the text: alone, in a list and in a table cell."""
     shown = text.inert(said)
     table = ("| head |\n|---|\n| ", " |")
     for before, after in (("", ""), ("- ", ""), ("Since ", " it"), table):

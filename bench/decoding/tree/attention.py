@@ -1,7 +1,7 @@
 """Tree attention that skips most masked query-key pairs.
 
-New tokens attend in blocks. A block reads only the columns that one of its tokens sees. On a CPU, all tokens
-attend once to the prefix that every prompt shares; the two results are joined by their log-normalisers.
+New tokens attend in blocks. A block reads only the columns that at least one of its tokens sees. On a CPU,
+all tokens attend once to the prefix that every prompt shares. The log-normalisers join the two results.
 Source of the joining: FlashAttention, Dao et al. (2022), arXiv:2205.14135.
 """
 
@@ -31,7 +31,7 @@ Block = tuple[slice, np.ndarray]  # rows of new tokens; the columns that at leas
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """How one pass attends. prefix: columns that all new tokens see and no block reads; 0 for none."""
+    """The blocks of one pass. prefix: number of columns that all new tokens see and no block reads."""
 
     blocks: Sequence[Block]
     prefix: int = 0
@@ -61,7 +61,7 @@ def prefix_of(seen: np.ndarray, old: int) -> int:
 
 
 def blocks_of(seen: np.ndarray, lengths: Sequence[int], prefix: int) -> list[Block]:
-    """Join neighbouring segments into a block where that costs less than two blocks.
+    """Join neighbouring segments into a block if it costs less than two blocks.
 
     seen: (segments, columns) bool, what the last token of each segment sees. lengths: tokens per segment.
     """
@@ -87,13 +87,13 @@ def cost(rows: slice, columns: np.ndarray) -> int:
 
 
 def attention_of(model: Any) -> str:
-    """The name of a model's attention. transformers 5.17 to 5.23 has a public setter and no public getter."""
+    """The name of a model's attention. transformers 5.17 to 5.23 has a public setter but no public getter."""
     return model.config.get_text_config()._attn_implementation
 
 
 @contextmanager
 def attention_in(model: Any, blocks: Blocks) -> Iterator[None]:
-    """Attend in blocks during one pass, then give the model its own attention back.
+    """Attend in blocks during one pass, then restore the model's own attention.
 
     Models that do not use PyTorch's scaled dot-product attention keep their own, under the same mask.
     """

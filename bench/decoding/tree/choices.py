@@ -1,8 +1,8 @@
 """Prompt, clauses of each box -> log-probability of each clause, given the true statement so far.
 
-All clauses of a pack of prompts hang on one tree, so that one forward pass scores them: the true statement
-is the trunk, and a clause leaves it where its tokens part. A clause ends with its comma or full stop, so that
-none is the beginning of another.
+All clauses of a pack of prompts are in one tree, so one forward pass scores them. The true statement is the
+trunk. A clause branches off at its first different token. Each clause ends with its comma or full stop, so no
+clause is a prefix of another.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from bench.task.choices import build_choices
 from bench.task.examples import examples
 from bench.task.prompts import PROTOCOLS, SHOTS, STATEMENT
 
-Pieces = list[list[list[int]]]  # of each box, each clause's tokens, the true one's first
-Steps = list[list[list[tuple[int, int]]]]  # of each box, each clause: columns, and the token after each
+Pieces = list[list[list[int]]]  # per box and clause: the tokens, with the true clause first
+Steps = list[list[list[tuple[int, int]]]]  # per box and clause: columns, and the token after each
 
 
 class ChoiceEngine:
-    """Chooses a clause for each box. The statement that results is the answer; its notes are the scores."""
+    """Chooses a clause for each box. The resulting statement is the answer, and its notes are the scores."""
 
     name = "logprob/1"
 
@@ -39,15 +39,15 @@ class ChoiceEngine:
         self.model = model
         self.tokenizer = tokenizer
         device, vocabulary = device_of(model), model.config.get_text_config().vocab_size
-        most = max(1, device.logit_bytes // (4 * vocabulary))  # float32, and every token may be scored
+        most = max(1, device.logit_bytes // (4 * vocabulary))  # float32; every token may be scored
         self.pack_tokens = min(pack_tokens or device.choice_tokens, most)
         self.counters = Counters()
         obstacle = unsupported(model) or self.difference()
-        self.alone = obstacle is not None  # each clause in a pass of its own
+        self.alone = obstacle is not None  # one pass per clause
         self.reason = f"one clause a pass: {obstacle}" if obstacle else "a probe equalled one clause a pass"
 
     def complete(self, prompts: Sequence[Prompt]) -> Iterator[list[tuple[Prompt, Completion]]]:
-        """Prompts that begin alike together; smaller packs each time that memory runs out."""
+        """Score prompts that begin alike together. Packs get smaller each time memory runs out."""
         waiting = sorted(zip(self.encode(prompts), prompts, strict=True), key=itemgetter(0))
         while waiting and self.alone:
             ids, prompt = waiting.pop()
@@ -76,7 +76,7 @@ class ChoiceEngine:
             yield from self.tokenizer(texts).input_ids
 
     def root(self, tree: Tree, sequences: Sequence[list[int]]) -> list[int]:
-        """The columns of the tokens that all prompts begin with, run once."""
+        """Run the tokens that all prompts begin with. Returns their columns."""
         root = tree.add([], sequences[0][: common_prefix(sequences)])
         if root:
             with torch.inference_mode():
@@ -102,7 +102,7 @@ class ChoiceEngine:
         ]
 
     def pieces(self, prompt: Prompt) -> Pieces:
-        """The tokens of every clause, with what stands before it and its end."""
+        """The tokens of every clause, with its leading text and its end."""
         last = len(prompt.drafts) - 1
         texts = [
             f"{' ' if box else STATEMENT}{clause}{'.' if box == last else ','}"
@@ -114,7 +114,7 @@ class ChoiceEngine:
 
     @torch.inference_mode()
     def score_alone(self, ids: list[int], pieces: Pieces) -> list[list[float]]:
-        """The same scores, a plain forward pass for each clause."""
+        """The scores from a plain forward pass per clause."""
         found, before = [], list(ids)
         for clauses in pieces:
             same = common_prefix(clauses)
@@ -123,16 +123,16 @@ class ChoiceEngine:
         return found
 
     def score_one(self, before: list[int], tokens: list[int]) -> float:
-        """The log-probability of tokens after others, in one row of its own."""
+        """The log-probability of tokens after other tokens, in a plain forward pass."""
         ids = torch.tensor([before + tokens], device=self.model.device)
         logits = self.model(input_ids=ids, use_cache=False).logits[0, len(before) - 1 : -1].float()  # (T, V)
         check_finite(logits)
         return float(logits.log_softmax(-1).gather(1, ids[0, len(before) :, None]).sum())
 
     def difference(self) -> str | None:
-        """What a probe of one prompt tells against trees; None if its scores come out the same.
+        """Compare the scores of one prompt with and without a tree. The difference as text; None if equal.
 
-        Rounding moves a score in less than float32, and a wrong mask moves it much further.
+        In less than float32, rounding changes a score a little. A wrong mask changes it much more.
         """
         prompt = build_choices(examples(SHOTS)[-1], PROTOCOLS["strict"])
         few = tuple(clauses[: 3 if box == 2 else 1] for box, clauses in enumerate(prompt.drafts))
@@ -173,7 +173,7 @@ class ChoiceEngine:
 
 
 def grow(tree: Tree, path: list[int], pieces: Pieces) -> Steps:
-    """Add every clause behind the true statement so far; tokens that two of them share are added once."""
+    """Add every clause after the true statement so far. Tokens that clauses share are added once."""
     known: dict[tuple[int, int], int] = {}
 
     def extend(path: list[int], tokens: list[int]) -> list[int]:
@@ -191,7 +191,7 @@ def grow(tree: Tree, path: list[int], pieces: Pieces) -> Steps:
         start, same = len(path), common_prefix(clauses)
         found.append([])
         for tokens in clauses:
-            seen = extend(path, tokens[:-1])  # nothing follows the last token of a clause
+            seen = extend(path, tokens[:-1])  # no token follows the last one of a clause
             columns = seen[start - 1 :]
             found[-1].append(list(zip(columns, tokens, strict=True))[same:])
         if number < len(pieces) - 1:
@@ -200,7 +200,7 @@ def grow(tree: Tree, path: list[int], pieces: Pieces) -> Steps:
 
 
 def completion(prompt: Prompt, prompt_tokens: int, logprobs: Sequence[Sequence[float]]) -> Completion:
-    """The statement of the likeliest clauses; of equals the first."""
+    """The statement of the likeliest clauses. In a tie, the first clause wins."""
     best = [max(range(len(found)), key=found.__getitem__) for found in logprobs]
     chosen = [clauses[index] for clauses, index in zip(prompt.drafts, best, strict=True)]
     statement = STATEMENT + ", ".join(chosen) + "."

@@ -1,4 +1,4 @@
-"""Prompt.drafts, the text written so far -> a guess at the rest of the answer; whether guesses pay."""
+"""Prompt.drafts, the text so far -> a guess at the rest of the answer, and the account of its costs."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from bench.decoding.device import device_of
 from bench.decoding.spelling import encode_inside
 from bench.task.prompts import STATEMENT
 
-PATIENCE = 8_000.0  # tokens that drafts may lose before they have shown their worth
+PATIENCE = 8_000.0  # tokens that drafts may lose before they must pay
 
 
 class Drafter:
     """Guesses from the clauses of each box: its present contents first, its initial contents last.
 
-    A model that tracks states the first clause; a model that copies states the last. The drafter learns from
-    finished answers which of the two this model does.
+    A model that tracks entities states the first clause. A model that copies states the last. The drafter
+    learns from finished answers which of the two this model does.
     """
 
     def __init__(self, tokenizer: Any) -> None:
@@ -50,8 +50,8 @@ class Drafter:
 def continuation(written: str, drafts: Sequence[Sequence[str]]) -> str:
     """The rest of the statement: the rest of this box's clause, then the likeliest clause of each later box.
 
-    If no clause begins like the text written for this box, continue as another clause does after the same
-    word, or end the clause here.
+    If no clause begins like the text of this box, continue like another clause after the same word, or end
+    the clause here.
     """
     box = written.count(", ")
     if box >= len(drafts):
@@ -67,7 +67,7 @@ def continuation(written: str, drafts: Sequence[Sequence[str]]) -> str:
 
 
 def following(begun: str, drafts: Sequence[Sequence[str]]) -> str:
-    """The text after the last written word, in the first clause that has this word and goes on after it."""
+    """The text after the last written word, from the first clause that continues after this word."""
     word = begun.rpartition(" ")[2]
     for clause in itertools.chain(*drafts):
         _, found, end = clause.partition(f" {word} ")
@@ -77,9 +77,9 @@ def following(begun: str, drafts: Sequence[Sequence[str]]) -> str:
 
 
 class Costs:
-    """Learns how often the model refuses a drafted token, and keeps account against the reference engine.
+    """Learns how often the model refuses a drafted token, and compares costs with the reference engine.
 
-    balance: tokens in hand. Below zero, drafts cost more than they save.
+    balance: tokens saved so far. Below zero, drafts cost more than they save.
     """
 
     def __init__(self, model: Any) -> None:
@@ -89,7 +89,7 @@ class Costs:
         self.pass_tokens = device.pass_weights + device.layer_starts * layers / millions
         self.tree_passes = device.tree_passes
         self.batch_size = device.batch_size
-        self.accepted, self.refused = 19, 1  # begin as if one in twenty had been refused
+        self.accepted, self.refused = 19, 1  # initial estimate: one in twenty is refused
         self.balance = PATIENCE
 
     def learn(self, drafted: int, accepted: int) -> None:
@@ -116,5 +116,5 @@ class Costs:
         self.balance -= tokens + self.tree_passes * self.pass_tokens
 
     def save(self, prompt_tokens: int, written: int) -> None:
-        """Count what the reference engine would have paid: each token once, and its share of the passes."""
+        """Count the reference engine's cost: each token once, and its share of the passes."""
         self.balance += prompt_tokens + written * (1 + self.pass_tokens / self.batch_size)

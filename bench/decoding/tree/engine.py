@@ -30,7 +30,7 @@ from bench.records import Completion, Counters, Prompt
 if TYPE_CHECKING:
     from bench.decoding.reference import ReferenceEngine
 
-ENCODED_AT_ONCE = 256  # prompts
+ENCODED_AT_ONCE = 256  # prompts per call of the tokenizer
 
 Encoded = tuple[list[int], Prompt]
 
@@ -85,7 +85,7 @@ class SpeculativeEngine:
         self.costs = Costs(model)
 
     def complete(self, prompts: Sequence[Prompt]) -> Iterator[list[tuple[Prompt, Completion]]]:
-        """Prompts that begin alike run together. Packs are halved each time that memory runs out."""
+        """Complete prompts that begin alike together. Packs are halved each time memory runs out."""
         if not prompts:
             return
         waiting = sorted(self.encode(prompts), key=itemgetter(0))
@@ -118,14 +118,14 @@ class SpeculativeEngine:
             yield from self.hand_over([prompt for _, prompt in waiting], len(prompts))
 
     def encode(self, prompts: Sequence[Prompt]) -> Iterator[Encoded]:
-        """Prompts with their token ids, in parts: a tokenizer's call needs several times the ids' memory."""
+        """Encode prompts in parts, because a tokenizer's call needs several times the memory of the ids."""
         for first in range(0, len(prompts), ENCODED_AT_ONCE):
             part = prompts[first : first + ENCODED_AT_ONCE]
             yield from zip(self.tokenizer([prompt.text for prompt in part]).input_ids, part, strict=True)
 
     @cached_property
     def reference(self) -> ReferenceEngine:
-        """Made when it is needed, since outlines takes seconds to import; batch_size is its own."""
+        """The reference engine, made when needed because outlines takes seconds to import."""
         from bench.decoding.reference import ReferenceEngine
 
         return ReferenceEngine(self.model, self.tokenizer, self.constraint, batch_size=self.batch_size)
@@ -145,7 +145,7 @@ class SpeculativeEngine:
         return tree, root
 
     def draft(self, branches: Sequence[Branch]) -> None:
-        """Guess how each answer goes on, as far as the automaton, the token limit and memory allow."""
+        """Guess the rest of each answer, within the automaton, the token limit and memory."""
         length = min(self.costs.draft_length(len(branches)), self.positions // len(branches))
         texts = [branch.text for branch in branches]
         guesses = self.drafter.propose(texts, [branch.prompt.drafts for branch in branches])
@@ -230,7 +230,7 @@ class SpeculativeEngine:
 
 
 def prune(tree: Tree, first: int, branches: Sequence[Branch]) -> None:
-    """Forget the columns from the first on that are on no branch's path."""
+    """Forget all columns from `first` on that are not on a branch's path."""
     kept = sorted({column for branch in branches for column in branch.path if column >= first})
     number = dict(zip(kept, tree.keep(first, kept), strict=True))
     for branch in branches:
@@ -238,7 +238,7 @@ def prune(tree: Tree, first: int, branches: Sequence[Branch]) -> None:
 
 
 def plant(tree: Tree, root: list[int], pack: Sequence[Encoded]) -> list[Branch]:
-    """A branch for each prompt. It leaves the path of the branch before where their tokens differ."""
+    """One branch per prompt. It leaves the path of the previous branch at their first different token."""
     branches: list[Branch] = []
     before, path = pack[0][0][: len(root)], root
     for input_ids, prompt in pack:

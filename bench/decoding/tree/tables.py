@@ -1,7 +1,7 @@
-"""Regex, tokenizer -> Tables: which token may come next in each state of the automaton, and what follows.
+"""Regex, tokenizer -> Tables: the allowed tokens and the next states for each state of the automaton.
 
-The automaton is outlines_core's, over the same spelling of the tokens as the reference engine's, so that it
-allows what that one allows. Source of the construction: Willard & Louf (2023), arXiv:2307.09702.
+The automaton is outlines_core's, over the same spelling of the tokens as in the reference engine, so it
+allows the same tokens. Source of the construction: Willard & Louf (2023), arXiv:2307.09702.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from bench.decoding.spelling import index_of, spell, tokens_for
 
 FEW = 256
 NEVER = -1
-WORTH = 16  # cut an output layer only if it is this many times larger than the part
+WORTH = 16  # compute a part of an output layer only if the layer is this many times larger
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,8 @@ class Tables:
     tokens: (U,) the ids that are allowed in some state, ascending, so that argmax breaks ties as it does
     over the whole vocabulary. allowed: (S, U) bool. narrow: (S,) bool, the states that allow at most FEW
     tokens; few: the ids that any of these allows. column: (V,) the place of an id in tokens. following:
-    (S, U) the next state. NEVER stands for none in both. over: (S,) bool, the states after which only the
-    end may follow. spelling: token id -> its text in an answer. eos: ends an answer where it is allowed.
+    (S, U) the next state. NEVER means none in both. over: (S,) bool, the states after which only the end may
+    follow. spelling: token id -> its text in an answer. eos: the token that ends an answer, if allowed.
     """
 
     tokens: torch.Tensor
@@ -55,7 +55,7 @@ class Tables:
         return None if following == NEVER else following
 
     def walk(self, state: int, ids: Iterable[int]) -> list[int]:
-        """The states after each of the tokens, as far as they are allowed."""
+        """The states after each of the tokens, up to the first that is not allowed."""
         states: list[int] = []
         for token in ids:
             following = self.after(state, token)
@@ -65,12 +65,12 @@ class Tables:
         return states
 
     def is_over(self, state: int) -> bool:
-        """Whether nothing but the end of the sequence may follow."""
+        """Whether only the end of the sequence may follow."""
         return self.over.item(state)
 
 
 def build_tables(regex: str, tokenizer: Any, device: torch.device) -> Tables:
-    """The automaton of a regex over the tokenizer's vocabulary, from the cache where it was built before."""
+    """The automaton of a regex over the tokenizer's vocabulary, from the cache if it was built before."""
     spelling, eos = spell(tokenizer), tokenizer.eos_token_id
     key = [regex, eos, digest_of_spelling(spelling), version("outlines_core")]
     data = kept("tables", key, lambda: save(edges_of(regex, spelling, eos)))
@@ -84,9 +84,9 @@ def digest_of_spelling(spelling: Sequence[str]) -> str:
 
 
 def edges_of(regex: str, spelling: Sequence[str], eos: int) -> dict[str, np.ndarray]:
-    """The automaton as (E,) arrays: from a state by a token to a state.
+    """The automaton as (E,) arrays: state, token, next state.
 
-    The states are numbered from 0, the first; outlines_core numbers them otherwise.
+    State 0 is the first. outlines_core uses other numbers.
     """
     index = index_of(regex, tokens_for(regex, spelling), eos)
     rows = index.get_transitions()
@@ -152,8 +152,8 @@ class NarrowHead(nn.Module):
 def narrowed(model: Any, narrow: Tensor, tokens: Tensor) -> Iterator[None]:
     """Compute only these tokens' logits in the narrow rows.
 
-    narrow: (N,) bool, over the rows whose logits are asked for. tokens: (F,) ids. A layer that is not a plain
-    matrix, or that another library has wrapped, is left as it is.
+    narrow: (N,) bool, over the rows that need logits. tokens: (F,) ids. A layer that is not a plain matrix,
+    or that another library has wrapped, is not changed.
     """
     layer = model.get_output_embeddings()
     if type(layer) is not nn.Linear or "forward" in vars(layer) or layer.out_features < WORTH * len(tokens):

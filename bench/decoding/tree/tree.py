@@ -15,22 +15,22 @@ from transformers.cache_utils import Cache, DynamicLayer
 
 from bench.decoding.tree.attention import CPU_KERNEL, Blocks, attention_in, blocks_of, prefix_of
 
-ANSWER_TOKENS = 64  # in a typical answer
+ANSWER_TOKENS = 64  # tokens in a typical answer
 
 
 class Tree:
-    """Add segments of tokens behind paths of columns, then run them all in one forward pass."""
+    """A tree of tokens. Add segments after paths of columns, then run them all in one forward pass."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
         self.cache = Cache(layer_class_to_replicate=GrowingLayer)
         self.window = getattr(model.config.get_text_config(), "sliding_window", None)
-        self.positions: list[int] = []  # of every column
+        self.positions: list[int] = []  # position of every column
         self.added: list[tuple[np.ndarray, int]] = []  # (path before, number of tokens)
         self.input_ids: list[int] = []
 
     def add(self, path: Sequence[int], tokens: Sequence[int]) -> list[int]:
-        """Queue a segment: tokens that follow one another behind a path. Returns their columns."""
+        """Queue a segment: successive tokens after a path. Returns their columns."""
         first = len(self.positions)
         if tokens:  # an attention kernel may fail on a block without tokens
             self.added.append((np.array(path, dtype=np.int64), len(tokens)))
@@ -81,7 +81,7 @@ class Tree:
         return rows & (column <= column[total - len(rows) :, None])
 
     def masks(self, visible: Tensor) -> Tensor | dict[str, Tensor]:
-        """The additive mask that the layers take; a mask for each kind of layer if the model mixes kinds."""
+        """The additive mask for the layers, or one mask per kind of layer if the model mixes kinds."""
         if self.window is None:
             return self.additive(visible)
         positions = torch.tensor(self.positions, device=visible.device)
@@ -91,15 +91,15 @@ class Tree:
         return {"full_attention": self.additive(visible), "sliding_attention": sliding}
 
     def additive(self, visible: Tensor) -> Tensor:
-        """0 where a token sees a column, else the lowest finite number. -> (1, 1, new tokens, all columns)"""
+        """0 if a token sees a column, else the lowest finite number. -> (1, 1, new tokens, all columns)"""
         dtype = self.model.dtype
         mask = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
         return mask.masked_fill_(~visible, torch.finfo(dtype).min)[None, None]
 
     def keep(self, first: int, columns: Sequence[int]) -> list[int]:
-        """Forget all columns from the first on, except these. Returns their new numbers.
+        """Forget all columns from `first` on, except these. Returns their new numbers.
 
-        Segments that are queued and not run are forgotten too: a failed pass leaves some.
+        Queued segments that were not run are forgotten too. A failed pass leaves some.
         """
         self.added, self.input_ids = [], []
         self.positions[first:] = [self.positions[column] for column in columns]
@@ -160,20 +160,20 @@ def shared(one: Tokens, other: Tokens) -> int:
 
 
 def common_prefix(sequences: Sequence[Tokens]) -> int:
-    """The number of leading tokens that all share. Each sequence keeps at least one token of its own."""
-    first, last = min(sequences), max(sequences)  # in dictionary order, so all share what these two share
+    """The number of leading tokens that all share. Each sequence keeps at least one own token."""
+    first, last = min(sequences), max(sequences)  # in dictionary order: all share the prefix of these two
     return min(shared(first, last), min(map(len, sequences)) - 1)
 
 
 def attachment(tokens: Tokens, before: Tokens) -> int:
-    """The length at which a sequence branches off the one before. It keeps at least one token of its own."""
+    """The length at which a sequence branches off the previous one. It keeps at least one own token."""
     return min(shared(tokens, before), len(tokens) - 1)
 
 
 def pack_size(sequences: Sequence[Tokens], prefix: int, pack_tokens: int) -> int:
-    """The number of leading sequences that make a tree of about pack_tokens, answers included.
+    """The number of leading sequences that make a tree of about pack_tokens tokens, answers included.
 
-    sequences: in dictionary order. The tree ends between families where it can; a family shares most of its
+    sequences: in dictionary order. The tree ends between families if possible. A family shares most of its
     tokens after the prefix.
     """
     size = end = 0

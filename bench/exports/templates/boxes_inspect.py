@@ -19,9 +19,9 @@ ROLES = {"system": ChatMessageSystem, "user": ChatMessageUser, "assistant": Chat
 
 @task
 def boxes(chat: bool = False, prefilled: bool = False) -> Task:
-    """chat: give the instruction and the two worked examples as turns, as chat models are asked.
+    """The boxes task. chat: give the instruction and the two worked examples as turns, for chat models.
 
-    prefilled: begin the answer for the model, with "Statement:".
+    prefilled: begin the answer of the model with "Statement:".
     """
     docs = read_jsonl(Path(__file__).parent / "boxes.jsonl")
     samples = [
@@ -46,7 +46,7 @@ def asked(doc: dict, chat: bool, prefilled: bool) -> str | list:
 
 @metric
 def by_operations():
-    """accuracy_0..accuracy_7 and accuracy_1plus, with random guessing beside each."""
+    """accuracy_0..accuracy_7 and accuracy_1plus, and random guessing for each."""
 
     def measure(scores: list[SampleScore]) -> dict[str, float]:
         found: dict[str, list[float]] = {}
@@ -62,7 +62,7 @@ def by_operations():
 
 @scorer(metrics=[by_operations()])
 def by_box():
-    """The share of boxes whose contents are exactly right, and each box for the metrics."""
+    """The share of boxes with exactly right contents, and the result of each box for the metrics."""
 
     async def scored(state: TaskState, target: Target) -> Score:
         found = score(state.metadata, state.output.completion)

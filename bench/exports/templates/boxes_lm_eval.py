@@ -1,7 +1,8 @@
 """The boxes task in lm-evaluation-harness. entity-tracking-bench, installed beside it, reads the answers.
 
-accuracy_0..accuracy_7 by number of operations on the box, accuracy_1plus over all boxes that some operation
-changed, and random guessing beside each. An answer that cannot be read is wrong, never left out.
+The metrics are accuracy_0..accuracy_7 by number of operations on the box, accuracy_1plus over all boxes with
+at least one operation, and random guessing for each. An answer that cannot be read is wrong. It is never left
+out.
 """
 
 from collections.abc import Iterable
@@ -30,6 +31,6 @@ def process_results(doc: dict, results: list[str]) -> dict[str, Counts]:
 
 
 def share(counts: Iterable[Counts]) -> float:
-    """Of all queries, those with a right answer."""
+    """The share of queries with a right answer."""
     totals, queries = zip(*counts, strict=True)
     return sum(totals) / sum(queries)

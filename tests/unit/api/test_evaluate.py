@@ -1,4 +1,4 @@
-"""bench.evaluate and bench.compare, as a notebook or a training script calls them."""
+"""bench.evaluate and bench.compare, called as in a notebook or a training script."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ def test_a_model_in_memory_stays_as_it_was(
     model: torch.nn.Module, tiny_base: LoadedModel, engine: str
 ) -> None:
     model.train()
-    model.model.layers[1].eval()  # frozen by its owner
-    model.config.use_cache = False  # as gradient checkpointing wants it
+    model.model.layers[1].eval()  # frozen by the caller
+    model.config.use_cache = False  # required by gradient checkpointing
     model.generation_config.temperature = 0.5
     tokenizer = copy.deepcopy(tiny_base.tokenizer)
     tokenizer.padding_side, tokenizer.pad_token = "right", None
@@ -89,7 +89,7 @@ def test_a_model_in_memory_stays_as_it_was(
 
 
 def state_of(model: torch.nn.Module, tokenizer: object) -> dict[str, object]:
-    """All that a training run could notice."""
+    """All state of the model that a training run depends on."""
     tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     return {
         "modes": [module.training for module in model.modules()],
@@ -150,12 +150,12 @@ def test_results_show_as_tables_and_figures_in_a_notebook(by_name: bench.Result)
             {"model": "no/such-model"}, "is not downloaded. Run hf download no/such-model", id="hub"
         ),
         pytest.param({"model": "./nowhere"}, "no model at nowhere", id="folder"),
-        pytest.param({"model": "a b"}, "is no model", id="name"),
+        pytest.param({"model": "a b"}, "is not a model", id="name"),
         pytest.param({"model": "tiny-base", "protocol": "lax"}, "unknown protocol", id="protocol"),
         pytest.param({"model": "tiny-base", "engine": "server"}, "no engine 'server'", id="engine"),
         pytest.param({"model": torch.nn.Linear(1, 1)}, "needs its tokenizer", id="tokenizer"),
         pytest.param(
-            {"model": torch.nn.Linear(1, 1), "tokenizer": "x"}, "a model of transformers", id="model"
+            {"model": torch.nn.Linear(1, 1), "tokenizer": "x"}, "a transformers model", id="model"
         ),
     ],
 )
@@ -181,7 +181,7 @@ def test_every_beginning_of_the_order_under_a_time_limit_is_spread_over_all() ->
 
 @pytest.mark.nightly
 def test_all_716_answers_are_those_of_the_suite(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The model as the suite loads it from its checkpoint, against a model in memory and in training."""
+    """The suite's model from its checkpoint, compared with a model in memory and in training mode."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     folder = bench.FIXTURES / "tiny" / "tiny-tracking"

@@ -1,4 +1,4 @@
-"""What a task of a cluster is given."""
+"""The resources of a cluster task."""
 
 from __future__ import annotations
 

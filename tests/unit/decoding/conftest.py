@@ -40,7 +40,7 @@ def tokenizer(states: list[Example]) -> PreTrainedTokenizerFast:
 
 @pytest.fixture(scope="session")
 def random_model(tokenizer: PreTrainedTokenizerFast) -> Callable[..., Any]:
-    """A model of an architecture with random weights: two layers of 32."""
+    """A model with this architecture and random weights: two layers of size 32."""
 
     def make(architecture: str = "llama", **changes: Any) -> Any:
         torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""The benchmark measures all sides on the same prompts, and scripted models answer as told in each."""
+"""The benchmark measures all engines on the same prompts, and scripted models give the scripted answers."""
 
 from __future__ import annotations
 

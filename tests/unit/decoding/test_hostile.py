@@ -1,4 +1,4 @@
-"""A hostile server: whatever it sends ends in one line without the key, and in no answer."""
+"""A hostile server: any reply gives one line without the key, and no answer."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def served() -> Iterator[ModelServer]:
 
 @pytest.fixture(scope="module")
 def engine(served: ModelServer, paper, prompts) -> Iterator[ServerEngine]:
-    """One that has found an honest server."""
+    """A server engine that has found an honest server."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(client.KEY, KEY)
         patch.setattr(client, "PAUSES", (0.001, 0.001))

@@ -1,4 +1,4 @@
-"""The speculative engine answers as outlines does, token for token in float32, whatever the model."""
+"""The speculative engine gives outlines' answers, token for token in float32, for any model."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ ARCHITECTURES = [
 def test_every_architecture_answers_as_the_reference_does(
     architecture, changes, random_model, tokenizer, prompts, paper, complete, monkeypatch
 ):
-    monkeypatch.setattr("bench.decoding.tree.tables.WORTH", 0)  # with so few tokens it would not pay
+    monkeypatch.setattr("bench.decoding.tree.tables.WORTH", 0)  # it would not pay with so few tokens
     model = random_model(architecture, **changes)
     expected = complete(ReferenceEngine(model, tokenizer, paper), prompts[:5])
     engine = engine_for("auto", model, tokenizer, paper)

@@ -1,4 +1,4 @@
-"""Logits that are no numbers are found, wherever they stand."""
+"""Logits that are not numbers are found at any place."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The reference engine is outlines, with what is known about each answer besides its text."""
+"""The reference engine gives outlines' answers, with finish reason and token counts."""
 
 from __future__ import annotations
 

@@ -39,12 +39,12 @@ def engine_of(strict, prompts) -> Iterator[Callable[..., ServerEngine]]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retries end after a moment."""
+    """Retries end quickly."""
     monkeypatch.setattr(client, "PAUSES", (0.01, 0.02, 0.05))
 
 
 def chatter(prompt: str) -> str:
-    """What a model says that nobody holds to anything."""
+    """The model's text without a constraint."""
     return "I think that the car is in Box 3"
 
 
@@ -57,7 +57,7 @@ def test_the_engine_s_names_are_those_of_its_dialects():
 def test_every_dialect_is_found_out_and_answers_are_the_model_s(
     dialect: str, owner: str, serve: Serve, golds, prompts, engine_of, complete
 ):
-    """Whoever is said to own the model."""
+    """The owner of the model in the list has no effect."""
     served = serve(golds.__getitem__, dialect, owner=owner)
     engine = engine_of(served)
     assert engine.name == f"server/1 {dialect}"
@@ -172,11 +172,11 @@ def test_another_model_in_a_dead_server_s_place_answers_nothing(serve: Serve, go
     served = serve(golds.__getitem__)
     engine = engine_of(served, in_flight=2)
     batches = engine.complete(prompts)
-    assert len(next(batches)) >= 2  # a batch: what was done when in_flight answers had come
+    assert len(next(batches)) >= 2  # a batch: the answers that arrived when in_flight were complete
     served.die()
     usurper = serve(golds.__getitem__, model="two", port=served.server_port)
     usurper.answers_as = "one"
-    with pytest.raises(ValueError, match="now serves two, and not one"):
+    with pytest.raises(ValueError, match="now serves two, not one"):
         next(batches)
     assert usurper.asked
 
@@ -191,7 +191,7 @@ def test_a_deaf_server_is_a_failure_and_no_score(serve: Serve, engine_of):
 def test_a_server_that_turns_deaf_is_found_out_by_its_answers(
     limit, serve: Serve, golds, prompts, engine_of, strict
 ):
-    """Whether they are whole or cut."""
+    """Answers may be complete or cut."""
     served = serve(chatter)
     engine = engine_of(served, constraint=type(strict)(strict.regex, limit))
     served.dialect = "deaf"
@@ -202,7 +202,7 @@ def test_a_server_that_turns_deaf_is_found_out_by_its_answers(
 def test_a_model_that_answers_for_another_is_refused(serve: Serve, golds, engine_of):
     served = serve(golds.__getitem__)
     served.answers_as = "two"
-    with pytest.raises(ValueError, match="was asked for one, and two answered"):
+    with pytest.raises(ValueError, match="was asked for one, but two answered"):
         engine_of(served)
 
 
@@ -210,7 +210,7 @@ def test_a_model_that_answers_for_another_is_refused(serve: Serve, golds, engine
 def test_the_server_s_tokens_are_those_of_the_tokenizer_here(
     more: int, fails: bool, serve: Serve, golds, prompts, engine_of, tokenizer, complete
 ):
-    """A BOS too many is one token more."""
+    """One extra BOS is one extra token."""
     served = serve(golds.__getitem__)
 
     def count(text: str) -> int:
@@ -218,7 +218,7 @@ def test_the_server_s_tokens_are_those_of_the_tokenizer_here(
 
     served.count_tokens = lambda text: count(text) + more
     if fails:
-        with pytest.raises(ValueError, match="a BOS too many or none"):
+        with pytest.raises(ValueError, match="a BOS is missing or doubled"):
             engine_of(served, count_tokens=count)
     else:
         done = complete(engine_of(served, count_tokens=count), prompts)
@@ -226,7 +226,7 @@ def test_the_server_s_tokens_are_those_of_the_tokenizer_here(
 
 
 def changed(**fields: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """Answers with other fields, wherever they stand."""
+    """Answers with other fields, at any place."""
 
     def edit(answer: dict[str, Any]) -> dict[str, Any]:
         for part in (answer, answer["choices"][0], answer["usage"]):
@@ -272,13 +272,13 @@ def changed(**fields: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
         pytest.param({"usage": None}, "usage: .*but got nothing", id="no usage"),
         pytest.param({"choices": []}, "choices: expected a list", id="no answer"),
         pytest.param({"choices": [{}, {}]}, "choices 1: text is missing", id="two answers"),
-        pytest.param({"model": "two"}, "was asked for one, and two answered", id="another model"),
+        pytest.param({"model": "two"}, "was asked for one, but two answered", id="another model"),
     ],
 )
 def test_an_answer_that_cannot_be_right_is_refused(
     fields: dict[str, Any], says: str, serve: Serve, golds, prompts, engine_of
 ):
-    """What it yields would be stored."""
+    """A yielded answer would be stored."""
     served = serve(golds.__getitem__)
     engine = engine_of(served)
     served.edit = changed(**fields)
@@ -316,7 +316,7 @@ KEY = "open-sesame"
 
 
 def escaped(key: str) -> str:
-    """As JSON may write it, too."""
+    """Also in the forms in which JSON may write it."""
     return "".join(f"\\u{ord(letter):04X}" for letter in key)
 
 
@@ -398,5 +398,5 @@ def test_a_server_that_is_down_is_named_where_it_may_have_the_model(serve: Serve
 
 def test_a_url_of_something_else_is_named(serve: Serve):
     one = serve(chatter)
-    with pytest.raises(ConnectionError, match="no such page.*mostly ends in /v1"):
+    with pytest.raises(ConnectionError, match="no such page.*usually ends in /v1"):
         find(["one"], ["one"], [one.url.removesuffix("/v1")])

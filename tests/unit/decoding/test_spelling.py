@@ -1,4 +1,4 @@
-"""A token's text is what the tokenizer's decoder makes of it in the middle of an answer."""
+"""A token's text is the text that the tokenizer's decoder gives it in the middle of an answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models that think well, badly and without end: what is read of them, and what never is."""
+"""Models that think well, badly and without end: their answers are read, and their thinking never is."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ ENDLESS = f"Let me see. {gold_statement(EXAMPLES[0])} Wait, the car "
 
 
 def asked_in(text: str) -> str:
-    """Our prompt that a longer one goes on from."""
+    """The prompt of the run that a longer prompt continues."""
     return max((prompt for prompt in GOLD if text.startswith(prompt)), key=len)
 
 
 class Answers:
-    """An engine that gives the right statement to any prompt that begins as one of ours."""
+    """An engine that gives the right statement to any prompt that begins like one of the run's prompts."""
 
     name, reason, counters = "reference/1", "made up", Counters()
 
@@ -58,7 +58,7 @@ class Answers:
 
 
 def thinking(*texts: str, tag: str = TAG) -> tuple[list[tuple[Prompt, Completion]], Answers]:
-    """Our prompts, each thought about as told."""
+    """The run's prompts, each with its scripted thinking."""
     pairs = list(zip(PROMPTS, texts, strict=False))
     engine = Answers()
     batch = [(prompt, thought_of(text, tag, len(text.split()), 7)) for prompt, text in pairs]
@@ -85,7 +85,7 @@ def test_no_answer_is_ever_read_from_unfinished_thinking(text: str) -> None:
 @given(st.text(), st.text())
 @case(f"{gold_statement(EXAMPLES[2])}\n\n", "")
 def test_what_is_read_is_the_statement_behind_the_thinking(before: str, after: str) -> None:
-    """Whatever the thinking holds, statements too, and whatever a server adds behind the tag."""
+    """With any thinking, even with statements in it, and with any text that a server adds after the tag."""
     [(prompt, done)], engine = thinking(before + TAG + after)
     assert engine.asked == [f"{prompt.text}{before.partition(TAG)[0]}{TAG}\n\n"]
     answer = read_answer(Completion(split_notes(done.text)[0], done.finish_reason, 1), RULE)
@@ -114,7 +114,7 @@ class Scripted(Thinker):
 
 
 def test_a_loaded_model_thinks_up_to_its_tag_or_its_limit(tiny_base) -> None:
-    """One finishes, one is cut at the limit, one ends the sequence without its tag; all in one batch."""
+    """One finishes, one is cut at the limit, and one ends the sequence without its tag, all in one batch."""
     texts = [prompt.text for prompt in PROMPTS]
     scripts = dict(zip(texts, (WELL, ENDLESS * 3, "I give up."), strict=True))
     thinker = Scripted(tiny_base.model, tiny_base.tokenizer, TAG, 64, scripts=scripts)

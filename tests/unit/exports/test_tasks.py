@@ -1,4 +1,4 @@
-"""Documents for other harnesses: they are read there as answers are read here."""
+"""Documents for other harnesses: they read answers like this suite."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def only(*names: str) -> Callable[[Path], object]:
         pytest.param(index({"a": 7}), "weight_map: expected a string", id="numeric index"),
         pytest.param(index({"a": {"b": "c"}}), "weight_map: expected a string", id="nested index"),
         pytest.param(index([]), "weight_map: expected a table", id="index is a list"),
-        pytest.param(index({"a": "/etc/passwd"}), "is no file beside it", id="index names a path"),
+        pytest.param(index({"a": "/etc/passwd"}), "which is not in its folder", id="index names a path"),
         pytest.param(pipe("model.safetensors"), "model.safetensors is missing", id="weights are a pipe"),
         pytest.param(pipe("config.json"), "config.json is missing", id="config is a pipe"),
         pytest.param(only("adapter_config.json"), "is an adapter .* as adapter = ", id="an adapter alone"),
@@ -124,7 +124,7 @@ LOOP = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% end
     [
         pytest.param(LOOP, "takes more than 5 s of processor time", id="endless", marks=pytest.mark.nightly),
         pytest.param("{{ 'a' * 10**10 }}", "takes more than 1000 MB of memory", id="huge at once"),
-        pytest.param("{{ 'a' * 2000000 }}", "makes 2,000,000 characters", id="long"),
+        pytest.param("{{ 'a' * 2000000 }}", "makes a prompt of 2,000,000 characters", id="long"),
         pytest.param("{{ 1 / 0 }}", "leaves out turns", id="fails on every turn"),
         pytest.param("{{ messages.nothing.at.all }}", "leaves out turns", id="undefined"),
     ],
@@ -156,7 +156,7 @@ def test_code_of_others_has_so_much_time() -> None:
             try:
                 for _ in iter(int, 1):
                     pass
-            except Exception:  # a stop that can be caught is none
+            except Exception:  # code must not be able to catch the stop
                 pass
 
     with pytest.raises(InputError, match="the loop takes more than 0 s"), bounded("the loop", seconds=0.05):

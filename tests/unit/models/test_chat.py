@@ -111,8 +111,8 @@ def test_audit_tells_how_the_model_is_asked(style: Style, entry: ModelEntry, eva
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        pytest.param({"prompt": BOS + "Description:"}, "2 BOS tokens and needs 1", id="two BOS"),
-        pytest.param({"prompt": "word " * 5000}, "its context holds 4096", id="prompt too long"),
+        pytest.param({"prompt": BOS + "Description:"}, "2 BOS tokens but needs 1", id="two BOS"),
+        pytest.param({"prompt": "word " * 5000}, "its context has 4096", id="prompt too long"),
         pytest.param(
             {"gold": "Statement: Box 0"}, "the constraint forbids a right answer", id="gold refused"
         ),

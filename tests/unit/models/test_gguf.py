@@ -32,7 +32,7 @@ def test_it_holds_the_model_that_was_written(
 ) -> None:
     folder = models.load(ModelEntry("one", str(random_checkpoints / "one")), ["cpu"])
     file = models.load(gguf, ["cpu"])
-    assert "GGUF tensors" not in capfd.readouterr().err  # a bar there would overwrite ours
+    assert "GGUF tensors" not in capfd.readouterr().err  # its progress bar would overwrite ours
     text = "Description: Box 0 contains the car.\nStatement: Box 0"
     assert file.tokenizer(text).input_ids == folder.tokenizer(text).input_ids
     weights = file.model.state_dict()
@@ -72,8 +72,8 @@ def test_its_fingerprint_is_of_the_file_alone(gguf: ModelEntry, tmp_path: Path) 
     ("write", "fields", "said"),
     [
         pytest.param(lambda path: None, {}, "no file .*one.gguf", id="no file"),
-        pytest.param(lambda path: path.write_bytes(b"PK" * 99), {}, "is no GGUF file", id="another file"),
-        pytest.param(lambda path: path.write_bytes(b"GGUF\3"), {}, "is no GGUF file", id="four bytes of one"),
+        pytest.param(lambda path: path.write_bytes(b"PK" * 99), {}, "is not a GGUF file", id="another file"),
+        pytest.param(lambda path: path.write_bytes(b"GGUF\3"), {}, "is not a GGUF file", id="four bytes"),
         pytest.param(
             lambda path: path.write_bytes(b"GGUF" * 99), {"quantization": "4bit"}, "full precision", id="4bit"
         ),

@@ -1,4 +1,4 @@
-"""Checkpoints on disk: what is found, refused, fingerprinted and loaded."""
+"""Checkpoints on disk: finding, refusing, fingerprints and loading."""
 
 from __future__ import annotations
 
@@ -211,7 +211,7 @@ def test_missing_adapter_is_an_error(original: Path, tmp_path: Path) -> None:
 
 @pytest.fixture
 def hub(tmp_path: Path, original: Path, monkeypatch: pytest.MonkeyPatch) -> ModelEntry:
-    """A model in a hub cache, as a download leaves it; the network is out of reach."""
+    """A model in a hub cache after a download, without a network."""
     cache = tmp_path / "hub"
     repository = cache / "models--org--small"
     shutil.copytree(original, repository / "snapshots" / COMMIT)
@@ -265,8 +265,8 @@ def test_unfinished_download_is_skipped(hub: ModelEntry) -> None:
     ("gpus", "memory", "each", "said"),
     [
         pytest.param((), (), 1, "needs a GPU", id="no GPU"),
-        pytest.param(("0",), (24.0,), 1, "needs 28 GB of GPU memory and has 24", id="too small"),
-        pytest.param(("0", "1"), (24.0, 24.0), 1, "and has 24", id="two GPUs, one a model"),
+        pytest.param(("0",), (24.0,), 1, "needs 28 GB of GPU memory, but there are 24", id="too small"),
+        pytest.param(("0", "1"), (24.0, 24.0), 1, "but there are 24", id="two GPUs, one a model"),
         pytest.param(("0", "1"), (24.0, 24.0), 2, None, id="two GPUs a model"),
         pytest.param(("0",), (80.0,), 1, None, id="large enough"),
         pytest.param(("0",), (), 1, None, id="memory not told"),
@@ -337,7 +337,7 @@ def test_served_model_s_files_count_where_they_are_here(folder: Path, original: 
 
 
 def test_tokenizer_alone_is_enough_of_a_served_model(hub: ModelEntry) -> None:
-    """As after hf download --include, which leaves the weights out."""
+    """The files after hf download --include without the weights."""
     (files.folder_of(hub) / "model.safetensors").unlink()
     assert models.has_tokenizer(hub)
     assert models.served_tokenizer(hub).eos_token == "</s>"

@@ -1,4 +1,4 @@
-"""python -m bench pin: the cache's commits come into the suite file, and nothing else of it changes."""
+"""python -m bench pin writes the cache's commits into the suite file and changes nothing else."""
 
 from __future__ import annotations
 
@@ -59,6 +59,6 @@ def test_pin_writes_the_commits_that_the_cache_has(
     assert path.read_text(encoding="utf-8") == after
     said = capsys.readouterr().out
     assert f"here: {COMMIT}" in said
-    assert "away: not pinned, for it is not downloaded. Run hf download org/away" in said
+    assert "away: not pinned, because it is not downloaded. Run hf download org/away" in said
     pinned = {name for name, entry in load_suite(str(path)).models.items() if entry.pinned}
     assert "here" in pinned and "away" not in pinned

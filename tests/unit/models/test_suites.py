@@ -1,4 +1,4 @@
-"""Suite files: what they may say, and what a mistake in one is answered."""
+"""Suite files: valid contents, and the message for each mistake."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ def test_pair_of_a_local_and_a_hub_model_is_read(suite_file, tmp_path: Path) -> 
         pytest.param(ONE + "memory_gb = nan", "memory_gb: expected a number above 0", id="nan"),
         pytest.param(ONE + "hub = 'org/a'", "give either path (a local", id="path and hub"),
         pytest.param(HEAD + "[[models]]\nname = 'a'", "give either path (a local", id="no path, no hub"),
-        pytest.param(ONE + MODEL, "name: 'a' is there twice", id="two models of one name"),
+        pytest.param(ONE + MODEL, "name: 'a' appears twice", id="two models of one name"),
         pytest.param(ONE.replace('"a"', '"a/b"'), "name: 'a/b' has other characters", id="slash in name"),
         pytest.param(ONE.replace('"a"', '"a..b"'), "two dots", id="name like a pair's"),
-        pytest.param(TWO + "trust_remote_code = true", "set revision to a commit", id="code, no commit"),
+        pytest.param(TWO + "trust_remote_code = true", "Set revision to a commit", id="code, no commit"),
         pytest.param(ONE + PAIR, "variant: no model 'b' here", id="pair of an unknown model"),
         pytest.param(TWO + PAIR.replace('"b"', '"a"'), "both 'a'", id="pair of one model"),
-        pytest.param(TWO + PAIR + PAIR, "'a..b' is there twice", id="pair twice"),
+        pytest.param(TWO + PAIR + PAIR, "'a..b' appears twice", id="pair twice"),
         pytest.param(
             TWO + PAIR.replace("code", "A word"), "hypothesis: expected a string matching", id="no word"
         ),
@@ -155,7 +155,7 @@ def test_paper_suite_has_the_paper_s_models_and_pairs() -> None:
 
 
 def test_a_paper_model_s_answers_are_found_where_there_is_no_gpu() -> None:
-    """The precision is part of the key: it must not depend on the machine that judges."""
+    """The precision is part of the key. It must not depend on the machine that judges."""
     for entry in load_suite("paper").models.values():
         assert dtype_of(entry, on_gpu=False) == dtype_of(entry, on_gpu=True) == "bfloat16"
 
@@ -179,7 +179,7 @@ def test_modern_suite_documents_every_row_and_pins_none() -> None:
     assert not any(entry.pinned for entry in suite.models.values())
     assert [pair.variant for pair in suite.pairs if pair.control == "negative"] == ["fineweb-edu-llama-3b"]
     assert {name for pair in suite.pairs for name in (pair.base, pair.variant)} == suite.models.keys()
-    merge([load_suite("paper"), suite])  # the models of both are the same
+    merge([load_suite("paper"), suite])  # both have the same models
 
 
 def test_a_local_model_is_pinned_and_a_hub_model_by_its_commit_alone(suite_file) -> None:

@@ -1,4 +1,4 @@
-"""Tonight beside the baseline: planted changes of known size."""
+"""A run compared with the baseline: planted changes of known size."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ pytest_plugins = ["pytester"]
             OSError(errno.EACCES, "Permission denied", "f"), MISTAKE, "f: Permission denied.", id="a file"
         ),
         pytest.param(
-            OSError(errno.ENOSPC, "No space left"), MISTAKE, "No space left. What was", id="a full disk"
+            OSError(errno.ENOSPC, "No space left"), MISTAKE, "No space left. Nothing was", id="a full disk"
         ),
         pytest.param(ConnectionError("no answer"), MISTAKE, "no answer.", id="a server"),
         pytest.param(
@@ -44,7 +44,7 @@ def test_a_bug_says_where_it_is_and_that_answers_are_kept() -> None:
     except KeyError as error:
         line, _ = explain(error)
     assert (
-        "(test_boundary.py, line " in line and "keeps what was answered" in line and "CONTRIBUTING.md" in line
+        "(test_boundary.py, line " in line and "keeps all answers" in line and "CONTRIBUTING.md" in line
     )
 
 
@@ -109,4 +109,4 @@ def test_a_mistake_found_while_collecting_is_a_usage_error(pytester: pytest.Pyte
     pytester.makepyfile("def test_one(): pass")
     result = pytester.runpytest_inprocess("-p", "no:cacheprovider")
     assert result.ret == MISTAKE
-    result.stderr.fnmatch_lines(["ERROR: ~nosuchuser/x is no path: *"])
+    result.stderr.fnmatch_lines(["ERROR: ~nosuchuser/x is not a path: *"])

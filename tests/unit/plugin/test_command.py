@@ -1,4 +1,4 @@
-"""boxes run and boxes view: what they make of their arguments."""
+"""boxes run and boxes view: the meaning of their arguments."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bench.plugin import command
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every test runs in a folder of its own, as an installed package would."""
+    """Every test runs in its own folder, like an installed package."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(command, "ROOT", tmp_path)
 
@@ -114,4 +114,4 @@ def test_another_checkout_is_not_run_silently(tmp_path: Path, capsys: pytest.Cap
         (tmp_path / place).mkdir(parents=True)
     (tmp_path / "bench" / "records.py").touch()
     assert main(["baseline"]) == 4
-    assert "is a checkout of its own" in capsys.readouterr().err
+    assert "is a checkout, but the running code is" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Cases that xdist loses in silence fail the run; cases that the user gave up do not."""
+"""Cases that xdist loses silently fail the run. Cases that the user stopped do not."""
 
 import pytest
 
@@ -32,7 +32,7 @@ def run(pytester: pytest.Pytester, body: str, *options: str) -> pytest.RunResult
 
 
 def test_a_case_whose_report_cannot_be_sent_is_lost_and_named(pytester: pytest.Pytester) -> None:
-    """Without the check this run can pass with exit status 0; or xdist ends it early, and loses more."""
+    """Without the check this run can pass with exit status 0, or xdist ends it early and loses more cases."""
     result = run(pytester, "if number == 5: record_property('name', os)", "-n2")
     assert result.ret != 0
     result.stdout.re_match_lines([r".*cases lost", r"\d collected cases never reported", r".*test_case\[5\]"])
@@ -45,7 +45,7 @@ def test_cases_that_a_dead_worker_took_with_it_fail_the_run_by_name(pytester: py
 
 
 def test_cases_that_an_error_of_pytest_itself_took_are_named(pytester: pytest.Pytester) -> None:
-    """pytest leaves out its summary then; xdist ends so where a worker breaks and cases are left."""
+    """pytest then omits its summary. xdist ends this way if a worker breaks while cases are left."""
     pytester.makeconftest(CONFTEST + BROKEN)
     pytester.makepyfile(CASES.format("pass"))
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider")

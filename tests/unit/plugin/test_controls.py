@@ -1,4 +1,4 @@
-"""A control comes out the same way in pytest, in the terminal, in the report and on the page."""
+"""A control has the same result in pytest, in the terminal, in the report and on the page."""
 
 from __future__ import annotations
 

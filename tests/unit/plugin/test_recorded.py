@@ -1,4 +1,4 @@
-"""Recorded figures are called so beside the sample that they are of, and nowhere else."""
+"""Figures are called "as recorded" only beside their own sample."""
 
 from types import SimpleNamespace
 

@@ -17,7 +17,7 @@ PAIR = Pair("code", "before", "after")
 
 
 def evaluation(name: str, asked: list[Example], wrong: Contents, wrong_from: int) -> Evaluation:
-    """A model that says the wrong contents of every box with so many operations or more."""
+    """A model that is wrong on every box with at least this number of operations."""
     completions, scores = {}, []
     for example in asked:
         said = [wrong if query.num_ops >= wrong_from else query.target for query in example.queries]
@@ -45,7 +45,7 @@ def asked() -> list[Example]:
 
 @pytest.fixture(scope="session")
 def results(asked: list[Example]) -> Results:
-    """`before` is wrong after one operation, `after` only after two; both name an object of markup."""
+    """`before` is wrong after one operation, `after` only after two. Both name an object with markup."""
     evaluations = {
         "before": evaluation("before", asked, frozenset({"<script>alert(1)</script>"}), wrong_from=1),
         "after": evaluation("after", asked, frozenset({"zebra"}), wrong_from=2),

@@ -1,4 +1,4 @@
-"""Accuracy against the tokens allowed, by hand."""
+"""Accuracy by the tokens allowed, computed by hand."""
 
 from __future__ import annotations
 

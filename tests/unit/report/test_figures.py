@@ -1,4 +1,4 @@
-"""What is drawn, read back from the SVG."""
+"""The drawn values, read back from the SVG."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_a_legend_says_what_is_from_counts(results, paper, draw):
 
 
 def test_figures_of_another_sample_are_not_drawn_beside_a_run(results):
-    """One query less than was asked here, in one bucket."""
+    """One query fewer than in this run, in one bucket."""
     other = with_base(results.verdicts[0], n=results.verdicts[0].comparison.base.n - 1, correct=0)
     [section] = sections(results.verdicts, [other, *results.verdicts[1:]])
     assert section.panels[0].behind == {} and not section.panels[0].as_recorded
@@ -149,7 +149,7 @@ def test_the_legend_of_effects_has_the_outcomes_that_are_drawn(results):
 
 
 def test_a_sample_without_an_operation_is_drawn_empty(asked):
-    """Its accuracies at 1+ have no level."""
+    """Its accuracies at 1+ have no levels."""
     nothing = accuracy_by_factor(Evaluation("m", {}, (), {}, "", {}), asked)
     assert all(not levels for levels in nothing.values())
     assert "accuracy at 1+" in svg(draw_factors({"before": nothing, "after": nothing}), "x")

@@ -1,4 +1,4 @@
-"""What others wrote is text in every format of the report, and nothing that acts."""
+"""Untrusted text is plain text in every format of the report."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SUITE = Suite("made-up", {}, (Pair("code", "before", "after"),))
 
 @pytest.fixture(scope="module")
 def reports(results: Results, asked: list, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of reports on models that wrote something hostile; one of them could not run, and says so."""
+    """A folder of reports on models with hostile output. One of them could not run."""
     evaluations = {
         name: replace(
             evaluation,

@@ -1,4 +1,4 @@
-"""The forest plot of a hypothesis: a row a pair, and a diamond over the interval of all."""
+"""The forest plot of a hypothesis: one row per pair, and a diamond over the pooled interval."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""report.html as a reader without a network gets it."""
+"""report.html for a reader without a network."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def unpack(page: str):
 @pytest.mark.parametrize("made", ["report", "history"])
 def test_a_page_asks_no_network_for_anything(page, results, made):
     text = page if made == "report" else history_html([night_of(results)] * 2)
-    text = re.sub(r"<pre.*?</pre>", "", text, flags=re.DOTALL)  # BibTeX has addresses, which nothing follows
+    text = re.sub(r"<pre.*?</pre>", "", text, flags=re.DOTALL)  # the addresses in BibTeX are not requested
     addresses = set(re.findall(r"""(?:src|href|action|url)\s*[=(]\s*["']?([^"')> ]+)""", text))
     assert all(address.startswith(("#", "data:", "figures/")) for address in addresses)
     assert not re.search(r"@import|<link rel=.stylesheet|fetch\(|XMLHttpRequest", text)
@@ -49,7 +49,7 @@ def test_a_page_asks_no_network_for_anything(page, results, made):
 
 
 def test_what_a_model_writes_is_no_markup(page, results, asked):
-    """It is on the page only packed, and the script adds it as text."""
+    """The page has it only in packed form, and the script adds it as text."""
     assert "<script>alert(1)" not in page
     assert any(
         "<script>alert(1)" in answer[0] for example in unpack(page)["examples"] for answer in example[4]
@@ -132,7 +132,7 @@ def test_a_table_has_no_column_of_the_record_where_there_is_none(results, drawin
         for v in results.verdicts
     ]
     assert "recorded finding" in html(results, drawings, (), before)
-    assert "Every accuracy is the recorded one." in page
+    assert "All accuracies equal the recorded ones." in page
     assert "recorded finding" not in html(results, drawings)
 
 

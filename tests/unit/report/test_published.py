@@ -1,4 +1,4 @@
-"""The committed pages of the published figures are what the command makes."""
+"""The committed pages of the published figures equal the output of the command."""
 
 import re
 
@@ -28,7 +28,7 @@ def test_report_says_how_sure_it_can_be() -> None:
 
 
 def test_a_sentence_and_its_table_have_the_same_p() -> None:
-    """Adjusted at 1+ and in buckets, over as many tests; unadjusted with 0 operations."""
+    """p is adjusted at 1+ and in buckets over the number of tests, and unadjusted at 0 operations."""
     seen = set()
     for verdict in published_results().verdicts:
         columns = pair_columns(verdict)[1:]

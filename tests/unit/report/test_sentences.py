@@ -1,4 +1,4 @@
-"""The first thing that a reader sees: the answer, the gain, its interval."""
+"""The first sentence of a report: the answer, the gain and its interval."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_a_negative_control_that_falls_is_as_expected_and_its_loss_is_said(panel
 def test_a_control_that_cannot_be_told_is_open(panel):
     negative = panel("same", "too few scenarios", 9, -9, 20, control="negative")
     found = find(Section("controls", (negative,), ()))
-    assert found.sentence == "Not clear: the run does not tell for the negative control same."
+    assert found.sentence == "Not clear: this run does not show it for the negative control same."
 
 
 def test_a_hypothesis_without_a_live_pair_has_no_answer():

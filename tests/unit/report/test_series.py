@@ -1,4 +1,4 @@
-"""Series of modern.toml, drawn from figures that are made up here and judged as live ones are."""
+"""Series of modern.toml, drawn from made-up figures that are judged like live figures."""
 
 from __future__ import annotations
 

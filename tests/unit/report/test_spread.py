@@ -1,4 +1,4 @@
-"""What moves a number besides the sample: seeds of one model, beside the interval of one of them."""
+"""The spread between seeds of one model, beside the interval of one of them."""
 
 from __future__ import annotations
 

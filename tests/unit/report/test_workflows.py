@@ -1,4 +1,4 @@
-"""The workflows run what the README and the Makefile name."""
+"""The workflows run the commands of the README and the Makefile."""
 
 from __future__ import annotations
 

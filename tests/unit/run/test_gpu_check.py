@@ -1,4 +1,4 @@
-"""gpu-check makes every check that the machine allows, and one that fails does not hide the others."""
+"""gpu-check makes every check that the machine allows. A failing check does not hide the others."""
 
 from __future__ import annotations
 

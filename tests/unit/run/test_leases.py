@@ -1,4 +1,4 @@
-"""What locks promise: one holder, freed when it dies, and the others are told who it is."""
+"""The promises of locks: one holder, released when it dies, and named to the others."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FINGERPRINT = "ab" * 32
 
 @contextmanager
 def elsewhere(hold: Callable[[], object]) -> Iterator[multiprocessing.Process]:
-    """Another process that holds what `hold()` enters, until it is killed."""
+    """Another process that holds the lock of `hold()` until it is killed."""
     ready, told = FORK.Pipe()
 
     def work() -> None:
@@ -111,7 +111,7 @@ def test_all_gpus_of_the_driver_are_visible_unless_told_otherwise(tmp_path: Path
 
 
 def test_two_processes_never_lease_one_gpu(tmp_path: Path) -> None:
-    """The second sees the same card under another index: its list begins elsewhere."""
+    """The second process sees the same card under another index, because its list begins at another card."""
     with elsewhere(lambda: gpu_leases(("0", "1"), folder=tmp_path)) as holder:
         assert holder.held == (0,)
         with gpu_leases(("1", "0"), folder=tmp_path) as leased:
@@ -124,7 +124,7 @@ def test_two_processes_never_lease_one_gpu(tmp_path: Path) -> None:
             pass
         assert len(said) == 1 and f"held by process {holder.pid} on" in said[0]
         with gpu_leases(("1", "0"), timeout=5, folder=tmp_path) as leased:
-            assert leased == (0,)  # what the one who gave up had held is free again
+            assert leased == (0,)  # the GPUs of the process that gave up are free again
 
 
 def test_a_gpu_is_free_as_soon_as_its_holder_is_killed(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_workers_that_need_several_gpus_neither_block_each_other_nor_starve(tmp_
 
 
 def test_more_gpus_than_there_are_is_a_callers_mistake(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="2 GPUs are asked for and 1"), gpu_leases(("0",), 2, 1):
+    with pytest.raises(ValueError, match="2 GPUs are requested, but only 1"), gpu_leases(("0",), 2, 1):
         pass
 
 

@@ -1,4 +1,4 @@
-"""Options: what is asked under a limit."""
+"""Options: the examples under a limit."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a run would show: the formula by hand, on samples, from stored answers, and in one line."""
+"""The detectable gain: the formula by hand, on samples, from stored answers, and as a message."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def rows() -> dict[str, power.Row]:
 
 
 def test_the_smallest_gain_by_hand(rows: dict[str, power.Row]) -> None:
-    """z of .5% and 20% is 2.576 + .842; a gain of 3.7 points makes 1.8% more queries differ."""
+    """The z values of .5% and 20% are 2.576 and .842. With a gain of 3.7 points, 1.8% more queries differ."""
     main_row = rows["ops1plus"]
     variance = 1.4 * (0.3 + 0.037 / 2 - 0.037**2) / 3709
     assert main_row.gain == pytest.approx((2.576 + 0.842) * variance**0.5, rel=0.02)
@@ -43,7 +43,7 @@ def test_few_examples_show_nothing() -> None:
 
 
 def test_clustering_is_measured_on_evaluated_pairs() -> None:
-    """Models of 40 scenarios that differ in a quarter of them, in all queries of a scenario alike."""
+    """Models on 40 scenarios that differ in all queries of a quarter of the scenarios."""
     asked = tuple(
         e for n in range(40) for e in examples(Scenario(f"s{n:02}", SHOTS.initial, SHOTS.operations))[3:6]
     )
@@ -65,7 +65,7 @@ def test_clustering_is_measured_on_evaluated_pairs() -> None:
 
 @pytest.mark.parametrize(
     ("option", "said"),
-    [("--differing=0", "is no share of queries"), ("--design-effect=0.5", "is no number from 1")],
+    [("--differing=0", "is not a share"), ("--design-effect=0.5", "not a number of at least 1")],
 )
 def test_what_cannot_be_is_refused(option: str, said: str, capsys) -> None:
     assert main(["power", "--limit", "20", option]) != 0

@@ -1,4 +1,4 @@
-"""A dry run shows the first prompt, its right answer, and how long the arithmetic takes at least."""
+"""A dry run shows the first prompt, its right answer, and the shortest time for the arithmetic."""
 
 from __future__ import annotations
 
@@ -55,5 +55,5 @@ def test_the_estimate_is_two_operations_for_each_weight_and_token(entry: ModelEn
 def test_without_safetensors_the_suite_tells_the_size(entry: ModelEntry, monkeypatch) -> None:
     monkeypatch.setattr(previews, "weights_of", lambda entry: [Path("one.gguf")])
     assert num_weights(entry) is None
-    assert estimate(entry, [[1]], [[2]]) == "none, since parameters is not in the suite"
+    assert estimate(entry, [[1]], [[2]]) == "none, because the suite does not give parameters"
     assert num_weights(ModelEntry("one", "one.gguf", parameters=0.135)) == 135_000_000

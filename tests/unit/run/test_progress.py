@@ -1,4 +1,4 @@
-"""Progress, as the controller sees it: what any process adds to the store."""
+"""Progress in the main process: the rows that any process adds to the store."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -51,7 +51,7 @@ def test_the_line_names_models_in_work_and_says_what_is_left(monkeypatch: pytest
     pace = progress.Pace(prompts=100)
     assert pace.line({}) == "working, 0:00"
     now[0] = 10
-    assert pace.line({"one": 20}) == "one 20 of 100 prompts, 0:10"  # no pace from one look
+    assert pace.line({"one": 20}) == "one 20 of 100 prompts, 0:10"  # one count gives no speed
     now[0] = 20
     assert pace.line({"one": 40}) == "one 40 of 100 prompts, 0:20, 30 s left"
     now[0] = 80

@@ -1,4 +1,4 @@
-"""Many models, one family of tests: what a case says, the report says."""
+"""Many models, one family of tests: cases and report agree."""
 
 import pytest
 
@@ -26,7 +26,7 @@ def evaluation(name: str, right: int) -> Evaluation:
 
 @pytest.fixture
 def session() -> Session:
-    """Two variants are right in 7 scenarios more than their base: p is about .01. A third is not here."""
+    """Two variants are right in 7 more scenarios than their base, so p is about .01. A third is missing."""
     names = ("base", "better", "other", "absent")
     suite = Suite("s", {name: ModelEntry(name, f"/nowhere/{name}") for name in names}, PAIRS)
     made = Session(suite, Plan(ASKED, PROTOCOLS["paper"]), Store(":memory:"), wait=0)

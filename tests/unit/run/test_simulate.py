@@ -1,4 +1,4 @@
-"""How often findings are wrong: a short simulation with fixed seeds, and the worlds that it draws."""
+"""Error rates of findings: a short simulation with fixed seeds, and its worlds."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def count(counts: Counts, names: list[str], repetitions: int) -> None:
 
 
 def outside(counts: Counts) -> list[str]:
-    """Lines whose rate is further from its bounds than three and a half standard errors at the bound."""
+    """Lines whose rate is more than 3.5 standard errors outside its bounds."""
     found = []
     for line, (hits, trials) in ((line, count) for lines in counts.values() for line, count in lines.items()):
         if bounds := bounds_of(line):
@@ -89,7 +89,7 @@ def test_unknown_measures_are_refused(capsys) -> None:
 
 
 def test_judging_imports_no_statsmodels() -> None:
-    """It takes a second, and only the meta-analysis of a report with several pairs needs it."""
+    """The import takes a second, and only the pooling of several pairs needs it."""
     code = (
         "import sys, bench.plugin.hooks, bench.report.files\n"
         "from bench.models.suites import load_suite\n"

@@ -37,7 +37,7 @@ def test_read_contents(text, contents):
     assert read_contents(text) == (None if contents is None else frozenset(contents))
 
 
-# What the released scripts make of each text, worked out by hand from their rules, for worlds of three boxes.
+# The reading of each text by the released scripts, derived by hand from their rules, for three boxes.
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

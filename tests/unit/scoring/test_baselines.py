@@ -13,7 +13,7 @@ from bench.task.world import generate
 
 REPETITIONS = 200
 
-# Percent on 990 scenarios for 0..7 operations: measured with a program of its own.
+# Percent on 990 scenarios for 0..7 operations, measured with a separate program.
 MEASURED = {
     "with-replacement": (41.7, 21.7, 16.2, 13.8, 12.2, 11.4, 8.9, 13.2),
     "cut-at-pool": (53.7, 25.6, 16.1, 13.1, 11.6, 11.0, 8.3, 12.9),
@@ -38,7 +38,7 @@ def published() -> dict[str, float]:
 
 
 def guess(rng: np.random.Generator, pool: int, reading: str, size: int) -> np.ndarray:
-    """Random guesses as bit masks over the pool; -1 is wrong whatever the box holds."""
+    """Random guesses as bit masks over the pool. -1 is always wrong."""
     if pool == 0:
         return np.zeros(size, dtype=int)
     numbers = rng.integers(0, 4, size)

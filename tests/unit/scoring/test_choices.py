@@ -1,4 +1,4 @@
-"""Log-probabilities -> choices and margins, by hand."""
+"""Log-probabilities -> choices and margins, computed by hand."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EXAMPLE = examples(Scenario("s", INITIAL, (Operation(frozenset({"key"}), source=
 
 
 def test_the_likeliest_clause_is_the_answer_and_its_lead_the_margin() -> None:
-    """Box 0: true, as it was (or one too many), one missing. Box 1: true, as box 0, one too many."""
+    """Box 0: true, earlier (or one extra), one missing. Box 1: true, box 0's contents, one extra."""
     found = choices(EXAMPLE)
     assert [len(clauses) for clauses in found] == [3, 3]
     logprobs = [[-2.0, -1.5, -9.0], [-0.5, -4.0, -3.0]]

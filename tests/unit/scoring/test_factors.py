@@ -1,4 +1,4 @@
-"""What models get wrong, on a scenario small enough to count by hand."""
+"""The errors of models, on a scenario small enough to count by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pairs of a hypothesis together: by hand, and by what sharing a model must do."""
+"""The pooled gain of a hypothesis: by hand, and the effect of shared models."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_hypothesis_needs_its_pairs_to_agree():
 
 
 def test_pairs_that_share_a_model_are_one_group():
-    """Two variants of one base, a chain of three steps, and a pair of its own."""
+    """Two variants of one base, a chain of three steps, and an independent pair."""
     found = groups(
         [compared("a", "a1", 10), compared("b", "b1", 10), compared("a", "a2", 20),
          compared("b1", "b2", 5), compared("c", "c1", 9)]
@@ -92,7 +92,7 @@ def test_controls_and_buckets_are_not_pooled():
 
 
 def test_the_published_hypotheses():
-    """Code and alignment gain over the paper's pairs; of math that stays open."""
+    """Over the paper's pairs, code and alignment gain, and math is open."""
     suite = load_suite("paper")
     found = {entry.hypothesis: entry for entry in pool_all(judge_recorded(suite, suite.recorded_baseline))}
     assert {name: entry.outcome for name, entry in found.items()} == {
@@ -110,4 +110,4 @@ def test_sensitivity_of_published_findings_to_clustering():
     }
     assert dict(found["codellama-13b"].if_clustered) == {1.4: "better", 2.0: "better"}
     assert dict(found["llemma-34b"].if_clustered)[1.4] == "no difference shown"
-    assert "no difference shown under a design effect of 1.4" in found["llemma-34b"].sentence
+    assert "becomes 'no difference shown' under a design effect of 1.4" in found["llemma-34b"].sentence

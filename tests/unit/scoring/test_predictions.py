@@ -35,7 +35,7 @@ def by_state(*predictions: object) -> list[str]:
 
 
 def by_box(*predictions: object) -> list[str]:
-    """As expand_results writes them."""
+    """Rows in the form of expand_results."""
     gold = [json.loads(row) for row in GOLD]
     return [
         json.dumps({
@@ -54,7 +54,7 @@ def scored(tmp_path: Path, predictions: list[str], gold: list[str] = GOLD):
 
 
 def correct(found) -> tuple[tuple[int, int], tuple[int, int], int]:
-    """(correct, n) with 0 and with 1 operation, and the whole states that are right."""
+    """(correct, n) at 0 and at 1 operation, and the number of completely right states."""
     none, one = (found["by_num_ops"][num_ops] for num_ops in "01")
     return count(none), count(one), count(found["states"])[0]
 
@@ -63,7 +63,7 @@ def count(group) -> tuple[int, int]:
     return round(group["accuracy"] * group["n"]), group["n"]
 
 
-# How many of the four boxes with 0 operations, the two with 1, and the two states are right: by hand.
+# Right answers among the four boxes with 0 operations, the two with 1, and the two states, by hand.
 @pytest.mark.parametrize(
     ("first", "second", "right_of_4", "right_of_2", "states"),
     [
@@ -166,7 +166,7 @@ def test_a_live_answer_is_scored_as_the_same_prediction_would_be(text):
         pytest.param(by_state(None, RIGHT[1]), "prediction 1: it has no text under", (1, 2), id="null"),
         pytest.param([*by_state(RIGHT[0]), "{"], "prediction 2: not JSON", (3, 0), id="not JSON"),
         pytest.param([*by_state(RIGHT[0]), "[]"], "prediction 2: it has no text", (3, 0), id="not an object"),
-        pytest.param(by_state(*RIGHT, RIGHT[0]), "left out", (4, 2), id="too many"),
+        pytest.param(by_state(*RIGHT, RIGHT[0]), "are ignored", (4, 2), id="too many"),
         pytest.param(
             by_box("the car and the key", "nothing", "the pen", None, "nothing", "the car and the pen"),
             "prediction 4: it has no text",
@@ -175,7 +175,7 @@ def test_a_live_answer_is_scored_as_the_same_prediction_would_be(text):
         ),
         pytest.param(
             by_box("the car and the key", "nothing", "the pen", "the key", "nothing")[::-1],
-            "prediction 1: its input and target are not those of the gold row",
+            "prediction 1: its input and target differ from the gold row",
             (1, 0),
             id="boxes of other rows",
         ),
@@ -196,14 +196,14 @@ def test_boxes_without_a_row_are_left_out_as_the_scripts_do(tmp_path):
 def test_a_gold_row_that_contradicts_itself_is_told(tmp_path):
     edited = GOLD[1].replace('"<extra_id_0> nothing"', '"<extra_id_0> the hat"')
     _, notes = scored(tmp_path, by_state(*RIGHT), [GOLD[0], edited, *GOLD[2:]])
-    assert notes == ["gold row 2: sentence is not sentence_masked with its masked_content"]
+    assert notes == ["gold row 2: sentence differs from sentence_masked with its masked_content"]
 
 
 @pytest.mark.parametrize(
     ("gold", "reason"),
     [
         pytest.param([], "has no rows", id="empty"),
-        pytest.param(GOLD[:-1], "no multiple of its 3 boxes", id="cut"),
+        pytest.param(GOLD[:-1], "not a multiple of its 3 boxes", id="cut"),
         pytest.param([*GOLD[:2], "{}", *GOLD[3:]], "row 3: not a row", id="a field is missing"),
         pytest.param([*GOLD[:2], "{", *GOLD[3:]], "row 3: not a row", id="not JSON"),
     ],

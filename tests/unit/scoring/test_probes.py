@@ -1,4 +1,4 @@
-"""The cost of a sentence, on scores that can be counted by hand."""
+"""The effect of a sentence, on scores that can be counted by hand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PAIRS = list(minimal_pairs("noop-remove", seed=0, num_pairs=40))
 
 
 def scores(wrong_with: int) -> list[Score]:
-    """All right, but for the critical box of the first pairs after the critical sentence."""
+    """All right, except the critical box of the first pairs with the critical sentence."""
     return [
         Score(
             example.id,

@@ -1,4 +1,4 @@
-"""Accuracies and differences against hand calculations and second implementations."""
+"""Accuracies and differences, compared with hand calculations and second implementations."""
 
 from unittest.mock import patch
 
@@ -104,7 +104,7 @@ def test_interval_agrees_with_a_bootstrap_over_scenarios_and_with_cluster_robust
 
 @pytest.mark.parametrize(("scenarios", "gain"), [(8, 0.3), (20, 0.25), (60, 0.12), (60, 0.0)])
 def test_p_agrees_with_sign_flips_of_scenario_sums(scenarios, gain):
-    """The exact test under exchangeable models; the largest distance is that of their discrete p values."""
+    """The exact test under exchangeable models. The largest distance comes from their discrete p-values."""
     rng = np.random.default_rng(scenarios)
     values = rng.choice([-1.0, 0.0, 1.0], p=[0.2 - gain / 2, 0.6, 0.2 + gain / 2], size=(scenarios, 7))
     second = permutation_test(
@@ -117,7 +117,7 @@ def test_p_agrees_with_sign_flips_of_scenario_sums(scenarios, gain):
 
 @pytest.mark.parametrize(("scenarios", "shows"), [(2, False), (5, False), (6, True), (9, True)])
 def test_few_scenarios_show_no_more_than_a_sign_test(scenarios, shows):
-    """All differ in one direction: a sign test has p = 2 / 2**scenarios."""
+    """All differ in one direction, so a sign test has p = 2 / 2**scenarios."""
     found = clustered_difference([1.0] * 7 * scenarios, np.repeat(np.arange(scenarios), 7))
     assert (found.p < ALPHA) is shows
     assert (found.low > 0) is shows
@@ -157,7 +157,7 @@ def test_a_difference_that_is_no_number_is_refused():
 
 
 def test_detectable_is_that_of_the_test_that_will_be_made(clustered):
-    """z of 2.5% and 20% is 1.96 + .84; over five tests that of .5% is 2.58."""
+    """The z values of 2.5% and 20% are 1.96 and .84. Over five tests, that of .5% is 2.58."""
     found = clustered_difference(*clustered)
     five = leveled(found, power_alpha=ALPHA / 5)
     assert found.detectable == pytest.approx((1.96 + 0.84) * found.se, rel=0.1)
@@ -171,7 +171,7 @@ def gate(right: int, n: int, guessing: float):
 
 
 def test_none_of_five_right_is_not_below_guessing():
-    """A guesser has none right in .88**5 = 53% of runs."""
+    """A guessing model has no right answer in .88**5 = 53% of runs."""
     assert gate(0, 5, 0.12).p == 1.0
     assert gate(0, 5, 0.12).standing == "not shown to differ from"
 
@@ -191,7 +191,7 @@ def test_gates_are_adjusted_over_the_buckets_of_a_model():
 
 
 def test_who_guesses_is_rarely_called_better_or_worse_than_guessing():
-    """Fifteen scenarios of one query, as ops6 has at a limit of 100: 2.5% to each side."""
+    """Fifteen scenarios with one query each, like ops6 at a limit of 100: 2.5% on each side."""
     rng = np.random.default_rng(4)
     standings = [gate(right, 15, 0.12).standing for right in rng.binomial(15, 0.12, 1000)]
     assert max(standings.count("above"), standings.count("below")) < 40

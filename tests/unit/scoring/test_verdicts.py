@@ -1,4 +1,4 @@
-"""What a comparison found and when a case fails: every outcome, from figures chosen by hand."""
+"""The finding of a comparison, and when a case fails: every outcome, from figures chosen by hand."""
 
 from dataclasses import replace
 
@@ -34,16 +34,16 @@ def compared(
 @pytest.mark.parametrize(
     ("base", "variant", "outcome", "case", "said"),
     [
-        pytest.param(300, 500, "better", "passes", "both are above guessing", id="gain"),
-        pytest.param(500, 300, "worse", "fails", "both are above guessing", id="loss"),
+        pytest.param(300, 500, "better", "passes", "Both models are above random", id="gain"),
+        pytest.param(500, 300, "worse", "fails", "Both models are above random", id="loss"),
         pytest.param(300, 310, "no difference shown", "open", "with 80% power", id="too close to call"),
-        pytest.param(50, 150, "better", "open", "both are below guessing", id="a gain below guessing"),
-        pytest.param(150, 50, "worse", "fails", "both are below guessing", id="a loss below guessing"),
+        pytest.param(50, 150, "better", "open", "Both models are below random", id="a gain below guessing"),
+        pytest.param(150, 50, "worse", "fails", "Both models are below random", id="a loss below guessing"),
         pytest.param(
-            150, 300, "better", "passes", "variant is above guessing, base is below it", id="across guessing"
+            150, 300, "better", "passes", "variant is above random guessing, and base", id="across guessing"
         ),
         pytest.param(
-            200, 200, "no difference shown", "open", "neither is shown to differ from", id="guesses"
+            200, 200, "no difference shown", "open", "Neither model is shown to", id="guesses"
         ),
     ],
 )
@@ -62,7 +62,7 @@ def test_a_sentence_says_the_figures():
     (found,) = compared(300, 500)
     sentence = judge(found).sentence
     for figure in (
-        "20.0 points above", "50.0% against 30.0%", "random 20.0%", "n = 1000", "from counts",
+        "20.0 points above", "50.0% and 30.0%", "random guessing 20.0%", "n = 1000", "from counts",
         "95% interval +15.8 to +24.2", "p < 0.0002",
     ):  # fmt: skip
         assert figure in sentence
@@ -138,7 +138,7 @@ def test_a_finding_its_interval_and_its_p_never_disagree(variants, untested):
 
 
 def evaluation(name: str, right: int, scenarios: int = 40) -> Evaluation:
-    """Scenarios of two queries, with one and two operations; the first `right` scenarios are right."""
+    """Scenarios with two queries, after one and two operations. The first `right` scenarios are right."""
     found = tuple(
         Score(f"s{number}-1", f"s{number}", box, box + 1, None if number < right else "other")
         for number in range(scenarios)
@@ -162,17 +162,17 @@ def test_a_pair_is_compared_on_every_bucket_that_has_queries():
 
 
 def test_too_few_scenarios_is_an_outcome_of_its_own():
-    """Four scenarios, none right against all right: 100 points, and nothing can be shown."""
+    """Four scenarios, none right against all right: a gain of 100 points that is not significant."""
     found = paired(evaluation("base", 0, scenarios=4), evaluation("variant", 4, scenarios=4))
     verdict = judge(found[-1])
-    assert verdict.outcome == "too few scenarios" and "fewer than 6 scenarios" in verdict.sentence
+    assert verdict.outcome == "too few scenarios" and "Fewer than 6 scenarios" in verdict.sentence
     for control in ("positive", "negative"):
         pair = Pair("code", "base", "variant", control)
         assert judge(replace(found[-1], pair=pair)).case == "open"
 
 
 def test_a_planted_gain_of_ten_points_fails_the_negative_control():
-    """Of a base that is right about 5%, over the 90 cases of a run of the embedded suite."""
+    """A base that is right on about 5%, over the 90 cases of a run of the embedded suite."""
     rng = np.random.default_rng(0)
     scenario = np.repeat(np.arange(496), 7)
     base = rng.random(len(scenario)) < 0.05

@@ -1,4 +1,4 @@
-"""What the store promises: nothing lost, nothing mixed up, nothing damaged served."""
+"""The store's promises: no row is lost, mixed up, or returned damaged."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_a_key_does_not_depend_on_the_order_of_the_fingerprint() -> None:
 
 
 def test_a_key_is_the_sha256_of_canonical_json() -> None:
-    """A change here makes all that users have kept unfindable: raise KEY_VERSION with it."""
+    """A change here makes all stored rows of users unfindable. Raise KEY_VERSION with it."""
     said = '{"engine":"e","key_version":1,"max_new_tokens":1,"model.dtype":"float32","regex":"a"}'
     digest = sha256(said.encode()).hexdigest()
     settings = Settings({"dtype": "float32"}, Constraint("a", 1), "e")
@@ -138,7 +138,7 @@ def test_another_answer_to_the_same_prompt_is_counted_and_the_first_is_kept(path
         store.add(ROWS, RUN)
         assert store.add([ROWS[0], (KEYS[1], other)], RUN) == 0
         assert store.get(KEYS) == dict(ROWS)
-        assert re.match("1 completions came out differently", *store.problems())
+        assert re.match("1 completions were different", *store.problems())
 
 
 def test_a_transaction_is_kept_whole_or_not_at_all(path: Path) -> None:
@@ -183,7 +183,7 @@ def test_an_edited_row_is_never_served_and_can_be_computed_again(
         assert "1 damaged completions were set aside" in store.notices[0]
         assert store.add(ROWS[:1], RUN) == 1
         assert store.get(KEYS) == dict(ROWS)
-    with Store(filled) as store:  # another process learns of it too
+    with Store(filled) as store:  # another process sees it too
         assert "1 damaged completions were set aside" in store.problems()[0]
 
 
@@ -204,7 +204,7 @@ def test_a_flipped_byte_in_a_text_costs_that_row_alone(filled: Path) -> None:
     "stride", [PAGE - 37, pytest.param(11, marks=[pytest.mark.nightly, pytest.mark.timeout(3600)])]
 )
 def test_a_flipped_byte_anywhere_never_serves_a_wrong_answer(stride: int, filled: Path) -> None:
-    """Served right, salvaged, or refused with a reason: the file's header, all pages' headers, between."""
+    """Damage in the file's header, the pages' headers, or between: right answers, recovery, or a refusal."""
     whole = filled.read_bytes()
     refused = set()
     for offset in sorted({*range(100), *range(0, len(whole), PAGE), *range(100, len(whole), stride)}):
@@ -228,13 +228,13 @@ def test_a_damaged_page_is_said_and_the_file_kept(filled: Path) -> None:
     for page in range(6, size // PAGE):
         flip(filled, page * PAGE)
     with Store(filled) as store:
-        assert re.search(r"was damaged: \d+ completions were salvaged .* kept as store", store.notices[0])
+        assert re.search(r"was damaged: \d+ completions were recovered, .* kept as store", store.notices[0])
     [aside] = filled.parent.glob("*.damaged-*")
     assert aside.stat().st_size == size
 
 
 def test_a_damaged_page_after_a_prune_costs_its_own_rows_only(path: Path) -> None:
-    """Row numbers go on where they were, far above the rows that a file of this size can hold."""
+    """Row numbers continue far above the number of rows that fit into a file of this size."""
     kept = replace(RUN, id="second", model="second")
     rows = [(f"kept {number}", Completion("y" * 100, "stop", 7)) for number in range(200)]
     with Store(path) as store:
@@ -270,11 +270,11 @@ def of_another_program(path: Path) -> None:
 @pytest.mark.parametrize(
     ("prepare", "error"),
     [
-        (newer, "has schema 2, and this version reads up to 1. Upgrade"),
-        (of_another_program, "is not a store of completions. Name another file"),
+        (newer, "has schema 2, but this version reads only up to 1. Upgrade"),
+        (of_another_program, "is not a store of completions and would"),
         (lambda path: path.write_text("model,accuracy\n" * 100), "is not a store of completions"),
         (lambda path: path.write_text("short"), "is not a store of completions"),
-        (lambda path: path.mkdir(), "is a folder, not a store. Name a file"),
+        (lambda path: path.mkdir(), "is a folder, not a store. Give a file"),
     ],
     ids=["newer", "another program's", "a table", "a short text", "a folder"],
 )
@@ -433,7 +433,7 @@ def other_store(place: Path, filled: Path) -> None:
     ("make", "why"),
     [
         pytest.param(link_to_store, "belongs to the store", id="a link to it"),
-        pytest.param(other_store, "is a store, and would be lost", id="another store"),
+        pytest.param(other_store, "is a store that would be lost", id="another store"),
         pytest.param(lambda place, filled: os.mkfifo(place), "is not a file that can be", id="a pipe"),
         pytest.param(lambda place, filled: place.mkdir(), "is not a file that can be", id="a folder"),
         pytest.param(
@@ -453,7 +453,7 @@ def test_export_replaces_nothing_but_a_file(make: Callable, why: str, filled: Pa
 
 
 def forge(path: Path, token_ids: str, finish_reason: str = "stop", prompt_tokens: int = 1) -> None:
-    """A row that is none of ours, under a digest that fits it."""
+    """A forged row with a matching digest."""
     contents = ("forged", "text", finish_reason, prompt_tokens, token_ids)
     row = (*contents, digest(contents))
     edit(path, "INSERT INTO completions (key, text, finish_reason, prompt_tokens, token_ids, digest, run) "
@@ -490,7 +490,7 @@ def test_what_a_run_recorded_may_be_damaged(
 
 
 def read_only_mount(folder: Path, command: list[str]) -> list[str]:
-    """The command, in a mount namespace of its own in which the folder is read-only."""
+    """The command, in its own mount namespace with a read-only folder."""
     namespace = ["unshare", "--map-root-user", "--mount"]
     if not shutil.which("unshare") or subprocess.run([*namespace, "true"], capture_output=True).returncode:
         pytest.skip("this system lets no user mount a file system")
@@ -518,7 +518,7 @@ def test_a_store_on_a_read_only_mount_is_listed_exported_and_merged_from(
     assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == len(ROWS)
     with Store(tmp_path / "merged.sqlite") as store:
         assert store.get(KEYS) == dict(ROWS)
-    assert told.stderr.count("\n") == 1 and "Name another file" in told.stderr
+    assert told.stderr.count("\n") == 1 and "Choose " in told.stderr
 
 
 def test_reading_a_store_changes_no_byte_of_it(filled: Path, tmp_path: Path) -> None:
@@ -543,7 +543,7 @@ def test_what_is_no_file_is_no_store(make: Callable[[Path], object], tmp_path: P
     path = tmp_path / "store.sqlite"
     make(path)
     for use in (check_store, Store, partial(Store, readonly=True)):
-        with pytest.raises(InputError, match="is not a file, so no store|is no path: "):
+        with pytest.raises(InputError, match="is not a file, so not a store|is not a path: "):
             use(path)
 
 
@@ -593,7 +593,7 @@ def test_prune_forgets_problems_and_no_row(filled: Path) -> None:
 
 
 def test_prune_without_a_choice_deletes_nothing(filled: Path) -> None:
-    with pytest.raises(ValueError, match="say which"):
+    with pytest.raises(ValueError, match="Choose them"):
         command_line("prune", "--store", str(filled))
 
 
@@ -603,7 +603,7 @@ def test_prune_without_a_choice_deletes_nothing(filled: Path) -> None:
         (replace(SETTINGS, model=MODEL | {"dtype": "bfloat16"}), '  model.dtype: "float32" -> "bfloat16"'),
         (replace(SETTINGS, constraint=Constraint(REGEX, 256)), "  max_new_tokens: 100 -> 256"),
         (replace(SETTINGS, engine="speculative/2"), '  engine: "speculative/1" -> "speculative/2"'),
-        (SETTINGS, "its settings are those of an earlier run"),
+        (SETTINGS, "its settings equal those of an earlier run"),
     ],
     ids=["precision", "length", "engine", "prompts"],
 )

@@ -1,4 +1,4 @@
-"""What a model chooses between, told by hand, and laws of all choices."""
+"""The choices of a model, written by hand, and laws that hold for all choices."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def objects(names: str) -> frozenset[str]:
 
 
 def test_choices_of_a_small_world() -> None:
-    """A box that changed, an empty one, and one that nothing happened to."""
+    """A changed box, an empty box, and an unchanged box."""
     initial = (objects("car key"), objects(""), objects("map"))
     moved = Operation(objects("key"), source=0, target=2)
     found = choices(examples(Scenario("s", initial, (moved,)))[1])

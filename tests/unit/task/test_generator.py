@@ -57,10 +57,10 @@ def test_disjoint_names_are_none_of_the_base_version():
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        pytest.param({"nouns": ("car", "key")}, "21 objects, but there are 2 names", id="too few names"),
+        pytest.param({"nouns": ("car", "key")}, "21 objects, but there are only 2 names", id="too few names"),
         pytest.param({"num_boxes": 11}, "2 to 10 boxes", id="boxes that cannot be named"),
         pytest.param({"num_boxes": 1}, "2 to 10 boxes", id="nowhere to move to"),
-        pytest.param({"num_operations": -1}, "no fewer than 0", id="negative operations"),
+        pytest.param({"num_operations": -1}, "at least 0", id="negative operations"),
     ],
 )
 def test_options_that_cannot_be_met_are_refused_at_once(options, reason):

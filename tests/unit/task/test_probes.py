@@ -1,4 +1,4 @@
-"""Minimal pairs: what differs, and what is true after each, by a second reading of the sentences alone."""
+"""Minimal pairs: their difference, and their final states, by a second implementation on the text alone."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def sentences(example: Example) -> list[str]:
 def tell(example: Example) -> dict[int, set[str]]:
     """What each box holds at the end, told from the description alone: the second implementation.
 
-    It keeps where each object is, where the generator keeps what each box holds.
+    It stores the place of each object. The generator stores the contents of each box.
     """
     opening, *others = (sentence.strip() for sentence in sentences(example))
     where = {

@@ -30,7 +30,7 @@ def make_zip(path: Path, lines: Lines, member: str = MEMBER, password: str = PAS
 
 @pytest.fixture(scope="module")
 def release_lines() -> Lines:
-    """As many rows as the file that the paper runs, of the default evaluation set."""
+    """As many rows as in the paper's file, from the default evaluation set."""
     asked = {example.id for example in evaluation_set()}
     found = []
     for scenario in generate(990, seed=0):
@@ -101,20 +101,20 @@ def replace(row: int, old: str, new: str) -> Callable[[Lines], Lines]:
         pytest.param(lambda lines: lines[:-1], "row 181 .* is the last", id="cut between rows"),
         pytest.param(lambda lines: [*lines[:-1], lines[-1][:-9]], "row 182", id="cut within a row"),
         pytest.param(
-            lambda lines: lines[:8] + lines[9:], "row 9 .* box 2 in the place of 1", id="a row left out"
+            lambda lines: lines[:8] + lines[9:], "row 9 .* box 2 instead of 1", id="a row left out"
         ),
         pytest.param(
             lambda lines: [lines[1], lines[0], *lines[2:]],
-            "row 1 .* box 1 in the place of 0",
+            "row 1 .* box 1 instead of 0",
             id="rows out of order",
         ),
         pytest.param(
             lambda lines: lines[:5] + lines[7:12] + lines[5:7] + lines[12:],
-            "row 6 .* does not go on with the state that row 1 begins",
+            "row 6 .* does not continue the state that row 1 begins",
             id="rows of two states mixed",
         ),
         pytest.param(
-            lambda lines: lines + lines[:7], "r0000-0 does not go on from r0000-0", id="a state twice"
+            lambda lines: lines + lines[:7], "r0000-0 does not continue r0000-0", id="a state twice"
         ),
         pytest.param(edit(10, numops=5), "row 11 .* numops 5", id="another number of operations"),
         pytest.param(
@@ -146,14 +146,14 @@ def test_contents_edited_everywhere_do_not_follow_from_the_operations(tmp_path):
     sentence = json.loads(SMALL[13])["sentence_masked"].replace("<extra_id_0> .", "the axe.")
     lines = edit(13, masked_content="<extra_id_0> the axe", sentence=sentence)(SMALL)
     path = make_zip(tmp_path / "edited.zip", lines, "test.jsonl")
-    with pytest.raises(ValueError, match=r"row 14 .* contents \['axe'\] in the place of"):
+    with pytest.raises(ValueError, match=r"row 14 .* contents \['axe'\] instead of"):
         read_release(path, member="test.jsonl")
 
 
 def test_every_wrong_password_is_one_error_for_zipcrypto():
     path = DATA / "zipcrypto.zip"  # made with Info-ZIP
     assert len(read_release(path, member="rows.jsonl")) == 2
-    for number in range(1_000):  # some pass the one-byte check and fail later, in another way
+    for number in range(1_000):  # some wrong passwords pass the one-byte check and fail later
         with pytest.raises(ValueError, match="password is wrong"):
             read_release(path, f"wrong{number}", member="rows.jsonl")
 

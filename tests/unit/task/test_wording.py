@@ -101,7 +101,7 @@ def test_what_is_told_reads_back_as_the_same_world(version, seed):
         ),
         pytest.param(
             "Box 0 contains the car, Box 1 contains nothing. Put the cup into Box 5.",
-            "not there",
+            "does not exist",
             id="no such box",
         ),
     ],

@@ -32,7 +32,7 @@ def test_an_operation_changes_its_boxes_only(operation, after):
     ("operation", "reason"),
     [
         pytest.param(Operation(objects("map"), source=0), "holds", id="takes what is elsewhere"),
-        pytest.param(Operation(objects("map"), target=0), "in a box already", id="puts what is somewhere"),
+        pytest.param(Operation(objects("map"), target=0), "already in a box", id="puts what is somewhere"),
         pytest.param(Operation(objects("hat pen"), target=0), "more than 3", id="overfills"),
         pytest.param(Operation(objects("key"), source=0, target=0), "changes nothing", id="within one box"),
         pytest.param(Operation(frozenset(), target=0), "changes nothing", id="no object"),

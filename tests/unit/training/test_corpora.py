@@ -1,4 +1,4 @@
-"""What the embedded models read: the same for a seed, true, and never an evaluation example."""
+"""The training text of the embedded models: reproducible, true, and without evaluation examples."""
 
 import hashlib
 import re
@@ -43,7 +43,7 @@ def test_a_seed_gives_the_same_documents(mixture):
 
 
 def test_the_committed_models_read_what_this_code_makes(tokenizer):
-    """A change of these digests changes the training of the committed weights: train them anew."""
+    """A change of these digests changes the training of the committed weights. Train them again."""
     digests = {}
     for name, arm in ARMS.items():
         _, input_ids, weights = next(batches(arm, 0, Encoder(tokenizer), frozenset(), start=arm.steps - 1))
@@ -200,7 +200,7 @@ def test_programs_that_are_asked_about_have_right_answers(corpus):
 
 
 def obey(statement, boxes):
-    """Do what a statement says to the boxes."""
+    """Apply a statement to the boxes."""
     names = set(re.findall(r"\w+", statement)) & set(NAMES)
     place = r" (?:[Bb]ox ?\[? ?)?(\d)"
     source = re.search(rf" (?:from_=|from|source=|out=|-){place}", statement)

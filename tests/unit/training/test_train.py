@@ -1,4 +1,4 @@
-"""The training loop on a toy arm: it learns, and a killed run goes on as if nothing had happened."""
+"""The training loop on a toy arm: it learns, and a killed run continues with the same result."""
 
 import pytest
 import torch
@@ -92,7 +92,7 @@ def test_a_chat_arm_s_tokenizer_has_a_template_and_another_s_has_none(trained, f
 
 
 def test_tokens_that_the_parent_never_read_are_told_apart(trained, folder, tokenizer):
-    """As outputs of tied embeddings they had all been pushed to one place."""
+    """As outputs of tied embeddings, training had pushed them all to one place."""
     model = training.LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
     put, remove, the = (tokenizer(word).input_ids[0] for word in (" Put", " Remove", " the"))
     embeddings = model.get_input_embeddings().weight.data

@@ -20,14 +20,14 @@ PAPER = PROTOCOLS["paper"]
 
 @torch.inference_mode()
 def log_probability(model, ids: list[int], first: int) -> float:
-    """Of the tokens from the first on, given those before them: one row, no cache, float64 sums."""
+    """The log-probability of the tokens from `first` on: one row, no cache, float64 sums."""
     logits = model(input_ids=torch.tensor([ids]), use_cache=False).logits[0].double()
     steps = torch.log_softmax(logits, -1)
     return sum(float(steps[place - 1, ids[place]]) for place in range(first, len(ids)))
 
 
 def one_by_one(model, tokenizer, prompt: Prompt) -> list[list[float]]:
-    """Leads of each clause over the true one, which is what a choice depends on."""
+    """The lead of each clause over the true one, which decides the choice."""
     before = tokenizer(prompt.text).input_ids
     found = []
     for box, clauses in enumerate(prompt.drafts):

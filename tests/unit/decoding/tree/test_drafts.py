@@ -1,4 +1,4 @@
-"""A draft is the rest of the statement, in the words of the version, whatever has been written."""
+"""A draft is the rest of the statement, in the words of the version, after any text."""
 
 from __future__ import annotations
 

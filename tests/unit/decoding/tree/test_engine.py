@@ -1,4 +1,4 @@
-"""The speculative engine answers as outlines does, whatever the drafts and the packs."""
+"""The speculative engine gives outlines' answers, with any drafts and packs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def engine(model, tokenizer):
 
 
 def patient(engine):
-    """The engine, never tired of drafts that do not pay."""
+    """The engine, which never hands over when drafts do not pay."""
     engine.costs.balance = float("inf")
     return engine
 
@@ -77,7 +77,7 @@ def test_a_pack_that_does_not_fit_is_halved(model, tokenizer, prompts, expected,
 
     def verify(tree, branches, whole=engine.verify):
         if len(branches) > 2:
-            tree.add([], [1, 2, 3])  # what a pass that fails leaves behind
+            tree.add([], [1, 2, 3])  # the state after a failed pass
             raise torch.OutOfMemoryError("the device is full")
         whole(tree, branches)
 
@@ -131,7 +131,7 @@ def test_models_that_cannot_run_trees_fall_back_and_say_why(
     engine = engine_for("auto", unfit, tokenizer, SHORT)
     assert engine.name == ReferenceEngine.name
     assert why in engine.reason
-    with pytest.raises(ValueError, match="Ask for reference or auto"):
+    with pytest.raises(ValueError, match="Use reference or auto"):
         engine_for("speculative", unfit, tokenizer, SHORT)
 
 
@@ -150,7 +150,7 @@ def test_a_model_that_answers_otherwise_in_a_tree_falls_back(random_model, token
 
 @pytest.fixture
 def probes(monkeypatch, tmp_path):
-    """How often a model was probed, with an empty cache; what the next probe finds may be added."""
+    """The probes of a model, starting with an empty cache. A test may set the result of the next probe."""
     monkeypatch.setenv("BOXES_CACHE", str(tmp_path))
     found = {"times": 0, "difference": None}
 

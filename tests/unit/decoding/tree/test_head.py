@@ -1,4 +1,4 @@
-"""The output layer in part: what is asked for comes out as from the whole, and the layer stays as it was."""
+"""A part of the output layer gives the same logits as the whole layer, which is not changed."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Packs share what their sequences share, and keep families whole where there is room."""
+"""Packs share the common tokens of their sequences, and keep families together if there is room."""
 
 from __future__ import annotations
 

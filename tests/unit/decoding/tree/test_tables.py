@@ -1,4 +1,4 @@
-"""The automaton's tables allow what outlines allows, and what another regex engine allows."""
+"""The automaton's tables allow the same tokens as outlines and as another regex engine."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_tables_equal_the_automaton_over_the_whole_vocabulary(protocol, request,
 
 @pytest.mark.parametrize("protocol", ["paper", "strict"])
 def test_a_state_allows_the_tokens_that_lead_to_a_match(protocol, request, tokenizer, states):
-    """Compared with another regex engine, which tells whether a text can be continued to a match."""
+    """Compared with another regex engine, which tests whether a text can be continued to a match."""
     pattern = partial.compile(request.getfixturevalue(protocol).regex)
     spelling, eos = spell(tokenizer), tokenizer.eos_token_id
     tables = build_tables(pattern.pattern, tokenizer, CPU)

@@ -1,4 +1,4 @@
-"""A tree of tokens gives each of its paths the logits that the path has alone."""
+"""Each path in a tree of tokens has the same logits as the path alone."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_pass_leaves_the_model_and_the_registry_of_transformers_as_they_were(r
 
 
 def test_the_private_kernel_is_there():
-    """Where it goes, trees are exact and slower on CPUs: then this test says so."""
+    """Without the CPU kernel trees are exact but slower. This test then fails."""
     assert CPU_KERNEL is not None
 
 
