@@ -15,12 +15,12 @@ from bench.report.style import BASE, GAIN, INK, LOSS, MUTED, VARIANT, draw_inter
 from bench.scoring.sentences import FROM_COUNTS
 
 WIDTH, ROW, AROUND = 4.8, 0.36, 0.75  # inches: as wide as a pair's figures, so that it is read on a phone
-ABOVE = -0.42  # of a row: where its words stand
+ABOVE = -0.42  # position of a row's text
 Point = tuple[float, Accuracy]
 
 
 def draw_pooled_gains(pooled: Pooled, verdicts: Sequence[Verdict]) -> Figure:
-    """A row a pair with the interval of its test; below, a diamond as wide as the pooled interval."""
+    """One row per pair with the interval of its test. Below is a diamond as wide as the pooled interval."""
     with styled():
         height = ROW * (len(verdicts) + 1) + AROUND
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
