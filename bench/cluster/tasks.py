@@ -27,8 +27,14 @@ def score(schedule: Schedule, name: str) -> str | None:
     except Unavailable as missing:
         return f"cannot run: {missing.args[1]}"
     except Exception as error:  # one failing model must not end the run
-        return f"failed: {type(error).__name__}: {' '.join(str(error).split())}"
+        return failure(error)
     return None
+
+
+def failure(error: Exception) -> str:
+    """In one line. A mistake needs no name of its kind."""
+    kind = "" if isinstance(error, InputError | OSError) else f"{type(error).__name__}: "
+    return f"failed: {kind}{' '.join(str(error).split())}"
 
 
 def score_here(schedule: Schedule, names: Sequence[str]) -> Iterator[tuple[str, str | None]]:
@@ -141,7 +147,7 @@ def result(ray: Any, reference: Any) -> str | None:
     try:
         return ray.get(reference)
     except ray.exceptions.RayError as error:  # every attempt's node or process was lost
-        return f"failed: {type(error).__name__}: {' '.join(str(error).split())}"
+        return failure(error)
 
 
 class Bars:

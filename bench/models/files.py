@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -31,7 +32,7 @@ def folder_of(entry: ModelEntry) -> Path:
         if not (path.is_file() if is_gguf(entry) else path.is_dir()):
             kind = "file" if is_gguf(entry) else "folder"
             raise InputError(f"model {entry.name}: no {kind} {entry.path}. Check path in the suite file.")
-        return path.parent if is_gguf(entry) else path
+        return readable(entry, path.parent if is_gguf(entry) else path)
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -39,6 +40,13 @@ def folder_of(entry: ModelEntry) -> Path:
         return Path(snapshot_download(entry.path, revision=entry.revision, local_files_only=True))
     except LocalEntryNotFoundError:
         raise InputError(f"model {entry.name}: is not downloaded. {how_to_download(entry)}") from None
+
+
+def readable(entry: ModelEntry, path: Path) -> Path:
+    """A file, or a folder, that this user may read. Raises InputError."""
+    if not os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0)):
+        raise InputError(f"model {entry.name}: {path} may not be read by this user. Change its permissions.")
+    return path
 
 
 def is_gguf(entry: ModelEntry) -> bool:
@@ -62,7 +70,7 @@ def weights_of(entry: ModelEntry) -> list[Path]:
     folder = folder_of(entry)
     if is_gguf(entry):
         check_gguf(entry)
-        return [Path(entry.path)]
+        return [readable(entry, Path(entry.path))]
     names = (*WEIGHTS, *PICKLES) if entry.allow_pickle else WEIGHTS
     first = next((folder / name for name in names if (folder / name).exists()), None)
     if first is None:
@@ -71,6 +79,7 @@ def weights_of(entry: ModelEntry) -> list[Path]:
     for path in [folder / "config.json", *files]:
         if not path.is_file():
             raise InputError(f"model {entry.name}: {path.name} is missing in {folder}. {how_to_mend(entry)}")
+        readable(entry, path)
     config = read_json(folder / "config.json", dict[str, Any])
     shapes = [shape for path in files if path.suffix == ".safetensors" for shape in shapes_in(entry, path)]
     check_weights_named(entry, config)
@@ -97,6 +106,7 @@ def adapter_of(entry: ModelEntry) -> list[Path]:
             raise InputError(
                 f"model {entry.name}: no {path.name} in {entry.adapter}. Check adapter in the suite."
             )
+        readable(entry, path)
     shapes_in(entry, files[1])
     return files
 
@@ -212,7 +222,7 @@ def tokenizer_files(entry: ModelEntry) -> list[Path]:
     files = sorted({path for pattern in TOKENIZER for path in folder.glob(pattern)})
     if strange := [path for path in files if not path.is_file()]:
         raise InputError(f"{strange[0]} is not a regular file. Remove it.")
-    return files
+    return [readable(entry, path) for path in files]
 
 
 def files_digest(files: Iterable[Path]) -> str:

@@ -90,7 +90,7 @@ def test_a_model_that_fails_is_named_and_the_next_one_runs(
     (tmp_path / "suite.toml").write_text(suite)
     assert main([*ask, "--store=store.sqlite"]) == 1
     first, second, _ = capsys.readouterr().out.splitlines()
-    assert first.startswith("one: failed: InputError: model one: ") and "is damaged" in first
+    assert first.startswith("one: failed: model one: ") and "is damaged" in first
     assert second == "two: scored"
 
 

@@ -274,14 +274,15 @@ def soak_score(folder: Path, models: dict[str, ModelEntry]) -> Soak:
         assert kept <= found
         kept.update(found)
 
-    options = ["--limit=2", "--engine=reference", "--batch-size=1", f"--store={store}"]
-    act = partial(main, ["score", f"--suite={folder / 'suite.toml'}", *options])
-    assert act() == 0  # imports here save the import time of each try
-    return Soak("score", folder, act, check, again)
+    command = ["score", f"--suite={folder / 'suite.toml'}", "--limit=2", "--engine=reference"]
+    command.append("--batch-size=1")
+    # imports here save the import time of each try; this process keeps its store open, so it has its own
+    assert main([*command, f"--store={folder / 'imports.sqlite'}"]) == 0
+    return Soak("score", folder, partial(main, [*command, f"--store={store}"]), check, again)
 
 
 def soak_report(folder: Path, models: dict[str, ModelEntry]) -> Soak:
-    soak_score(folder, models)
+    assert soak_score(folder, models).try_once() == 0
     pair = '\n[[pairs]]\nhypothesis = "code"\nbase = "one"\nvariant = "two"\n'
     (folder / "suite.toml").write_text((folder / "suite.toml").read_text() + pair)
     reports = folder / "reports"
