@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from bench.inputs import InputError, shortened
 from bench.records import Counters
 
 
@@ -44,6 +45,18 @@ DEVICES = {
         64, 4800, 4800, 2**30, pass_weights=300, layer_starts=90_000, tree_passes=1
     ),  # not yet measured
 }
+
+
+def usable(device: str) -> str:
+    """The name of a device of torch that is here. Raises InputError."""
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        why = str(error).partition("\n")[0].rstrip(".")
+        raise InputError(
+            f"no device {shortened(device)!r} here: {why}. Choose cpu, or cuda for a GPU."
+        ) from None
+    return device
 
 
 def device_of(model: Any) -> Device:

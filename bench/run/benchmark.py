@@ -23,6 +23,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from bench.arguments import COUNT, number, whole
 from bench.decoding import Engine
 from bench.decoding.constraint import constraint
+from bench.decoding.device import usable
 from bench.decoding.scripted import (
     SHAPES,
     Script,
@@ -43,6 +44,7 @@ from bench.task.examples import NUM_EXAMPLES, NUM_SCENARIOS, evaluation_set, exa
 from bench.task.prompts import PROTOCOLS, build
 from bench.task.world import generate
 
+DTYPES = ("float32", "bfloat16", "float16")
 STATES = 12  # states per scenario in the published test split
 RATIOS = {
     "reference_batch16/speculative": ("reference_batch16", "speculative"),
@@ -115,7 +117,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--repeats", type=COUNT, default=3, metavar="N", help="take medians of so many (default: 3)")
     add("--threads", type=whole(1, 1024), default=1, metavar="N", help="of torch (default: 1)")
     add("--device", default="cpu", help="(default: %(default)s)")
-    add("--dtype", default="float32", help="(default: %(default)s)")
+    add("--dtype", choices=DTYPES, default="float32", help="(default: %(default)s)")
     add("--startup", type=Path, metavar="TOKENIZER", help="only measure the time before the first answer")
     add("--json", action="store_true", help="print one JSON object")
 
@@ -142,7 +144,8 @@ def measured(args: Namespace) -> dict[str, Any]:
 
 
 def load(args: Namespace) -> tuple[Any, Any]:
-    """Model and tokenizer. Raises ValueError if there is no such checkpoint."""
+    """Model and tokenizer. Raises ValueError if there is no such checkpoint, or no such device."""
+    usable(args.device)
     dtype = getattr(torch, args.dtype)
     if args.model is None:
         return random_model(args.shape, args.device, dtype)

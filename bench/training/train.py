@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
+from bench.decoding.device import usable
 from bench.inputs import InputError
 from bench.outputs import replacing
 from bench.training.arms import ARMS, Arm, arm_of
@@ -159,6 +160,8 @@ def train(
     arm = arm_of(arm_name, tokens)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    usable(device)
+    out.mkdir(parents=True, exist_ok=True)
     if arm.parent is None:
         tokenizer: PreTrainedTokenizerBase = train_tokenizer(seed)
         model = new_model(tokenizer, seed)
@@ -173,7 +176,6 @@ def train(
     model.to(device).train()
     training = Training({"arm": asdict(arm), "seed": seed}, model, make_optimizers(model, arm))
     checkpoint = out / "checkpoint.pt"
-    out.mkdir(parents=True, exist_ok=True)
     if checkpoint.exists():
         training.load(checkpoint)
     run(training, arm, seed, Encoder(tokenizer), checkpoint)

@@ -14,13 +14,14 @@ from bench import ROOT
 from bench.commands import main
 from bench.inputs import MISTAKE, InputError
 from bench.run.options import Options
+from bench.store import Store
 
 LONG = "x" * 300
 
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with files that should never be read, and no store except those that a command creates."""
+    """A folder with files that should never be read, and an empty store."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "loop").symlink_to("loop")
     os.mkfifo(tmp_path / "pipe")
@@ -32,6 +33,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "figures.toml").write_text(f'name = "s"\nrecorded = "figures.csv"\n{model}')
     row = '"sentence": "a", "sentence_masked": "a", "masked_content": "a"'
     (tmp_path / "infinite.jsonl").write_text(f'{{{row}, "numops": Infinity}}\n')
+    Store(tmp_path / "store.sqlite").close()
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "results.json").write_text("null")
     return tmp_path
@@ -59,6 +61,22 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
           for name in ("deep.json", "pipe.json", LONG, "~nosuchuser/x.json", "../x")),
         *(("generate --scenarios=3 --out " + name, name.partition("/")[0][:30])
           for name in ("pipe", LONG, "~nosuchuser/x")),
+        ("benchmark --device=x", "no device 'x' here"),
+        ("train-tiny --tokens=9 --out=out --device=x", "no device 'x' here"),
+        ("power --design-effect=nan", "--design-effect nan is not a number"),
+        ("power --design-effect=inf", "--design-effect inf is not a number"),
+        ("power --differing=nan", "--differing nan is not a share"),
+        ("power --store=nowhere", "no store at nowhere"),
+        ("simulate --out=deep.json", "deep.json: "),
+        ("simulate --out=pipe.json", "pipe.json is not a file"),
+        ("store export --store store.sqlite --output loop", "loop is not a path"),
+        ("store export --store store.sqlite --output pipe", "pipe is not a file"),
+        ("generate --scenarios=3 --out=out --password=", "--password is empty"),
+        ("score ~nosuchuser", "~nosuchuser is not a path"),
+        ("score loop", "loop is not a path"),
+        (f"score --limit=1 --batch-size={'9' * 5000}", "is neither a positive number nor auto"),
+        ("score --limit=1 --pack-tokens=\u0663", "is neither a positive number nor auto"),
+        ("score --engine=server --server=http://127.0.0.1:0/v1", "is not a URL"),
         ("score --limit=1 --seed=-1", "--seed -1 is not in the range 0"),
         ("score --limit=1 --wait=-1", "--wait -1.0 is not a time"),
         ("score --limit=1 --wait=nan", "--wait nan is not a time"),
@@ -76,6 +94,47 @@ def test_a_mistake_is_one_line_with_status_4(
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and says in error, error
     assert "bug of" not in error
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "value"),
+    [
+        ("generate --out x", "seed", "-1"),
+        ("generate --out x", "seed", "9" * 5000),
+        ("baseline", "seed", "-1"),
+        ("baseline", "seed", "1e3"),
+        ("power", "seed", "-1"),
+        ("power", "pairs", "0"),
+        ("power", "limit", "-1"),
+        ("probes", "pairs", "0"),
+        ("probes", "operations", "99999999999"),
+        ("probes", "seed", "-1"),
+        ("simulate", "repetitions", "0"),
+        ("simulate", "seed", "-1"),
+        ("export-task inspect --out x", "seed", "-1"),
+        ("train-tiny", "tokens", "0"),
+        ("train-tiny", "seed", "-1"),
+        ("report run", "seed", "-1"),
+        ("report run", "limit", "0"),
+        ("benchmark", "err", "nan"),
+        ("benchmark", "err", "2"),
+        ("benchmark", "dtype", "nn"),
+        ("benchmark", "threads", "0"),
+        ("benchmark", "threads", "99999"),
+        ("benchmark", "scenarios", "-1"),
+        ("benchmark", "pack-tokens", "0"),
+        ("benchmark", "repeats", "\u0663"),
+    ],
+)
+def test_a_number_out_of_its_bounds_is_one_line_below_the_usage(
+    command: str, option: str, value: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*command.split(), f"--{option}={value}"])
+    usage, line = capsys.readouterr().err.rstrip("\n").rsplit("\n", 1)
+    assert ended.value.code == MISTAKE and usage.startswith("usage:")
+    assert f"argument --{option}: " in line and len(line) < 300
+    assert not list(here.glob("x*"))
 
 
 def test_a_zip_that_grows_is_read_up_to_its_limit(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 import time
 import zipfile
 from argparse import Namespace
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import redirect_stdout
+from dataclasses import fields
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -20,12 +22,16 @@ from hypothesis import strategies as st
 
 from bench import DATA
 from bench.decoding.constraint import constraint
-from bench.decoding.server import Server
+from bench.decoding.reply import Cards
+from bench.decoding.server import Server, listed
 from bench.inputs import InputError
+from bench.models.files import weights_of
 from bench.models.suites import NAME, load_suite
 from bench.nights.files import load
-from bench.records import Completion, Operation, Scenario
+from bench.records import Completion, ModelEntry, Operation, Pair, Scenario, Suite
 from bench.report.command import read_run
+from bench.run.options import Options, options_of
+from bench.run.plans import choose_models, override
 from bench.scoring.predictions import score_predictions
 from bench.store import Run, Settings, Store, command
 from bench.store.completions import FIELDS, RUN_FIELDS, completion, digest
@@ -215,6 +221,104 @@ def test_a_server_s_reply(examples: int) -> None:
         )
     finally:
         server.close()
+
+
+@EXAMPLES
+def test_a_server_s_list_of_models(examples: int) -> None:
+    server = Server("http://127.0.0.1:9/v1")
+    models = {"object": "list", "data": [{"id": "one", "owned_by": "vllm"}, {"id": "two", "object": "model"}]}
+
+    def read(data: bytes) -> None:
+        found = server.decode(data.decode(errors="replace"), Cards).data
+        assert listed([card.id for card in found]).isprintable()
+
+    try:
+        make = either(written(edited(models)), damaged(as_json(models)))
+        fuzz(examples, make, read, (ConnectionError,))
+    finally:
+        server.close()
+
+
+def weights() -> bytes:
+    header = as_json({"w": {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]}})
+    return struct.pack("<Q", len(header)) + header + bytes(16)
+
+
+CONFIG = {
+    "model_type": "llama", "vocab_size": 8, "hidden_size": 4, "num_hidden_layers": 1,
+    "text_config": {"vocab_size": 8},
+}  # fmt: skip
+INDEX = {"metadata": {}, "weight_map": {"w": "one.safetensors", "v": "two.safetensors"}}
+
+
+@EXAMPLES
+def test_the_files_of_a_model(examples: int, place, tmp_path: Path) -> None:
+    """A folder of shards, one of whose files is damaged."""
+    entry = ModelEntry("fuzzed", str(tmp_path))
+    whole = {
+        "config.json": as_json(CONFIG), "model.safetensors.index.json": as_json(INDEX),
+        "one.safetensors": weights(), "two.safetensors": weights(),
+    }  # fmt: skip
+    for name, data in whole.items():
+        place(name, data)
+    assert len(weights_of(entry)) == 2
+    makes = {
+        "config.json": either(written(edited(CONFIG)), damaged(whole["config.json"])),
+        "model.safetensors.index.json": either(
+            written(edited(INDEX)), damaged(whole["model.safetensors.index.json"])
+        ),
+        "one.safetensors": damaged(weights()),
+    }
+
+    def make(random: Random) -> tuple[str, bytes]:
+        name = random.choice(list(makes))
+        return name, makes[name](random)
+
+    def read(file: tuple[str, bytes]) -> None:
+        place(*file)
+        try:
+            assert all(path.parent == tmp_path and path.is_file() for path in weights_of(entry))
+        finally:
+            place(file[0], whole[file[0]])
+
+    fuzz(examples, make, read)
+
+
+TYPED = (
+    "", ",", ",,", "auto", "0", "1", "-1", "nan", "1e999", "9" * 5_000, "\u0663", "one", "one,two", "code",
+    "off", "http://[", "http://a:99999", "http://a\x00b", "https://u:p@h/v1", "x" * 5_000, "dtype=int3",
+    "chat=maybe", "memory_gb=nan", "parameters=1e999", "path=x", "=", "a=b=c", "revision=\x1b[31m",
+    "~nosuchuser", "\ud800",
+)  # fmt: skip
+
+
+@EXAMPLES
+def test_options_as_typed(examples: int) -> None:
+    models = {name: ModelEntry(name, name) for name in ("one", "two")}
+    suite = Suite("fuzzed", models, (Pair("code", "one", "two"),))
+    kinds = {entry.name: type(entry.default) for entry in fields(Options)}
+
+    def value(random: Random, kind: type) -> Any:
+        if kind is float:
+            return random.choice((0.0, -1.0, 1e308, float("inf"), float("nan")))
+        if kind is int:
+            return random.choice((0, 1, -1, 2**63, random.randint(-(2**70), 2**70)))
+        if kind is bool:
+            return random.randint(0, 1) == 1
+        return random.choice(TYPED) if random.randint(0, 2) else random_text(random)
+
+    def make(random: Random) -> dict[str, Any]:
+        names = [random.choice(list(kinds)) for _ in range(random.randint(1, 3))]
+        return {f"boxes_{name}": value(random, kinds[name]) for name in names}
+
+    def read(parsed: dict[str, Any]) -> None:
+        found = options_of(parsed)
+        assert 0 <= found.seed < 2**63 and found.wait >= 0
+        changed = override(suite, found.model_args)
+        assert changed.models.keys() == models.keys()
+        choose_models(changed, found.models)
+
+    fuzz(examples, make, read)
 
 
 SCENARIO = Scenario(
