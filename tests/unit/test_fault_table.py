@@ -19,8 +19,8 @@ def test_each_fault_has_its_tests(row: list[str]) -> None:
         file, _, test = named.rpartition("::") if "::" in named else (file, "", named)
         if named.endswith(".py"):
             file, test = named, ""
-        [path] = (ROOT / "tests").rglob(file)
-        assert f"\ndef {test.removesuffix('...')}" in path.read_text(encoding="utf-8")
+        texts = [path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob(file)]
+        assert any(f"\ndef {test.removesuffix('...')}" in text for text in texts)
 
 
 def test_the_table_is_as_long_as_the_list_of_faults() -> None:
