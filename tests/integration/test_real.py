@@ -1,7 +1,7 @@
 """Real tokenizers: right answers are spelled exactly, prompts are well-formed, and both engines agree.
 
-The models have each family's architecture and random weights; two pretrained models follow. A fault here
-taught is also a small test without a download (test_spelling.py, test_chat.py, test_gguf.py).
+The models have each family's architecture and random weights; two pretrained models follow. Each fault found
+here also has a small test without a download (test_spelling.py, test_chat.py, test_gguf.py).
 """
 
 from __future__ import annotations

@@ -129,8 +129,8 @@ def tables_of(
 class NarrowHead(nn.Module):
     """An output layer that computes only some tokens' logits in some rows; all others are very low there.
 
-    With a large vocabulary the output layer is much of a small model: a quarter at 110M parameters and 32,000
-    tokens. Within "Box 3 contains" or "and the" the automaton allows only some dozens of tokens.
+    With a large vocabulary the output layer is a large part of a small model: a quarter at 110M parameters
+    and 32,000 tokens. Within "Box 3 contains" or "and the" the automaton allows only some dozens of tokens.
     """
 
     def __init__(self, layer: nn.Linear, narrow: Tensor, tokens: Tensor) -> None:

@@ -252,7 +252,7 @@ def test_hub_model_that_is_not_downloaded_is_skipped_with_what_to_do(hub: ModelE
 def test_pickle_of_the_hub_is_skipped_with_both_ways_out(hub: ModelEntry) -> None:
     to_pickle(files.folder_of(hub))
     reason = str(models.unavailable(hub))
-    assert "Name a revision with safetensors, or set allow_pickle = true" in reason
+    assert "Give a revision with safetensors, or set allow_pickle = true" in reason
 
 
 def test_unfinished_download_is_skipped(hub: ModelEntry) -> None:
