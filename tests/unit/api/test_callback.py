@@ -1,4 +1,4 @@
-"""The callback on a real Trainer: a curve in its logs, and the same training with and without it."""
+"""The callback on a real Trainer: its logs have the accuracies, and training is unchanged."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STEPS = 4
 def train(
     checkpoint: Path, folder: Path, diverges: bool = False, **settings: object
 ) -> list[dict[str, float]]:
-    """A few steps of a small model with dropout, which draws on torch's random state. Returns its logs."""
+    """A few steps of a small model with dropout, which uses torch's random state. Returns its logs."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainingArguments
 
