@@ -1,6 +1,6 @@
-"""Makes images/curve.png: tiny-code trained further on the task's own text, asked every 8 steps.
+"""Makes images/curve.png: tiny-code trained further on the task's own text, evaluated every 8 steps.
 
-python docs/curve.py; it takes minutes on a CPU. The evaluation's states are not in what the model reads.
+Run python docs/curve.py. It takes minutes on a CPU. The training text contains no evaluation states.
 """
 
 import tempfile

@@ -77,7 +77,7 @@ def correlation(one: Comparison, other: Comparison) -> float:
 
 
 def roles(found: Comparison) -> list[tuple[str, int, float, float]]:
-    """Each model's name, sign in the gain, own variance, and that of the other."""
+    """For each model: its name, its sign in the gain, its own variance, and the other model's variance."""
     base, variant = variance_of(found.base), variance_of(found.variant)
     return [(found.pair.base, -1, base, variant), (found.pair.variant, 1, variant, base)]
 
