@@ -40,9 +40,7 @@ CHAT = (
     "phi-3",
     "smollm2",
     "deepseek-v3",
-    "gemma",
-    "mistral-v0.1",
-)
+)  # they have a template
 OTHERS = {  # further architectures that use such a vocabulary
     "mistral, no window": "mistral-v0.1",
     "mistral, short window": "mistral-v0.1",
@@ -111,8 +109,6 @@ def test_its_own_chat_template_says_every_turn_after_one_bos(
     name: str, tokenizer_of, tmp_path: Path, evaluation_examples: tuple[Example, ...]
 ) -> None:
     tokenizer = tokenizer_of(name)
-    if not tokenizer.chat_template:
-        pytest.skip(f"the package of {name} has no chat template")
     family = real.VOCABULARIES[name].family
     entry = ModelEntry("chatty", str(make_checkpoint(tmp_path, family, tokenizer)), chat=True)
     plan = Plan(evaluation_examples, PROTOCOLS["paper"])
