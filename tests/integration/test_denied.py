@@ -182,7 +182,7 @@ def test_a_disk_that_is_full_when_the_report_is_written_keeps_answers_and_the_la
     result = nights.run("-p", "fault", prefix=(*own, "sh", "-c", SMALL, "sh"))
     told = result.stdout.str() + result.stderr.str()
     assert result.ret == MISTAKE and "Traceback" not in told and "INTERNALERROR" not in told, told
-    assert "No space left on device. What was there is whole: free some space" in " ".join(told.split())
+    assert "No space left on device. Nothing was damaged. Free some space" in " ".join(told.split())
     assert result.outlines[-4:] == ["ballast", "last", "latest", "kept"]
     with Store(nights.path / "store.sqlite") as store:
         assert store.read("SELECT count(*) FROM completions") == [(4,)] and store.problems() == []
