@@ -86,7 +86,7 @@ class Terminal:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Write the report, once. Figures take a while where pairs are many."""
+        """Write the report, once. Drawing the figures of many pairs takes a while."""
         if self.live is not None:
             self.live.do("writing the report")
         try:

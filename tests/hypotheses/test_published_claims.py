@@ -88,7 +88,7 @@ def test_random_baseline_over_1plus_is_the_paper_s() -> None:
 def test_c1_code_helps_in_every_bucket_with_operations() -> None:
     """Llama 2 70B and DeepSeek gain in all buckets with operations, Llama 2 13B in all except bucket 7.
 
-    Of 70B's gain in bucket 7, and DeepSeek's in 6 and 7, the counts are too small to be sure.
+    The counts are too small to show the gains of 70B in bucket 7 and of DeepSeek in 6 and 7.
     """
     assert higher_in("llama-2-70b", "codellama-70b") == CHANGED
     assert higher_in("deepseek-llm-7b", "deepseek-coder-7b") == CHANGED
@@ -118,7 +118,7 @@ def test_c3_llama_2_70b_has_nothing_to_gain_with_no_operation() -> None:
 def test_c4_llama_2_7b_gains_little_and_mostly_with_few_operations() -> None:
     """The gain is significant, but both models are below random guessing.
 
-    Bucket 7 has a difference as large as bucket 1's, from 29 queries: nothing can be said of it.
+    In bucket 7 the difference is as large as in bucket 1, but 29 queries are too few to show it.
     """
     assert percent("llama-2-7b") == pytest.approx(5.77, abs=ROUNDING)
     assert percent("codellama-7b") == pytest.approx(11.24, abs=ROUNDING)
