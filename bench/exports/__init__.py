@@ -1,4 +1,4 @@
-"""What other tools read: every answer of a run, and the task itself.
+"""Files for other tools: every answer of a run, and the task itself.
 
-In: a run and its store. Out: rows, logs of Inspect, tasks of harnesses, metrics of trackers.
+In: a run and its store. Out: rows, Inspect logs, tasks for harnesses, metrics for trackers.
 """

@@ -1,7 +1,7 @@
-"""Suite file -> model entries -> model and tokenizer: found on disk, checked, loaded with nothing missing.
+"""Suite file -> model entries -> model and tokenizer: found on disk, checked, and loaded completely.
 
-In: a suite file or a model's name. Out: a `ModelEntry`, its fingerprint, why this machine cannot run it, and
-what loading it gives. Nothing is downloaded.
+In: a suite file or a model's name. Out: a `ModelEntry`, its fingerprint, the reason if this machine cannot
+run it, and the loaded model. Nothing is downloaded.
 """
 
 from bench.models.chat import render_for

@@ -1,4 +1,4 @@
-"""Results -> a saved night; tonight and an earlier night -> what changed, and whether a model got worse.
+"""Results -> a saved run ("night"). This run and an earlier run -> the changes.
 
-In: `Results`, and the file of a saved `Night`. Out: a `Regression` with the exit status that says it.
+In: `Results`, and the file of a saved `Night`. Out: a `Regression`, which sets the exit status.
 """

@@ -1,4 +1,4 @@
-"""Results -> report.md: what was found, one section a hypothesis, and how the run was made."""
+"""Results -> report.md: the findings, one section per hypothesis, and the settings of the run."""
 
 from __future__ import annotations
 

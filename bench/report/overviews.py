@@ -1,4 +1,4 @@
-"""Figures of several pairs: gains of a hypothesis, lines of a series. Of models: accuracy by thinking."""
+"""Figures of several pairs or models: gains of a hypothesis, lines of a series, accuracy by thinking."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def draw_pooled(axes: Axes, place: float, pooled: Pooled) -> None:
 
 
 def write_words(axes: Axes, place: float, name: str, *shares: float) -> None:
-    """Above the row: what it is at the left, the gain and its interval at the right; below them, the zero."""
+    """Write the name above the row, and the gain with its interval at the right. Draw the zero line."""
     axes.plot([0, 0], [place - 0.25, place + 0.3], color=INK, linewidth=0.8)
     value, low, high = (f"{100 * share:+.1f}".replace("-", "−") for share in shares)
     for left, side, words in ((0, "left", name), (1, "right", f"{value} [{low}, {high}]")):
@@ -114,7 +114,7 @@ def draw_line(axes: Axes, points: Sequence[Point], colour: str, marker: str, lab
 
 
 def draw_budgets(points: Mapping[str, Points]) -> Figure:
-    """Accuracy of each model that thinks against the tokens that it may spend on it."""
+    """Accuracy of each model that thinks, by the number of thinking tokens allowed."""
     with styled():
         figure = Figure(figsize=(1.6 * CELL[0], CELL[1]), layout="constrained")
         axes = figure.add_subplot()

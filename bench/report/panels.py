@@ -1,4 +1,4 @@
-"""Verdicts -> sections: a hypothesis with its pairs, a pair with its buckets, and what they found."""
+"""Verdicts -> sections: a hypothesis with its pairs, a pair with its buckets, and their findings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results -> tables of values: accuracies, verdicts, errors, how the run was made. tabular.py writes them."""
+"""Results -> tables of values: accuracies, verdicts, errors, settings of the run. tabular.py writes them."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def answers(results: Results) -> Table:
 
 
 def warning_of(found: Evaluation) -> str:
-    """What the audit found doubtful about how the model was asked."""
+    """The audit's warning about a model's prompts."""
     metadata = found.run.get("metadata")
     return str(metadata.get("warning") or "") if isinstance(metadata, dict) else ""
 

@@ -1,7 +1,7 @@
-"""Verdicts on pairs -> Pooled: what the pairs of a hypothesis show together, by random effects.
+"""Verdicts on pairs -> Pooled: the gain over all pairs of a hypothesis, in a random-effects model.
 
-Pairs that share a model are not independent. They enter as one group: their mean gain, whose standard error
-knows that the shared model's part of each variance is common (multi-arm trials, Gleser & Olkin 2009).
+Pairs that share a model are not independent. They enter as one group with their mean gain. Its standard error
+accounts for the shared model's part of each variance (multi-arm trials, Gleser & Olkin 2009).
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def effect_of(group: Sequence[Comparison]) -> Effect:
 
 
 def correlation(one: Comparison, other: Comparison) -> float:
-    """Of two gains: the part of their variances that a shared model has; negative from step to step."""
+    """The correlation of two gains that share a model; negative between successive steps; 0 otherwise."""
     if one.pair == other.pair:
         return 1.0
     for mine, theirs in product(roles(one), roles(other)):
@@ -111,7 +111,7 @@ def conclude(
     tau: float | None = None,
     i_squared: float | None = None,
 ) -> Pooled:
-    """The wider interval with the larger p, and what it says of the hypothesis."""
+    """The wider interval with the larger p, and the conclusion on the hypothesis."""
     half = max(t_quantile(df) * se for se, df in tests)
     low, high, p = value - half, value + half, max(two_sided(value, se, df) for se, df in tests)
     outcome: Conclusion = "supported" if low > 0 else "contradicted" if high < 0 else "open"

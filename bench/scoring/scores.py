@@ -1,4 +1,4 @@
-"""Answer, targets -> scores; scores -> how often each kind of error, and accuracy by what else varies."""
+"""Answer, targets -> scores. Scores -> number of errors of each kind, and accuracy by other factors."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""settings, prompt -> key -> Completion: what models wrote, on disk, so that no run loses or mixes it up.
+"""settings, prompt -> key -> Completion: all completions on disk, so that no run loses or mixes them.
 
-In: `Settings` and completions, under the `Run` that made them. Out: completions by key, from a `Store`.
+In: `Settings` and completions, with the `Run` that made them. Out: completions by key, from a `Store`.
 """
 
 from bench.store.completions import Run, Settings, Store

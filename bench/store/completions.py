@@ -1,6 +1,6 @@
-"""settings, prompt -> key -> Completion: rows that are checked when read, and never replaced.
+"""settings, prompt -> key -> Completion. Rows are checked when they are read, and never replaced.
 
-A key holds everything that determines a completion, and nothing else.
+A key covers everything that determines a completion, and nothing else.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""State, Operation -> State, the ground truth of the boxes task; seed, version -> scenarios drawn from it.
+"""State, Operation -> State: the ground truth of the boxes task. Seed, version of the task -> scenarios.
 
 Source: Kim & Schuster (2023), aclanthology.org/2023.acl-long.213, section 4, and the description of their
 released generator.
