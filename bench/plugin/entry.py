@@ -21,6 +21,10 @@ HELP = ("-h", "--help")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config, args: Sequence[str]) -> None:
+    try:
+        check_checkout(early_config.rootpath)  # refuse to run its cases with other code than its own
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from None
     if any(names_us(argument) for argument in args):
         check_places(early_config, args)
         early_config.pluginmanager.import_plugin("bench.plugin")
@@ -42,12 +46,3 @@ def names_us(argument: str) -> bool:
         return True
     path = Path(argument.partition("::")[0])
     return path.is_absolute() and path.is_relative_to(CASES)
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_configure(config: pytest.Config) -> None:
-    """Refuse to run a checkout's cases with other code than its own."""
-    try:
-        check_checkout(config.rootpath)
-    except ValueError as error:
-        raise pytest.UsageError(str(error)) from None

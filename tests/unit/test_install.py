@@ -115,6 +115,18 @@ def test_a_checkout_is_not_run_with_the_installed_code(unpacked: Path) -> None:
     assert "is a checkout, but the running code is" in done.stderr
 
 
+@pytest.mark.nightly
+def test_another_checkout_is_refused_before_its_conftest_is_loaded(unpacked: Path, tmp_path: Path) -> None:
+    for folder in ("bench", "fixtures/suites"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "bench" / "records.py").touch()
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    (tmp_path / "conftest.py").write_text("raise SystemExit('a conftest')")
+    done = in_project(unpacked, tmp_path, "-m", "pytest", "--co")
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "is a checkout of its own" in done.stderr and "a conftest" not in done.stdout + done.stderr
+
+
 @pytest.mark.parametrize(
     ("argument", "ours"),
     [
