@@ -60,6 +60,11 @@ def pytest_sessionstart():
 LETTERS = re.compile(r"(?:\S+\.py )?([.sxXFE]+)\s*(?:\[ *\d+%\])?")
 
 
+def hear_ctrl_c() -> None:
+    """A shell's background job ignores SIGINT, and so would all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Terminal:
     """Run pytest in a pseudo-terminal. Returns the final screen as lines."""
 
@@ -76,6 +81,7 @@ class Terminal:
         self.child = pexpect.spawn(
             sys.executable, command, cwd=str(folder), dimensions=(lines, columns), timeout=120,
             env={"PYTHONPATH": f"{folder}:{ROOT}", "TERM": "xterm", "PATH": "/usr/bin:/bin", "HOME": "."},
+            preexec_fn=hear_ctrl_c,
         )  # fmt: skip
         self.screen = pyte.Screen(columns, 400)  # taller than the terminal, so that nothing scrolls away
         self.stream = pyte.ByteStream(self.screen)
