@@ -26,7 +26,7 @@ from bench.store import Run, Settings, Store
 WORKERS = multiprocessing.get_context(
     "forkserver"
 )  # a fork of this process, in which torch has computed, may hang
-WORKERS.set_forkserver_preload(["bench.run.session", "bench.models.load", "transformers.models.llama"])
+WORKERS.set_forkserver_preload(["bench.run.session", "bench.models.loading", "transformers.models.llama"])
 
 FILL = """
 import resource, sys
