@@ -13,9 +13,10 @@ from typing import Annotated, Any
 import msgspec
 from safetensors import SafetensorError, safe_open
 
-from bench.inputs import MEGABYTE, InputError, read_json
+from bench.inputs import MEGABYTE, InputError, read_json, shortened
 from bench.records import ModelEntry
 
+LONGEST_FILE_NAME = 255  # bytes, on every common file system
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 GGUF, GGUF_HEADER = b"GGUF", 24  # first bytes of a GGUF file; bytes before its first key
@@ -137,8 +138,9 @@ def shards(entry: ModelEntry, index: Path) -> list[Path]:
     """The files in the index of a sharded checkpoint. They are safetensors unless allow_pickle is set."""
     names = sorted(set(read_json(index, Index, limit=256 * MEGABYTE).weight_map.values()))
     for name in names:
-        if Path(name).name != name:
-            raise InputError(f"model {entry.name}: {index} names {name!r}, which is not in its folder.")
+        if Path(name).name != name or len(name.encode()) > LONGEST_FILE_NAME:
+            shown = shortened(name)
+            raise InputError(f"model {entry.name}: {index} names {shown!r}, which is not in its folder.")
         if not name.endswith(".safetensors") and not entry.allow_pickle:
             raise InputError(
                 f"model {entry.name}: {index} names {name!r}, which is not a safetensors file. Loading it "
