@@ -83,14 +83,10 @@ def test_a_tree_scores_as_one_clause_a_pass_behind_a_sliding_window(tiny_base) -
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", ["tiny-base", "tiny-code"])
 def test_200_prompts_score_as_one_clause_a_pass(name: str) -> None:
-    """Within 1e-4 for 99 of 100 clauses. Of a very unlikely clause, plain passes differ by 5e-4 themselves,
-    one under eager attention from one under PyTorch's."""
     here = models.load(load_suite("embedded").models[name], ["cpu"])
     prompts = [build_choices(example, PAPER) for example in evaluation_set()[::3][:200]]
     assert len(prompts) == 200
-    found = differences(here.model, here.tokenizer, prompts)
-    assert max(found) < 1e-3
-    assert sum(difference > 1e-4 for difference in found) < len(found) / 100
+    assert max(differences(here.model, here.tokenizer, prompts)) < 1e-4
 
 
 def test_a_model_that_takes_no_tree_scores_one_clause_a_pass(tiny_base, monkeypatch) -> None:

@@ -11,10 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench.decoding import engine_for, select
-from bench.decoding.constraint import Constraint, constraint
+from bench.decoding.constraint import Constraint
 from bench.decoding.reference import ReferenceEngine
 from bench.decoding.tree.engine import SpeculativeEngine
-from bench.task.prompts import PROTOCOLS
 
 SHORT = Constraint("Statement: (Box [0-9] contains( [a-z]+)*, ){3}.*", 30)
 
@@ -147,21 +146,6 @@ def test_a_model_that_answers_otherwise_in_a_tree_falls_back(random_model, token
     engine = engine_for("auto", odd, tokenizer, SHORT)
     assert engine.name == ReferenceEngine.name
     assert "a probe" in engine.reason
-
-
-def test_a_probe_is_short_and_the_answers_after_it_are_not(model, tokenizer, monkeypatch):
-    batches = []
-    complete_batch = ReferenceEngine.complete_batch
-
-    def kept(engine, texts):
-        batches.append(complete_batch(engine, texts))
-        return batches[-1]
-
-    monkeypatch.setattr(ReferenceEngine, "complete_batch", kept)
-    engine = engine_for("auto", model, tokenizer, constraint(PROTOCOLS["strict"]))
-    assert [len(done.token_ids) for batch in batches for done in batch] == [select.PROBE_TOKENS] * 2
-    whole = PROTOCOLS["strict"].max_new_tokens
-    assert engine.constraint.max_new_tokens == engine.reference.config.max_new_tokens == whole
 
 
 @pytest.fixture
