@@ -1,13 +1,13 @@
-# The two commands of the README, and the checks of the code. Needs only Python 3.11 or newer.
+# The commands of the README, and the checks of the code. It needs only Python 3.11 or newer.
 PYTHON ?= python3
 BIN := .venv/bin
 
 .PHONY: bench bench-real test lint docs clean
 
-bench: .venv/installed  ## test the code hypothesis; writes reports/latest/report.md
+bench: .venv/installed  ## test the code hypothesis; writes reports/latest/report.html
 	$(BIN)/python -m pytest -m code_hypothesis
 
-bench-real: .venv/installed  ## optional: test a pretrained model of 135M parameters on 716 examples; downloads 100 MB
+bench-real: .venv/installed  ## optional: test a pretrained model of 135M parameters on 716 examples; downloads 93 MB
 	$(BIN)/python -m pytest -m alignment_hypothesis --boxes-suite=$$($(BIN)/python -m fixtures.real)
 
 test: .venv/installed  ## test the suite itself; the long tests run first, so that the workers end together
