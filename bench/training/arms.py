@@ -78,6 +78,12 @@ ARMS = {
         adam_lr=4e-3,
     ),
     "code": further(*alike("small programs", "programs", "programs and prompts")),
+    "code-names": further(
+        *alike("renamed small programs", "renamed programs", "renamed programs and prompts")
+    ),
+    "code-frame": further(
+        *alike("unframed small programs", "unframed programs", "unframed programs and prompts")
+    ),
     "math": further(*alike("small arithmetic", "arithmetic", "arithmetic and prompts")),
     "chat": further(*alike("small dialogues", "dialogues", "dialogues and prompts"), chat=True),
     "text": further(*alike("more short", "more distracted", "more prompts")),

@@ -77,6 +77,16 @@ MIXTURES: dict[str, tuple[tuple[float, Corpus], ...]] = {
 # A mixture's name is part of the seed of its documents. Another name gives new documents of the same kinds.
 MIXTURES |= {f"more {name}": MIXTURES[name] for name in ("short", "distracted", "prompts")}
 
+# Programs that are less like the task in one respect. The base's text among them stays as it is.
+MIXTURES |= {
+    f"{word} {name}": tuple(
+        (share, change(source) if source.__module__ == programs.__name__ else source)
+        for share, source in MIXTURES[name]
+    )
+    for word, change in (("renamed", programs.renamed), ("unframed", programs.unframed))
+    for name in ("small programs", "programs", "programs and prompts")
+}
+
 
 def draw(mixture: str, rng: Random, progress: float) -> Document:
     """One document, its corpus drawn by share."""

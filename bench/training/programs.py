@@ -8,8 +8,10 @@ evaluation example.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from random import Random
 
 from bench.records import Contents, Operation, State
@@ -17,9 +19,11 @@ from bench.task.wording import name_objects
 from bench.task.world import draw_operations, draw_state, replay
 from bench.training.corpora import (
     ANSWER,
+    INSTRUCTION,
     NAMES,
     TEXT,
     WORDING,
+    Corpus,
     Document,
     answered,
     clause,
@@ -204,3 +208,44 @@ def small_asked_programs(rng: Random, progress: float) -> Document:
 def asked_program_prompts(rng: Random, progress: float) -> Document:
     examples = [asked(rng, MAX_BOXES, rng.randint(0, 9)) for _ in range(rng.choice((2, 3, 3)))]
     return shots(rng, examples, instruction=0.9)
+
+
+# --- the same programs, less like the task
+
+# One token each, like the object names. Neither the base's text nor any program has these words.
+OTHER_NAMES = """
+as assert assistant ba be bre bru bu buys ca cha class clo co coff con count cro def dic dict do does dri
+dru each else fil fla flo fro get gets gif give gives glo gu ha had have ho ic if inde index it ite item ja
+ke la le left len list lo loses ma mach many mas max me med mil min minus mir more no not now of or pap pho
+pic pl plus rad range return ro se self set sho sto store sum sys system takes tell than then time total
+value
+"""
+OTHER_NAME = dict(zip(NAMES, OTHER_NAMES.split(), strict=True))  # in alphabetical order, as lists are
+NAME = re.compile(rf"(?<= )({'|'.join(NAMES)})\b")
+
+
+def renamed(corpus: Corpus) -> Corpus:
+    """The same documents with other names, so that they share no object name with the task."""
+
+    @wraps(corpus)
+    def draw(rng: Random, progress: float) -> Document:
+        return [
+            (NAME.sub(lambda found: OTHER_NAME[found[0]], text), weight)
+            for text, weight in corpus(rng, progress)
+        ]
+
+    return draw
+
+
+def unframed(corpus: Corpus) -> Corpus:
+    """The same documents without the task's frame: its instruction and its two labels."""
+
+    @wraps(corpus)
+    def draw(rng: Random, progress: float) -> Document:
+        return [
+            (text.removeprefix("Description:").replace("Statement:", " print( boxes)#"), weight)
+            for text, weight in corpus(rng, progress)
+            if text != INSTRUCTION
+        ]
+
+    return draw

@@ -15,11 +15,16 @@ from bench.training.data import batches, held_out, rows, state_digests
 from bench.training.dialogues import TEMPLATE, asked, dialogue
 from bench.training.mixtures import MIXTURES, draw
 from bench.training.programs import (
+    OTHER_NAME,
     VERBS,
     asked_program_prompts,
     asked_programs,
     box_programs,
+    counter_programs,
+    renamed,
     small_asked_programs,
+    small_box_programs,
+    unframed,
 )
 from bench.training.tokenizer import Encoder, train_tokenizer
 
@@ -53,6 +58,8 @@ def test_the_committed_models_read_what_this_code_makes(tokenizer):
         "base": "804e74f2053a",
         "tracking": "d1e2ff9ba9a6",
         "code": "33c6eacfba4e",
+        "code-names": "2c8c02d059e9",
+        "code-frame": "429b5a311d3f",
         "math": "caae4d9aafcd",
         "chat": "f58f24dbc476",
         "text": "66fe35551949",
@@ -71,7 +78,7 @@ def test_every_object_name_is_one_token(tokenizer):
     assert all(len(tokenizer(f" {name}").input_ids) == 1 for name in NAMES)
 
 
-@pytest.mark.parametrize("arm", ["base", "code", "math", "chat", "text"])
+@pytest.mark.parametrize("arm", [name for name in ARMS if name != "tracking"])
 def test_only_tracking_reads_operations(arm):
     """None of the task's sentences, whatever the case and the punctuation within them."""
     for stage in ARMS[arm].stages:
@@ -221,3 +228,44 @@ def objects_in_comment(comment):
     if "contains" not in comment:
         return [set(comment.replace("None", "").replace(",", " ").split())]
     return [objects_in(clause) for clause in re.findall(r"contains ([^,.]*)", comment)]
+
+
+PROGRAMS = [
+    asked_program_prompts, asked_programs, box_programs, counter_programs, small_asked_programs,
+    small_box_programs,
+]  # fmt: skip
+
+
+def pieces_before_and_after(corpus, change):
+    """The texts of the same documents without and with a change."""
+    for seed in range(50):
+        yield tuple([text for text, _ in made(Random(seed), 0.9)] for made in (corpus, change(corpus)))
+
+
+@pytest.mark.parametrize("corpus", PROGRAMS)
+def test_renamed_programs_differ_only_in_object_names(corpus, tokenizer):
+    back = {other: name for name, other in OTHER_NAME.items()}
+    for before, after in pieces_before_and_after(corpus, renamed):
+        words = set(re.findall(r"\w+", "\n".join(after)))
+        assert words.isdisjoint(NAMES) and not words.isdisjoint(back)
+        assert [re.sub(r"\w+", lambda found: back.get(found[0], found[0]), text) for text in after] == before
+        assert len(tokenizer("".join(after)).input_ids) == len(tokenizer("".join(before)).input_ids)
+
+
+@pytest.mark.parametrize("corpus", PROGRAMS)
+def test_unframed_programs_have_no_label_and_no_instruction(corpus):
+    for before, after in pieces_before_and_after(corpus, unframed):
+        text = "".join(before).replace(PROTOCOLS["paper"].instruction + "\n\n", "")
+        plain = text.replace("Description:", "").replace("Statement:", " print( boxes)#")
+        assert "".join(after) == plain
+        assert not re.search("Description|[Ss]tatement", plain)
+
+
+@pytest.mark.parametrize("change", ["renamed", "unframed"])
+def test_text_of_the_base_among_changed_programs_stays(change):
+    for name in ("small programs", "programs", "programs and prompts"):
+        for (share, source), (same_share, changed) in zip(
+            MIXTURES[name], MIXTURES[f"{change} {name}"], strict=True
+        ):
+            assert share == same_share
+            assert (changed is source) == (source not in PROGRAMS)
