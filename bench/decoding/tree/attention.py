@@ -65,25 +65,24 @@ def blocks_of(seen: np.ndarray, lengths: Sequence[int], prefix: int) -> list[Blo
 
     seen: (segments, columns) bool, what the last token of each segment sees. lengths: tokens per segment.
     """
-    found: list[Block] = []
+    found: list[tuple[slice, np.ndarray]] = []
     end = 0
-    for row, length in zip(seen, lengths, strict=True):
+    for row, length in zip(seen[:, prefix:], lengths, strict=True):
         start, end = end, end + length
-        columns = prefix + np.flatnonzero(row[prefix:])
         if found:
             rows, before = found[-1]
-            both = np.union1d(before, columns)
-            apart = cost(rows, before) + cost(slice(start, end), columns)
+            both = before | row
+            apart = cost(rows, before) + cost(slice(start, end), row)
             if cost(slice(rows.start, end), both) <= apart:
                 found[-1] = (slice(rows.start, end), both)
                 continue
-        found.append((slice(start, end), columns))
-    return found
+        found.append((slice(start, end), row))
+    return [(rows, prefix + np.flatnonzero(columns)) for rows, columns in found]
 
 
 def cost(rows: slice, columns: np.ndarray) -> int:
-    """The attention of a block, in query-key pairs."""
-    return (rows.stop - rows.start + COPY_ROWS) * len(columns)
+    """The attention of a block, in query-key pairs. columns: bool"""
+    return (rows.stop - rows.start + COPY_ROWS) * np.count_nonzero(columns)
 
 
 def attention_of(model: Any) -> str:
