@@ -28,7 +28,7 @@ COLUMNS = ("model", "bucket", "accuracy_percent", "n")
 CARD = """# {name}
 
 A Llama-architecture model of {parameters:,} parameters with a byte-level BPE tokenizer, {origin}, by
-`python -m bench train-tiny --arm {arm} --seed {seed}{length}`.
+`python -m bench train-tiny --arm {arm} --seed {seed}{options}`.
 It is only meant for testing this benchmark.
 
 - {steps:,} steps, {tokens:,} tokens, seed {seed}, {minutes:.0f} minutes on {machine}.
@@ -66,6 +66,9 @@ def write_card(
     threads = f"{torch.get_num_threads()} of {os.cpu_count()} CPU cores"
     kind = training.model.device.type
     machine = threads if kind == "cpu" else torch.cuda.get_device_name()
+    options = "" if tokens is None else f" --tokens {tokens}"
+    if arm.parent is None:
+        options += f" --size {training.what['size']}"
     stages = "\n".join(
         f"| {stage.mixture} | {contents(stage.mixture)} | {stage.steps} "
         f"| {stage.steps * stage.batch_tokens:,} "
@@ -78,7 +81,7 @@ def write_card(
         CARD.format(
             name=folder.name,
             arm=arm_name,
-            length="" if tokens is None else f" --tokens {tokens}",
+            options=options,
             origin=f"`tiny-{arm.parent}`, trained further" if arm.parent else "trained from scratch",
             parameters=sum(weight.numel() for weight in training.model.parameters()),
             seed=training.what["seed"],

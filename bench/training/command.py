@@ -13,7 +13,7 @@ from bench.inputs import InputError
 from bench.training.arms import ARMS, arm_of
 from bench.training.card import measure, record, write_card
 from bench.training.data import check_leaks
-from bench.training.train import train
+from bench.training.train import SIZES, train
 
 MODELS = FIXTURES / "tiny"
 ALIASES = {"more-text": "text"}
@@ -28,6 +28,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="the model to train (default: %(default)s)",
     )
     parser.add_argument("--tokens", type=COUNT, help="how long, in tokens (default: the arm's own length)")
+    parser.add_argument("--size", choices=SIZES, help="of a model from scratch (default: 1m)")
     parser.add_argument(
         "--seed", type=SEED, default=0, help="of weights and documents (default: %(default)s)"
     )
@@ -40,6 +41,11 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(chosen: Namespace) -> int:
     """Train, search for leaks, measure, write the card. A killed run resumes from its checkpoint."""
     arm = arm_of(chosen.arm, chosen.tokens)
+    if arm.parent and chosen.size:
+        raise InputError(
+            f"arm {chosen.arm} has its parent's size. Train --arm {arm.parent} --size {chosen.size} into a "
+            "folder of its own, and give that folder with --base."
+        )
     out = chosen.out or MODELS / f"tiny-{chosen.arm}"
     base = chosen.base or (MODELS / f"tiny-{arm.parent}" if arm.parent else None)
     if base and not (base / "model.safetensors").is_file():
@@ -47,7 +53,13 @@ def run(chosen: Namespace) -> int:
             f"no weights in {base}. Train --arm {arm.parent} first, or give its folder with --base."
         )
     training = train(
-        chosen.arm, out=out, base=base, seed=chosen.seed, tokens=chosen.tokens, device=chosen.device
+        chosen.arm,
+        out=out,
+        base=base,
+        seed=chosen.seed,
+        tokens=chosen.tokens,
+        size=chosen.size or "1m",
+        device=chosen.device,
     )
     found = check_leaks(arm, chosen.seed, AutoTokenizer.from_pretrained(out))
     if found.leaked:

@@ -22,12 +22,22 @@ from bench.training.dialogues import TEMPLATE
 from bench.training.muon import Muon
 from bench.training.tokenizer import Encoder, train_tokenizer
 
-NUM_LAYERS = 5
 WARM_UP_STEPS = 50
 FINAL_LR = 0.05  # of the highest
 CHECKPOINT_SECONDS = 60
 
 
+@dataclass(frozen=True, slots=True)
+class Size:
+    """The shape of a model. width: of its states. inner: of its feed-forward layers."""
+
+    width: int
+    inner: int
+    layers: int
+    heads: int
+
+
+SIZES = {"1m": Size(128, 384, 5, 2), "5m": Size(256, 768, 6, 4)}  # 1.2 and 5.3 million parameters
 COUNTS = ("step", "tokens", "seconds", "losses")
 
 
@@ -35,7 +45,7 @@ COUNTS = ("step", "tokens", "seconds", "losses")
 class Training:
     """The state of a training run: everything that a killed run needs to resume."""
 
-    what: dict[str, Any]  # arm, seed, parent: a checkpoint of another run is refused
+    what: dict[str, Any]  # arm, seed, size: a checkpoint of another run is refused
     model: LlamaForCausalLM
     optimizers: list[torch.optim.Optimizer]
     step: int = 0
@@ -71,14 +81,14 @@ class Training:
             )
 
 
-def new_model(tokenizer: PreTrainedTokenizerBase, seed: int) -> LlamaForCausalLM:
-    """1.1M parameters. Each block's output starts scaled down, as in GPT-2."""
+def new_model(tokenizer: PreTrainedTokenizerBase, seed: int, size: Size) -> LlamaForCausalLM:
+    """A Llama with random weights. Each block's output starts scaled down, as in GPT-2."""
     config = LlamaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=128,
-        intermediate_size=384,
-        num_hidden_layers=NUM_LAYERS,
-        num_attention_heads=2,
+        hidden_size=size.width,
+        intermediate_size=size.inner,
+        num_hidden_layers=size.layers,
+        num_attention_heads=size.heads,
         max_position_embeddings=2048,
         tie_word_embeddings=True,
         bos_token_id=None,
@@ -91,7 +101,7 @@ def new_model(tokenizer: PreTrainedTokenizerBase, seed: int) -> LlamaForCausalLM
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if name.endswith(("o_proj.weight", "down_proj.weight")):
-                weight.div_((2 * NUM_LAYERS) ** 0.5)
+                weight.div_((2 * size.layers) ** 0.5)
     return model
 
 
@@ -151,11 +161,13 @@ def train(
     base: Path | None = None,
     seed: int = 0,
     tokens: int | None = None,
+    size: str = "1m",
     device: str = "auto",
 ) -> Training:
     """Train an arm and save it in the folder `out`. A killed run resumes from its checkpoint there.
 
     base: the folder of the parent, for an arm that has one. tokens: the arm's stages scaled to this length.
+    size: of a model without parent.
     """
     arm = arm_of(arm_name, tokens)
     if device == "auto":
@@ -164,7 +176,7 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     if arm.parent is None:
         tokenizer: PreTrainedTokenizerBase = train_tokenizer(seed)
-        model = new_model(tokenizer, seed)
+        model = new_model(tokenizer, seed, SIZES[size])
     else:
         tokenizer = AutoTokenizer.from_pretrained(base)
         tokenizer.chat_template = TEMPLATE if arm.chat else None
@@ -174,7 +186,7 @@ def train(
                 matrix *= arm.shrink
         renew_unread(model, vocabulary_of(ARMS[arm.parent], seed, Encoder(tokenizer)), seed)
     model.to(device).train()
-    training = Training({"arm": asdict(arm), "seed": seed}, model, make_optimizers(model, arm))
+    training = Training({"arm": asdict(arm), "seed": seed, "size": size}, model, make_optimizers(model, arm))
     checkpoint = out / "checkpoint.pt"
     if checkpoint.exists():
         training.load(checkpoint)

@@ -63,6 +63,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
           for name in ("pipe", LONG, "~nosuchuser/x")),
         ("benchmark --device=x", "no device 'x' here"),
         ("train-tiny --tokens=9 --out=out --device=x", "no device 'x' here"),
+        ("train-tiny --arm=code --size=5m --out=out", "has its parent's size"),
         ("power --design-effect=nan", "--design-effect nan is not a number"),
         ("power --design-effect=inf", "--design-effect inf is not a number"),
         ("power --differing=nan", "--differing nan is not a share"),

@@ -22,14 +22,14 @@ def test_newly_recorded_figures_replace_the_models_older_ones(tmp_path):
     assert {row["accuracy_percent"] for row in rows} == {"50.00", "75.00"}
 
 
-def written(folder, tokens=None):
+def written(folder, tokens=None, arm="tracking"):
     model = torch.nn.Linear(4, 3)
     model.device = torch.device("cpu")
     training = SimpleNamespace(
-        model=model, what={"seed": 7}, step=9, tokens=1234, seconds=60.0, losses=[0.5] * 9
+        model=model, what={"seed": 7, "size": "5m"}, step=9, tokens=1234, seconds=60.0, losses=[0.5] * 9
     )
     measured = dict.fromkeys(BUCKETS, accuracy(3, 4))
-    write_card(folder, "tracking", tokens, training, LeakCheck(10, 20, 0), measured)
+    write_card(folder, arm, tokens, training, LeakCheck(10, 20, 0), measured)
     return (folder / "README.md").read_text(encoding="utf-8")
 
 
@@ -44,3 +44,8 @@ def test_the_card_of_a_shorter_arm_has_its_length_in_the_command_and_the_stages(
     card = written(tmp_path, tokens=3_000_000)
     assert "--seed 7 --tokens 3000000`" in card
     assert f"| {ARMS['tracking'].scaled(3_000_000).stages[0].steps} |" in card
+
+
+def test_the_card_of_a_model_from_scratch_has_its_size_in_the_command(tmp_path):
+    assert "--arm base --seed 7 --size 5m`" in written(tmp_path, arm="base")
+    assert "--size" not in written(tmp_path, arm="code")

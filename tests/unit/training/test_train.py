@@ -54,6 +54,15 @@ def test_a_seed_gives_exactly_the_same_losses_and_weights(trained, tmp_path):
         assert torch.equal(weight, expected)
 
 
+@pytest.mark.parametrize(("size", "millions"), [("1m", 1.2), ("5m", 5.3)])
+def test_a_size_is_its_number_of_parameters(size, millions):
+    """A vocabulary of 768, as the embedded models have."""
+    tokenizer = train_tokenizer(0)
+    assert len(tokenizer) == 768
+    model = training.new_model(tokenizer, 0, training.SIZES[size])
+    assert round(model.num_parameters() / 1e6, 1) == millions
+
+
 def test_what_is_saved_can_be_loaded(trained, folder):
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder)
