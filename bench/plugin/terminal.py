@@ -60,7 +60,7 @@ class Terminal:
         names, prompts = state.runnable, len(state.plan.examples)
         self.say(announcement(state))
         if state.options.limit is not None:
-            from bench.run.power import warning
+            from bench.simulation.power import warning
 
             self.say(warning(state.plan.examples, max(map(len, families(state.ran_pairs())), default=1)))
         counts = None

@@ -52,6 +52,19 @@ class Arm:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Size:
+    """The shape of a model. width: of its states. inner: of its feed-forward layers."""
+
+    width: int
+    inner: int
+    layers: int
+    heads: int
+
+
+SIZES = {"1m": Size(128, 384, 5, 2), "5m": Size(256, 768, 6, 4)}  # 1.2 and 5.3 million parameters
+
+
 def further(*stages: Stage, chat: bool = False) -> Arm:
     """An arm that follows the base. All of them have the same learning rates."""
     return Arm(parent="base", stages=stages, muon_lr=0.02, adam_lr=4e-3, shrink=0.3, chat=chat)

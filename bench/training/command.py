@@ -5,15 +5,10 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from transformers import AutoTokenizer
-
 from bench import FIXTURES
 from bench.arguments import COUNT, SEED
 from bench.inputs import InputError
-from bench.training.arms import ARMS, arm_of
-from bench.training.card import measure, record, write_card
-from bench.training.data import check_leaks
-from bench.training.train import SIZES, train
+from bench.training.arms import ARMS, SIZES, arm_of
 
 MODELS = FIXTURES / "tiny"
 ALIASES = {"more-text": "text"}
@@ -40,6 +35,12 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(chosen: Namespace) -> int:
     """Train, search for leaks, measure, write the card. A killed run resumes from its checkpoint."""
+    from transformers import AutoTokenizer
+
+    from bench.training.card import measure, record, write_card
+    from bench.training.data import check_leaks
+    from bench.training.train import train
+
     arm = arm_of(chosen.arm, chosen.tokens)
     if arm.parent and chosen.size:
         raise InputError(

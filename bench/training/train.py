@@ -16,7 +16,7 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTraine
 from bench.decoding.device import usable
 from bench.inputs import InputError
 from bench.outputs import replacing
-from bench.training.arms import ARMS, Arm, arm_of
+from bench.training.arms import ARMS, SIZES, Arm, Size, arm_of
 from bench.training.data import batches, held_out, vocabulary_of
 from bench.training.dialogues import TEMPLATE
 from bench.training.muon import Muon
@@ -25,19 +25,6 @@ from bench.training.tokenizer import Encoder, train_tokenizer
 WARM_UP_STEPS = 50
 FINAL_LR = 0.05  # of the highest
 CHECKPOINT_SECONDS = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """The shape of a model. width: of its states. inner: of its feed-forward layers."""
-
-    width: int
-    inner: int
-    layers: int
-    heads: int
-
-
-SIZES = {"1m": Size(128, 384, 5, 2), "5m": Size(256, 768, 6, 4)}  # 1.2 and 5.3 million parameters
 COUNTS = ("step", "tokens", "seconds", "losses")
 
 

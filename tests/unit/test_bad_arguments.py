@@ -162,6 +162,9 @@ def test_options_are_checked_where_they_are_made() -> None:
     ("command", "status"),
     [
         ("score --help", 0),
+        ("train-tiny --help", 0),
+        ("benchmark --help", 0),
+        ("gpu-check --help", 0),
         ("score --engin server", MISTAKE),
         ("score nobody/has-this", MISTAKE),
         ("score --suite nope", MISTAKE),

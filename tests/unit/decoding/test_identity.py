@@ -9,9 +9,9 @@ from bench import models
 from bench.decoding import engine_for
 from bench.decoding.constraint import constraint
 from bench.decoding.reference import ReferenceEngine
-from bench.decoding.scripted import random_model as random_weights
 from bench.decoding.tree.engine import SpeculativeEngine
 from bench.models.suites import load_suite
+from bench.speed.scripted import random_model as random_weights
 from bench.task.examples import evaluation_set
 from bench.task.prompts import PROTOCOLS, build
 

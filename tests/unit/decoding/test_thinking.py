@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from bench.decoding.constraint import constraint
 from bench.decoding.notes import split_notes, thinking_tokens
-from bench.decoding.scripted import BIAS
 from bench.decoding.server import Server, ServerEngine
 from bench.decoding.spelling import encode_inside
 from bench.decoding.think_local import Thinker
@@ -24,6 +23,7 @@ from bench.inputs import InputError
 from bench.models.chat import closing_tag
 from bench.records import Completion, Counters, ModelEntry, Prompt
 from bench.scoring.answers import read_answer
+from bench.speed.scripted import BIAS
 from bench.task.examples import examples
 from bench.task.prompts import PROTOCOLS, SHOTS, build, gold_statement
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bench.decoding.scripted import random_model
 from bench.decoding.tree.drafts import Costs, Drafter, continuation
+from bench.speed.scripted import random_model
 
 BOXES = (
     ("Box 0 contains the car", "Box 0 contains the car and the hat", "Box 0 contains nothing"),

@@ -18,7 +18,7 @@ from tabulate import tabulate
 from bench.arguments import COUNT, SEED
 from bench.inputs import InputError, place, read_json
 from bench.outputs import write_text
-from bench.run.measures import MEASURES
+from bench.simulation.measures import MEASURES
 
 CHUNK = 50  # repetitions between two saves of the counts
 Bounds = tuple[float, float]

@@ -13,9 +13,9 @@ import pytest
 from bench import ROOT
 from bench.commands import main
 from bench.inputs import MISTAKE
-from bench.run.measures import ACCURACIES, MEASURES, world
-from bench.run.simulate import Counts, bounds_of, simulate, table
-from bench.run.worlds import CLUSTERINGS
+from bench.simulation.measures import ACCURACIES, MEASURES, world
+from bench.simulation.simulate import Counts, bounds_of, simulate, table
+from bench.simulation.worlds import CLUSTERINGS
 
 SHORT = {
     "null_pairs": 25, "gains": 25, "mixed_families": 10, "pooled": 10, "probes": 5, "guessers": 25,

@@ -8,8 +8,8 @@ import pytest
 
 from bench.commands import main
 from bench.records import Evaluation, ModelEntry, Pair, Scenario, Score, Suite
-from bench.run import power
 from bench.run.plans import Plan, limited
+from bench.simulation import power
 from bench.store import Store
 from bench.task.examples import evaluation_set, examples
 from bench.task.prompts import PROTOCOLS, SHOTS

@@ -16,7 +16,6 @@ from bench.models.suites import load_suite
 from bench.proportions import ALPHA
 from bench.records import BUCKETS, Accuracy, Comparison, Difference, Gate, Pair, Pooled, Verdict
 from bench.run.plans import limited
-from bench.run.worlds import CLUSTERINGS, Answers, Clustering, World
 from bench.scoring.pooling import pool
 from bench.scoring.probes import cost_of
 from bench.scoring.stats import agreement_p, gates, leveled
@@ -27,6 +26,7 @@ from bench.scoring.verdicts import (
     judge,
     judge_over_random,
 )
+from bench.simulation.worlds import CLUSTERINGS, Answers, Clustering, World
 from bench.task.examples import evaluation_set
 from bench.task.probes import NUM_PAIRS, MinimalPair, minimal_pairs
 

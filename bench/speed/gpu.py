@@ -1,4 +1,4 @@
-"""A GPU -> one table: does each part of the suite that needs a GPU work on this one?
+"""A GPU -> a finding per check: does each part of the suite that needs a GPU work on this one?
 
 The checks take under five minutes on a data-centre card. They need no download, because they use the embedded
 models and one model with random weights.
@@ -10,7 +10,6 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,19 +18,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from tabulate import tabulate
 
 from bench import models
 from bench.decoding import Engine, engine_for
 from bench.decoding.constraint import constraint
 from bench.decoding.reference import ReferenceEngine
-from bench.decoding.scripted import SHAPES
 from bench.decoding.tree.engine import SpeculativeEngine
-from bench.inputs import InputError
 from bench.models.machine import lacks_package
 from bench.models.suites import load_suite
 from bench.records import Completion, ModelEntry, Prompt
-from bench.run import benchmark
+from bench.speed import benchmark, side_by_side
 from bench.task.examples import evaluation_set
 from bench.task.prompts import PROTOCOLS, build
 
@@ -112,7 +108,7 @@ def large(device: str, args: Namespace) -> str:
     benchmark.add_arguments(parser)
     dtype = "float32" if device == "cpu" else "bfloat16"
     options = f"{LARGE_RUN} --shape {args.shape} --device {device} --dtype {dtype}"
-    result = benchmark.measured(parser.parse_args(options.split()))
+    result = side_by_side.measured(parser.parse_args(options.split()))
     if args.json:
         args.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     seconds, ratios = result["seconds_per_prompt"], result["ratios"]
@@ -158,29 +154,3 @@ def require(holds: bool, finding: str) -> str:
     if not holds:
         raise RuntimeError(finding)
     return finding
-
-
-def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--device", default="cuda:0", help="(default: %(default)s)")
-    parser.add_argument("--shape", choices=SHAPES, default="7b", help="the large model (default: 7b)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the large model's figures there")
-
-
-def run(args: Namespace) -> int:
-    """Make every check and print the table. The exit status is 1 if a check fails."""
-    if args.device != "cpu" and not torch.cuda.is_available():
-        raise InputError("no GPU is visible. Run gpu-check on a machine with a GPU, or with --device=cpu.")
-    rows = [row_of(name, check, args) for name, check in CHECKS.items()]
-    print(tabulate(rows, ["check", "result", "finding", "s"], tablefmt="github", floatfmt=".0f"))
-    return int(any(row[1] == "failed" for row in rows))
-
-
-def row_of(name: str, check: Callable[[str, Namespace], str], args: Namespace) -> list[Any]:
-    start = time.perf_counter()
-    try:
-        result, finding = "ok", check(args.device, args)
-    except NotRun as lack:
-        result, finding = "not run", str(lack)
-    except Exception as error:  # one check must not hide the others
-        result, finding = "failed", f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-    return [name, result, finding, time.perf_counter() - start]

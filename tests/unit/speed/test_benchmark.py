@@ -7,7 +7,8 @@ import json
 import pytest
 
 from bench.__main__ import main
-from bench.decoding import scripted, select
+from bench.decoding import select
+from bench.speed import scripted
 from bench.task.examples import examples
 from bench.task.prompts import gold_statement
 from bench.task.world import generate

@@ -6,26 +6,26 @@ that slows down for a while slows both engines. On a CPU the seconds are process
 
 from __future__ import annotations
 
-import json
 import platform
 import time
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
-from tabulate import tabulate
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from bench.arguments import COUNT, number, whole
 from bench.decoding import Engine
 from bench.decoding.constraint import constraint
 from bench.decoding.device import usable
-from bench.decoding.scripted import (
-    SHAPES,
+from bench.decoding.tree.choices import ChoiceEngine
+from bench.decoding.tree.tree import Tree, common_prefix
+from bench.inputs import InputError
+from bench.records import Completion, Counters, Example, Prompt
+from bench.run.metadata import package_versions
+from bench.speed.scripted import (
     Script,
     ScriptedReference,
     ScriptedSpeculative,
@@ -33,18 +33,11 @@ from bench.decoding.scripted import (
     script,
     scripted_answer,
 )
-from bench.decoding.tree.choices import ChoiceEngine
-from bench.decoding.tree.tree import Tree, common_prefix
-from bench.inputs import InputError
-from bench.records import Completion, Counters, Example, Prompt
-from bench.run import startup
-from bench.run.metadata import package_versions
 from bench.task.choices import build_choices
 from bench.task.examples import NUM_EXAMPLES, NUM_SCENARIOS, evaluation_set, examples
 from bench.task.prompts import PROTOCOLS, build
 from bench.task.world import generate
 
-DTYPES = ("float32", "bfloat16", "float16")
 STATES = 12  # states per scenario in the published test split
 RATIOS = {
     "reference_batch16/speculative": ("reference_batch16", "speculative"),
@@ -59,7 +52,6 @@ CARDS = {"H100": (3.35e12, 989e12), "H200": (4.8e12, 989e12)}  # bytes and bf16 
 SETTINGS = (
     "err", "scenarios", "evaluation_set", "protocol", "pack_tokens", "repeats", "threads", "device", "dtype",
 )  # fmt: skip
-COUNTED = ("forward_passes", "model_tokens", "drafted_tokens", "accepted_tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,41 +89,6 @@ class Subject:
     @property
     def constraint(self) -> Any:
         return constraint(PROTOCOLS[self.args.protocol])
-
-
-def add_arguments(parser: ArgumentParser) -> None:
-    add = parser.add_argument
-    add("--shape", choices=SHAPES, default="tiny", help="a Llama with random weights (default: tiny)")
-    add("--model", type=Path, metavar="FOLDER", help="a checkpoint instead, as fixtures/tiny/tiny-base")
-    add(
-        "--err",
-        type=number(0, 1),
-        metavar="P",
-        help="script the answers, a changed box wrong with probability P",
-    )
-    add("--scenarios", type=COUNT, default=2, metavar="N", help="scenarios of 12 states (default: 2)")
-    add("--evaluation-set", action="store_true", help="the 716 examples instead of whole scenarios")
-    add("--reference-prompts", type=COUNT, metavar="N", help="give the slow sides N prompts (default: all)")
-    add("--protocol", choices=PROTOCOLS, default="strict", help="(default: %(default)s)")
-    add("--pack-tokens", type=COUNT, metavar="N", help="of the speculative engine (default: by device)")
-    add("--repeats", type=COUNT, default=3, metavar="N", help="take medians of so many (default: 3)")
-    add("--threads", type=whole(1, 1024), default=1, metavar="N", help="of torch (default: 1)")
-    add("--device", default="cpu", help="(default: %(default)s)")
-    add("--dtype", choices=DTYPES, default="float32", help="(default: %(default)s)")
-    add("--startup", type=Path, metavar="TOKENIZER", help="only measure the time before the first answer")
-    add("--json", action="store_true", help="print one JSON object")
-
-
-def run(args: Namespace) -> int:
-    """Measure, and print a table or JSON."""
-    if args.startup:
-        result = startup.startup(args.startup, constraint(PROTOCOLS[args.protocol]))
-        table = startup.as_table(result)
-    else:
-        result = measured(args)
-        table = as_table(result)
-    print(json.dumps(result, indent=1) if args.json else table)
-    return 0
 
 
 def measured(args: Namespace) -> dict[str, Any]:
@@ -276,19 +233,3 @@ def machine(model: Any, counters: Counters) -> dict[str, Any]:
             reading = counters.forward_passes * size / bandwidth
             found["floor_seconds"] = max(reading, 2 * weights * counters.model_tokens / peak)
     return found
-
-
-def as_table(result: Mapping[str, Any]) -> str:
-    """A table of engines with their cost, then ratios."""
-    rows = [
-        [side, result["prompts"][side], 1000 * seconds, *(result["counters"][side][name] for name in COUNTED)]
-        for side, seconds in result["seconds_per_prompt"].items()
-    ]
-    headers = ["side", "prompts", "ms a prompt", *(name.replace("_", " ") for name in COUNTED)]
-    return "\n\n".join(
-        [
-            tabulate(rows, headers, tablefmt="github", floatfmt=".1f"),
-            tabulate(result["ratios"].items(), ["ratio", "median"], tablefmt="github", floatfmt=".2f"),
-            f"{result['identical']} of {result['compared']} answers identical, token for token.",
-        ]
-    )

@@ -19,16 +19,12 @@ from bench.decoding.spelling import encode_inside
 from bench.decoding.tree.engine import Branch, SpeculativeEngine
 from bench.decoding.tree.tree import Tree
 from bench.records import Completion, Contents, Example, Query
+from bench.speed.shapes import SHAPES
 from bench.task.prompts import STATEMENT
 from bench.task.wording import WORDINGS
 from bench.task.world import MAX_OBJECTS
 
 BIAS = 1e4
-SHAPES = {  # Llama architecture: hidden size, feed-forward size, layers, heads
-    "tiny": (128, 384, 5, 2),
-    "110m": (768, 2048, 12, 12),
-    "7b": (4096, 11008, 32, 32),
-}
 LARGE_VOCABULARY = 32_000  # for all shapes except tiny, which has the vocabulary of the embedded models
 Script = Mapping[str, list[int]]  # prompt text -> tokens of its answer
 
