@@ -20,11 +20,11 @@ COMMANDS = {  # command: (module with add_arguments and run, help)
     "generate": ("bench.task.write", "write data sets in the released row format"),
     "score": (
         "bench.cluster.command",
-        "put the answers of a model or a suite into the store: here, by Ray or by SLURM",
+        "store the answers of a suite's models, here, by Ray or by SLURM; or score one model",
     ),
     "score-predictions": ("bench.scoring.predictions", "score answers made elsewhere"),
     "probes": ("bench.run.probes", "measure the effect of one critical sentence, on minimal pairs"),
-    "pin": ("bench.models.pin", "write the commits that the hub's cache has into a suite file"),
+    "pin": ("bench.models.pin", "write the commits of downloaded hub models into a suite file"),
     "baseline": ("bench.scoring.baselines", "show the expected accuracy of random guessing"),
     "store": ("bench.store.command", "list, verify, export, merge or prune stored completions"),
     "power": ("bench.simulation.power", "compute the smallest gain that a run can detect"),
@@ -34,7 +34,7 @@ COMMANDS = {  # command: (module with add_arguments and run, help)
     "published": ("bench.report.published", "make reports/published/ from the published figures"),
     "scale": ("bench.cluster.scale", "make the table of docs/scale.md: the memory of each model"),
     "report": ("bench.report.command", "make every format of a report again, from a store or a run's folder"),
-    "export": ("bench.exports.answers", "write every answer of a run: JSON lines, Parquet or Inspect log"),
+    "export": ("bench.exports.answers", "write every answer of a run: JSON lines, Parquet or an Inspect log"),
     "export-task": ("bench.exports.tasks", "write the task for lm-evaluation-harness or Inspect"),
     "baseline-update": ("bench.nights.baseline_update", "make a saved run the baseline of later comparisons"),
 }

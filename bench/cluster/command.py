@@ -43,16 +43,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "model", nargs="?", metavar="MODEL", help="one model instead of a suite: hub id, folder or GGUF file"
     )
-    parser.add_argument("--chat", action="store_true", help="ask MODEL in turns, under its chat template")
+    parser.add_argument("--chat", action="store_true", help="use the chat template of MODEL")
     add_options(add, prefix="--", without=JUDGING)
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
         "--ray",
         metavar="auto|local|ADDRESS",
-        help="run each model as a Ray task; local: on this machine alone (default: one by one, here)",
+        help="run each model as a Ray task; local: only on this machine (default: one by one, without Ray)",
     )
     where.add_argument(
-        "--slurm", type=Path, metavar="FILE", help="write an array job, a task per model, and run nothing"
+        "--slurm", type=Path, metavar="FILE", help="write an array job with a task per model, and run nothing"
     )
 
 

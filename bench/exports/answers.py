@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("run", nargs="?", default="latest", help="folder of a run, or its name (default: %(default)s)")
     add("--format", choices=FORMATS, default="jsonl", help="default: %(default)s")
-    add("--output", type=Path, metavar="PATH", help="file, or folder for inspect (default: in the run)")
+    add("--output", type=Path, metavar="PATH", help="file, or folder for inspect (default: the run's)")
     add("--store", type=Path, default=ROOT / ".boxes" / "store.sqlite", help="default: .boxes/store.sqlite")
     add("--report-dir", type=Path, default=ROOT / "reports", metavar="DIR", help="default: reports")
     add("--dataset-password", metavar="WORD")

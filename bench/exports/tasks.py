@@ -33,8 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("harness", choices=HARNESSES)
     add("--out", type=Path, required=True, metavar="DIR", help="the folder to write")
     add("--dataset", default="evaluation", metavar="SET", help="evaluation or full (default: %(default)s)")
-    add("--seed", type=SEED, default=0, metavar="N", help="of generated data (default: %(default)s)")
-    add("--version", default="base", metavar="NAME", help="of the task (default: %(default)s)")
+    add("--seed", type=SEED, default=0, metavar="N", help="seed of generated data (default: %(default)s)")
+    add("--version", default="base", metavar="NAME", help="version of the task (default: %(default)s)")
     add("--protocol", default="paper", choices=PROTOCOLS, help="default: %(default)s")
 
 

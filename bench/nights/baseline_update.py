@@ -14,9 +14,9 @@ from bench.text import say
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("night", metavar="NAME|PATH", help="a run that was saved with --boxes-save")
     parser.add_argument(
-        "--report-dir", type=Path, default=ROOT / "reports", metavar="DIR", help="where it was saved"
+        "--report-dir", type=Path, default=ROOT / "reports", metavar="DIR", help="default: reports"
     )
-    parser.add_argument("--to", type=Path, default=BASELINE, metavar="PATH", help="default: %(default)s")
+    parser.add_argument("--to", type=Path, default=BASELINE, metavar="PATH", help="default: the pinned one")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -30,10 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     model = "downloaded hub id, folder, GGUF file or embedded model"
     add("--base", metavar="MODEL", help=model)
-    add("--variant", metavar="MODEL", help="the model that was trained further from it")
+    add("--variant", metavar="MODEL", help="the model that was trained further from the base")
     add("--hypothesis", default="code", metavar="NAME", help="hypothesis of the pair (default: %(default)s)")
-    add("--chat-base", action="store_true", help="ask the base in turns, under its chat template")
-    add("--chat-variant", action="store_true", help="ask the variant in turns")
+    add("--chat-base", action="store_true", help="use the chat template of the base")
+    add("--chat-variant", action="store_true", help="use the chat template of the variant")
     parser.epilog = (
         "Every --boxes-NAME option of pytest may be written --NAME: --suite, --limit, --protocol. "
         "All other arguments go to pytest: -m, -k, -n, -q. See pytest --help."

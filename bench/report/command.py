@@ -86,7 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--report-dir", type=Path, default=ROOT / "reports", metavar="DIR", help="default: reports")
     add("--compare", metavar="PATH|NAME", nargs="?", const="", help="a saved run, or the pinned baseline")
     add("--suite", default="embedded,paper", metavar="NAME|FILE,...", help="default: %(default)s")
-    add("--dataset", default="evaluation", metavar="SET", help="of a store, as in pytest --boxes-dataset")
+    add("--dataset", default="evaluation", metavar="SET", help="a store's data set, as in --boxes-dataset")
     add("--dataset-password", metavar="WORD")
     add("--seed", type=SEED, default=0, metavar="N")
     add("--version", default="base", metavar="NAME")

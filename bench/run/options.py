@@ -47,12 +47,12 @@ class Options:
         None, "WORD", "password of the ZIP; safer in $BOXES_DATASET_PASSWORD"
     )
     seed: int = option(0, "N", "seed of generated data")
-    version: str = option("base", "NAME", ", ".join(WORDINGS))
+    version: str = option("base", "NAME", f"version of the task: {', '.join(WORDINGS)}")
     limit: int | None = option(None, "N", "ask N examples, evenly spread (default: all)", type=int)
-    protocol: str = option("paper", "NAME", ", ".join(PROTOCOLS))
+    protocol: str = option("paper", "NAME", f"form of prompts and answers: {', '.join(PROTOCOLS)}")
     think_tokens: int = option(4096, "N", "largest number of thinking tokens, protocol think")
     metric: str = option(
-        "generation", "NAME", "generation, or logprob: choose the likeliest clause, without generation"
+        "generation", "NAME", "generation, or logprob: the model chooses the likeliest clause"
     )
     engine: str = option("auto", "NAME", "auto, speculative, reference or server")
     server: str = option(
@@ -81,7 +81,7 @@ class Options:
         None, "PATH|NAME", "compare with a saved run (default: the pinned baseline)", nargs="?", const=""
     )
     compare_fail: bool = option(
-        False, None, "exit with 10 if a model got worse, 11 if one could not be measured"
+        False, None, "exit with 10 if a model got worse, 11 if a model could not be measured"
     )
 
     def __post_init__(self) -> None:

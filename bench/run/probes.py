@@ -35,7 +35,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="largest number of other operations (default: %(default)s)")  # fmt: skip
     add("--seed", type=SEED, default=0, help="(default: %(default)s)")
     add("--protocol", choices=PROTOCOLS, default="paper", help="(default: %(default)s)")
-    add("--store", default=":memory:", metavar="PATH", help="keep the answers here (default: keep none)")
+    add("--store", default=":memory:", metavar="PATH", help="store for the answers (default: none)")
     add("--json", action="store_true", help="print JSON, accuracies in [0, 1]")
 
 

@@ -96,7 +96,7 @@ def published_baseline() -> dict[str, float]:
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--reading", choices=READINGS, help="only this reading (default: all)")
-    parser.add_argument("--dataset", default="evaluation", metavar="SET", help="as --boxes-dataset takes it")
+    parser.add_argument("--dataset", default="evaluation", metavar="SET", help="as in --boxes-dataset")
     parser.add_argument("--dataset-password", metavar="WORD", help=f"safer in ${datasets.PASSWORD_VARIABLE}")
     parser.add_argument("--seed", type=SEED, default=DEFAULT_SEED, help="(default: %(default)s)")
     parser.add_argument("--version", default="base", help="version of the task (default: %(default)s)")

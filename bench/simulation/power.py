@@ -105,22 +105,22 @@ def measure(
 def add_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("--suite", default="embedded", metavar="NAME|FILE", help="suite of the pairs (default: %(default)s)")
-    add("--dataset", default="evaluation", metavar="SET", help="as --boxes-dataset takes it")
+    add("--dataset", default="evaluation", metavar="SET", help="data set, as in --boxes-dataset")
     add("--dataset-password", metavar="WORD", help=f"safer in ${datasets.PASSWORD_VARIABLE}")
-    add("--limit", type=COUNT, metavar="N", help="examples (default: all)")
+    add("--limit", type=COUNT, metavar="N", help="number of examples (default: all)")
     add(
         "--seed",
         type=SEED,
         default=DEFAULT_SEED,
         metavar="N",
-        help="of generated data (default: %(default)s)",
+        help="seed of generated data (default: %(default)s)",
     )
     add("--version", default="base", help="version of the task (default: %(default)s)")
-    add("--protocol", choices=PROTOCOLS, default="paper", help="for stored answers (default: %(default)s)")
-    add("--store", type=Path, metavar="PATH", help="measure on the answers of this store")
-    add("--differing", type=float, metavar="SHARE", help=f"(default: measured, or {DIFFERING})")
-    add("--design-effect", type=float, metavar="X", help=f"(default: measured, or {DESIGN_EFFECT})")
-    add("--pairs", type=COUNT, metavar="N", help="of the hypothesis (default: the most that the suite has)")
+    add("--protocol", choices=PROTOCOLS, default="paper", help="of the stored answers (default: %(default)s)")
+    add("--store", type=Path, metavar="PATH", help="measure SHARE and X on the answers of this store")
+    add("--differing", type=float, metavar="SHARE", help=f"default: measured, or {DIFFERING}")
+    add("--design-effect", type=float, metavar="X", help=f"default: measured, or {DESIGN_EFFECT}")
+    add("--pairs", type=COUNT, metavar="N", help="pairs of the hypothesis (default: the most in the suite)")
     add("--json", action="store_true", help="print JSON, gains in [0, 1]")
 
 

@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     prune.add_argument("--model", help="only runs of this model")
     prune.add_argument("--before", type=date.fromisoformat, metavar="DATE", help="only runs before this date")
     prune.add_argument("--problems", action="store_true", help="delete damaged rows and disagreements")
-    why = actions.add_parser("why-miss", parents=[at], help="show how the last run differs from earlier runs")
+    why = actions.add_parser("why-miss", parents=[at], help="show which settings the last run changed")
     why.add_argument("--model", help="use the last run of this model (default: the last run)")
 
 

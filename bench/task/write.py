@@ -133,7 +133,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--operations", type=int, metavar="N", help="operations per world (default: the version's)"
     )
-    parser.add_argument("--password", help="write one encrypted ZIP; the data set should be kept so")
+    parser.add_argument("--password", help="write one ZIP encrypted with this password")
 
 
 def run(args: Namespace) -> int:

@@ -22,15 +22,15 @@ def add_arguments(parser: ArgumentParser) -> None:
         default="base",
         help="the model to train (default: %(default)s)",
     )
-    parser.add_argument("--tokens", type=COUNT, help="how long, in tokens (default: the arm's own length)")
-    parser.add_argument("--size", choices=SIZES, help="of a model from scratch (default: 1m)")
+    parser.add_argument("--tokens", type=COUNT, help="tokens to train on (default: the arm's own number)")
+    parser.add_argument("--size", choices=SIZES, help="size of a model from scratch (default: 1m)")
     parser.add_argument(
-        "--seed", type=SEED, default=0, help="of weights and documents (default: %(default)s)"
+        "--seed", type=SEED, default=0, help="seed of weights and documents (default: %(default)s)"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
     parser.add_argument("--base", type=Path, help="folder of the parent (default: fixtures/tiny/tiny-PARENT)")
     parser.add_argument("--out", type=Path, help="folder to write (default: fixtures/tiny/tiny-ARM)")
-    parser.add_argument("--record", action="store_true", help="save the accuracy as the recorded one")
+    parser.add_argument("--record", action="store_true", help="save the accuracy among the recorded figures")
 
 
 def run(chosen: Namespace) -> int:
