@@ -18,8 +18,8 @@ from pathlib import Path
 from bench import PACKAGE
 from bench.outputs import replacing
 
-MAKERS = ("models", "decoding")  # the rooms whose code makes what is kept
-MADE_BY = {"figure": ("report",)}  # and of these kinds
+MAKERS = ("models", "decoding")  # folders whose code makes the cached bytes
+MADE_BY = {"figure": ("report",)}  # the same for other kinds
 
 
 def caches() -> Path:
@@ -29,11 +29,11 @@ def caches() -> Path:
 
 
 def kept(kind: str, key: object, make: Callable[[], bytes], days: float | None = None) -> bytes:
-    """What was made under this key, here or in another process; made now where nothing whole is kept.
+    """The bytes of this key from the cache, or made now if the cache lacks them or has them damaged.
 
-    kind: begins the file's name. key: anything that JSON can write; it names all that the bytes depend on,
-    but for our own code, which is added. A folder that cannot be written costs time and nothing else.
-    days: how long it stays after it was last asked for; for ever without.
+    kind: prefix of the file's name. key: JSON values that determine the bytes. The digest of our own code is
+    added. If the folder cannot be written, nothing is cached. days: the file is deleted this long after its
+    last use; None: never.
     """
     name = hashlib.sha256(
         json.dumps([code_digest(*MADE_BY.get(kind, MAKERS)), key], sort_keys=True).encode()
@@ -54,7 +54,7 @@ def kept(kind: str, key: object, make: Callable[[], bytes], days: float | None =
 
 
 def remove_unused(kind: str, since: float) -> None:
-    """Remove what was not asked for since that time."""
+    """Remove the files of this kind that were last used before this time."""
     with suppress(OSError):
         for path in caches().glob(f"{kind}-*"):
             if path.stat().st_mtime < since:
@@ -72,6 +72,6 @@ def read(path: Path) -> bytes:
 
 @cache
 def code_digest(*rooms: str) -> str:
-    """sha256 over the code of some rooms."""
+    """sha256 over the code of some folders of the package."""
     files = sorted(path for room in rooms for path in (PACKAGE / room).rglob("*.py"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()

@@ -360,8 +360,8 @@ Case = Literal["passes", "open", "fails"]
 class Verdict:
     """What a comparison found, in a few words and in one sentence.
 
-    case: what becomes of the case that asks for it, which is another question: see verdicts.case_of.
-    if_clustered: of counts, what would be found under an assumed design effect.
+    case: the result of its pytest case, by the rule in verdicts.case_of. if_clustered: for figures from
+    counts, pairs of an assumed design effect and the outcome under it.
     """
 
     outcome: Outcome

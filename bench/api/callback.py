@@ -18,16 +18,17 @@ LOGGED = {"ops0": "0", "ops1plus": "1plus"}  # bucket: name in the logs
 
 
 class BoxesCallback(TrainerCallback):
-    """Logs boxes/accuracy_0 and boxes/accuracy_1plus with random guessing beside them, of two metrics.
+    """Logs accuracy and random guessing during training: trainer.add_callback(BoxesCallback(trainer)).
 
-    boxes/logprob_accuracy_0 and so on choose the likeliest clause, without generation: they move earlier in
-    training. They are left out for models whose log-probabilities cannot be had in one pass.
+    boxes/accuracy_0 and boxes/accuracy_1plus are of generated answers. The same names with logprob_ are of
+    the likeliest clauses, and rise earlier in training. They are left out if the model cannot score all
+    clauses in one pass.
 
-    `trainer.add_callback(BoxesCallback(trainer, every=100))`. The model is asked before the first step, every
-    so many steps, and after the last one. Neither weights nor random state change: the losses stay the same.
-    A model whose logits are not finite is warned of, and the training goes on.
-    limit: so many examples at most, evenly spread. seconds: for both metrics; no new batch begins after them,
-    so fewer examples may be asked, and boxes/examples says how many. chat, protocol: as bench.evaluate's.
+    The model is asked before the first step, after every `every` steps, and after the last one. Weights,
+    random state and losses do not change. If logits are not finite, a warning is logged and training goes on.
+    limit: the largest number of examples, evenly spread. seconds: time limit of both metrics together. No
+    batch begins after it, and boxes/examples is the number of asked examples. chat, protocol: as in
+    bench.evaluate.
     """
 
     def __init__(
@@ -91,7 +92,7 @@ class BoxesCallback(TrainerCallback):
         for prefix, asker in self.askers.items():
             try:
                 result = Result(*asker.evaluate(self.seconds / len(self.askers)))
-            except FloatingPointError:  # weights that are not finite: a matter of the training, which goes on
+            except FloatingPointError:  # the training goes on, as without the callback
                 logger.warning("step %d: the model's logits are not finite, so it was not asked.", step)
                 return
             figures |= figures_of(result, f"boxes/{prefix}")

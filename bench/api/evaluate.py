@@ -63,7 +63,7 @@ def evaluate(
                 "a model in memory needs its tokenizer and cannot use a store: evaluate(model, tokenizer). "
                 "To keep its answers, save the model and give its folder."
             )
-        from bench.api.memory import InMemory  # and torch: what is refused is refused before
+        from bench.api.memory import InMemory  # imports torch, after the checks
 
         return Result(*InMemory(model, tokenizer, plan, chat=chat, name=name).evaluate())
     entry = entry_of(model, chat=chat, name=name)

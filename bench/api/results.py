@@ -60,7 +60,7 @@ class Result:
 
     def plot(self) -> Figure:
         """Accuracy by the number of operations on the box, with random guessing."""
-        from bench.api.drawing import draw_model  # and matplotlib
+        from bench.api.drawing import draw_model  # imports matplotlib
 
         return draw_model(self.evaluation.model, self.accuracies, self.random)
 
@@ -113,7 +113,7 @@ class Compared:
 
     def plot(self) -> Figure:
         """The paper's figure: accuracy of both models by the number of operations, with random guessing."""
-        from bench.api.drawing import draw_pair  # and matplotlib
+        from bench.api.drawing import draw_pair  # imports matplotlib
 
         return draw_pair(self.pair, self.results.verdicts)
 

@@ -1,4 +1,4 @@
 """Suite, plan -> a store with all answers, by Ray or SLURM: `python -m bench score`.
 
-It only fills the store. pytest then judges the answers.
+This folder only fills the store. pytest then judges the answers.
 """

@@ -32,7 +32,7 @@ def score(schedule: Schedule, name: str) -> str | None:
 
 
 def failure(error: Exception) -> str:
-    """In one line. A mistake needs no name of its kind."""
+    """The error as one line. The type is left out if the user made the mistake."""
     kind = "" if isinstance(error, InputError | OSError) else f"{type(error).__name__}: "
     return f"failed: {kind}{' '.join(str(error).split())}"
 

@@ -57,7 +57,7 @@ def load(entry: ModelEntry, devices: Sequence[str], tokenizer: Any | None = None
     if entry.adapter:
         try:
             adapted = model.load_adapter(entry.adapter)
-        except Exception as error:  # as above
+        except Exception as error:  # peft, too, raises many kinds of errors
             raise InputError(f"model {entry.name}: peft cannot load {entry.adapter}: {error}") from error
         check_filled(entry, adapted.missing_keys, adapted.mismatched_keys)
     return LoadedModel(model.eval(), tokenizer or load_tokenizer(entry), ", ".join(devices), dtype)

@@ -163,7 +163,7 @@ def check_unique(names: Sequence[str], where: str) -> None:
 def read_recorded(table: SuiteTable, suite: Path) -> tuple[dict[str, dict[str, Accuracy]], dict[str, float]]:
     """Recorded accuracies of the suite's models, and the baseline's.
 
-    A model's rows go by recorded_as, by its name or by its hub id.
+    The rows of a model have its recorded_as, its name or its hub id.
     """
     if table.recorded is None:
         if table.recorded_baseline is not None:
@@ -202,7 +202,7 @@ def read_accuracies(path: Path) -> dict[str, dict[str, Accuracy]]:
 
 
 def read_baseline(path: Path, asked: Mapping[str, Accuracy]) -> dict[str, float]:
-    """Columns: bucket or num_ops; accuracy or accuracy_percent. asked: its n are the weights in ops1plus."""
+    """Columns: bucket or num_ops; accuracy or accuracy_percent. asked: the weights in ops1plus are its n."""
     found = dict(read_rows(path, lambda row: (bucket_of(row), share_of(row))))
     counts = {bucket: asked[bucket].n for bucket in OPS1PLUS if bucket in found and bucket in asked}
     if counts:

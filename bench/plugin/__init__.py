@@ -2,7 +2,7 @@
 report.
 
 No other folder imports pytest. `pytest -p bench.plugin` loads the plugin. In an installed package entry.py
-loads it. PYTEST_DONT_REWRITE: entry.py is imported first, and there are no assertions here.
+loads it. PYTEST_DONT_REWRITE: pytest imports entry.py too early to rewrite assertions, and there are none.
 """
 
 pytest_plugins = (

@@ -103,7 +103,7 @@ def markers_of(pair: Pair, hypotheses: Iterable[str]) -> list[str]:
 
 
 def recorded_where(state: State) -> str:
-    """The words for recorded figures, which belong to the evaluation set and not to another sample."""
+    """How to introduce recorded figures. They are of the evaluation set; this run may have another sample."""
     return "as recorded" if state.options.asks_evaluation_set else "recorded on the evaluation set"
 
 

@@ -1,8 +1,6 @@
-"""The entry point that pytest loads in every project of an environment with this package. It does very
-little.
+"""The entry point that pytest loads in every project of an environment with this package.
 
-The plugin itself is loaded only if the arguments, or a project's addopts, name one of our options or our
-cases.
+It loads the plugin only if the arguments, or a project's addopts, name one of our options or our cases.
 """
 
 from __future__ import annotations
@@ -31,7 +29,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: Sequence[st
 
 
 def check_places(early_config: pytest.Config, args: Sequence[str]) -> None:
-    """After a space pytest takes a place elsewhere for a test, and looks for its own settings there."""
+    """Refuse "--boxes-X ../path". pytest would read the path as a test, and look for its settings there."""
     if early_config.inipath or early_config.known_args_namespace.rootdir:
         return
     for flag, value in pairwise(args):

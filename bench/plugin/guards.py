@@ -66,7 +66,7 @@ def pytest_runtestloop(session: pytest.Session):
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session):
-    """The report is written here, where pytest would end in a traceback."""
+    """Guards the hook that writes the report. pytest itself would print a traceback of its errors."""
     try:
         with boundary(session.config):
             return (yield)

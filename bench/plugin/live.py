@@ -22,9 +22,9 @@ QUIET_ON_TERMINAL, QUIET_IN_LOG = 2.0, 30.0  # seconds without output before the
 class Live(Listener):
     """Plugin for the main process while cases run.
 
-    It has its own handle on the terminal, because pytest captures the usual one while a case runs. counts:
-    returns the answers by model, and runs in another thread; None if this process evaluates the models
-    itself.
+    It has its own handle on the terminal, because pytest captures the usual one while a case runs. counts: a
+    function that returns the number of answers by model, and runs in another thread. None if this process
+    evaluates the models itself.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Live(Listener):
         self.out.close()
 
     def do(self, what: str) -> None:
-        """No case runs any more: from now on the line says this."""
+        """Show this text instead of the progress. To be called after the last case."""
         with self.lock:
             self.erase()
             self.pace, self.counts, self.free = Pace(0, what), dict, True
@@ -99,7 +99,7 @@ class Live(Listener):
 
     @contextmanager
     def visible(self) -> Iterator[None]:
-        """Output while pytest captures nothing. Otherwise its own line could not be ended."""
+        """Allow output while pytest captures nothing. At other times we cannot end the line of pytest."""
         self.free = True
         try:
             yield

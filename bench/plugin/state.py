@@ -198,7 +198,7 @@ class State:
         return replace(found, skipped={**found.skipped, **self.failed}, published=self.published)
 
     def write(self, results: Results) -> Path:
-        """The report's folder."""
+        """Write the report. Returns its folder."""
         shown = self.options.released_examples or not self.plan.dataset.startswith("release:")
         ran = {pair.hypothesis for pair in self.ran}
         return write(

@@ -47,7 +47,7 @@ class Terminal:
 
     def say(self, text: str, **style: bool) -> None:
         self.reporter.ensure_newline()
-        if (writer := self.config.get_terminal_writer()).width_of_current_line:  # xdist's, which it redraws
+        if (writer := self.config.get_terminal_writer()).width_of_current_line:  # xdist redraws its line
             writer.line()
         for line in textwrap.wrap(printable(text), self.width - 1, break_on_hyphens=False):
             self.reporter.write_line(line, **style)

@@ -22,8 +22,8 @@ def pack(results: Results, examples: Sequence[Example]) -> str:
     """Every example as gzip in base64; "" without examples. The same answers give the same text.
 
     examples is a list of [id, description, right answer, boxes, answers]. A box is [num_ops, last change,
-    numbers of the operations that changed it, contents]. An answer is [text, kind of error a box, clause a
-    box, thinking]; a box that is right has "" for the error and the clause.
+    numbers of the operations that changed it, contents]. An answer is [text, kind of error per box, clause
+    per box, thinking]. A right box has "" for the error and the clause.
     """
     if not (examples and results.evaluations):
         return ""
@@ -53,7 +53,7 @@ def pack_example(example: Example, results: Results, scored: Mapping[str, Scores
 
 
 def pack_answer(example: Example, results: Results, name: str, scores: Scores) -> list[object]:
-    """What one model wrote, what it says of each box that it has wrong, and what it thought before."""
+    """One model's answer as in `pack`: text, errors, the clauses of wrong boxes, thinking."""
     text, thinking = answer_and_thinking(example, results, name)
     errors = [scores[example.id, query.box].error or "" for query in example.queries]
     said = statements(text, example.version, len(errors))
@@ -62,7 +62,7 @@ def pack_answer(example: Example, results: Results, name: str, scores: Scores) -
 
 
 def answer_and_thinking(example: Example, results: Results, name: str) -> tuple[str, str]:
-    """A completion without its notes: log-probabilities are for programs, thinking is shown by itself."""
+    """The answer, and the thinking before it. Log-probabilities are left out: they are for programs."""
     evaluation = results.evaluations[name]
     text = evaluation.completions[example.id].text
     if evaluation.thinking:

@@ -52,7 +52,7 @@ def write_formats(
     recorded: Sequence[Verdict],
     regression: Regression | None,
 ) -> None:
-    # jinja2 and pandas take half a second to import: here the answers are there
+    # jinja2 and pandas take half a second to import, so they are imported after the last answer.
     from bench.report.markdown import markdown
     from bench.report.page import html
 

@@ -147,7 +147,7 @@ def question_of(section: Section) -> str:
 
 
 def pool_answer(pooled: Pooled) -> str:
-    """As in "Yes: over 5 pairs the gain is 15.3 points [0.7, 29.8]."."""
+    """As in "Yes: over 5 pairs the gain is 15.3 points [0.9, 29.6]."."""
     said = {"supported": "Yes", "contradicted": "No"}.get(pooled.outcome, OPEN)
     ends = f"[{100 * pooled.low:.1f}, {100 * pooled.high:.1f}]"
     text = f"{said}: over {pooled.pairs} pairs the gain is {100 * pooled.value:.1f} points {ends}."

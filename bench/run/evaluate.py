@@ -1,11 +1,11 @@
 """ModelEntry, Plan -> Evaluation: every stage in order for one model. The map of the package.
 
-    example -> prompt         prompts.build
-    prompt -> completion      decoding, or the store if it was decoded before
-    completion -> answer      answers.read_answer
-    answer -> scores          scoring.score
+    example -> prompt         bench/task/prompts.py
+    prompt -> completion      bench/decoding, or bench/store if it was decoded before
+    completion -> answer      bench/scoring/answers.py, called by Plan.read
+    answer -> scores          bench/scoring/scores.py
 
-The later stages (accuracy, comparison, verdict, report) take only seconds: see session.py.
+The later stages take only seconds: session.py compares and judges the models by bench/scoring/verdicts.py.
 """
 
 from __future__ import annotations

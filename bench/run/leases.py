@@ -29,11 +29,11 @@ Say = Callable[[str], object]
 def model_lock(
     store: Path | str, fingerprint: str, timeout: float, say: Say = lambda text: None, run: str = ""
 ) -> Iterator[None]:
-    """Hold one model of one store: whoever waits for it finds its completions when the wait is over.
+    """Lock one model of one store. After a wait for another process, its completions are in the store.
 
-    fingerprint: hexadecimal. say: told once who holds it, if it has to be waited for. run: whose worker this
-    is; where another worker of that run holds the model, nothing is said.
-    Raises TimeoutError, naming the holder, after `timeout` seconds. A store in memory needs no lock.
+    fingerprint: hexadecimal. say: gets one message with the name of the holder, if there is a wait. run: the
+    run of this worker. If another worker of the same run holds the model, there is no message.
+    Raises TimeoutError with the name of the holder after `timeout` seconds. A store in memory needs no lock.
     """
     if str(store) == ":memory:":
         yield
@@ -65,7 +65,7 @@ def gpu_leases(
 
     There is one queue. Only its first process collects GPUs, until it has all that it needs. So two processes
     that need several GPUs cannot block each other, and a large request gets its turn.
-    say: gets one message in the queue and one at its head, with the name of the holder.
+    say: gets one message in the queue, and one as its first process, each with the name of the holder.
     Raises ValueError if there are too few GPUs, and TimeoutError if none was free in time.
     """
     if count > len(visible):

@@ -40,7 +40,7 @@ def added_since(store: Store, number: int) -> dict[str, int]:
 
 
 def kept_for(store: Store, plan: Plan) -> dict[str, int]:
-    """How many of the plan's prompts each model has answered, by its name, whatever its weights were then."""
+    """The number of the plan's prompts that the store has answered, by model name, for any weights of it."""
     texts = [as_text(turns(example, plan.protocol)) for example in plan.examples]
     found: dict[str, int] = {}
     for model, settings in store.read(UNDER, plan.constraint.regex, json.dumps(plan.engines)):

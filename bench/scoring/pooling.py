@@ -90,13 +90,13 @@ def variance_of(found: Accuracy) -> float:
 def random_effects(effects: Sequence[Effect]) -> tuple[float, list[Test], float, float]:
     """Mean, its tests, tau and I squared, with Paule & Mandel's tau.
 
-    Two tests, Hartung & Knapp's and the normal one: where gains happen to be alike the former is too narrow,
-    so the wider interval counts (Jackson et al. 2017, doi:10.1002/sim.7411, "hybrid").
+    The tests are Hartung & Knapp's and the normal one. The first is too narrow if gains happen to be alike.
+    So the wider interval counts (Jackson et al. 2017, doi:10.1002/sim.7411, "hybrid").
     """
     from statsmodels.stats.meta_analysis import combine_effects  # takes a second
 
     gains, errors = np.array(effects).T
-    with np.errstate(divide="ignore"):  # of I squared, where all gains are equal
+    with np.errstate(divide="ignore"):  # I squared divides by zero if all gains are equal
         found = combine_effects(gains, errors**2, method_re="iterated")
     tests = [(float(found.sd_eff_w_re_hksj), len(effects) - 1.0), (float(found.sd_eff_w_re), NORMAL)]
     return float(found.mean_effect_re), tests, sqrt(max(float(found.tau2), 0.0)), max(float(found.i2), 0.0)

@@ -222,8 +222,8 @@ def case_of(found: Comparison, outcome: Outcome, cases: int) -> Case:
     """The result of a case, the same in pytest and in every report.
 
     A case passes if the variant is better, and above guessing unless it is a control. It fails if the variant
-    is worse. This must hold over all cases that can fail (Bonferroni), so chance alone fails at most 5% of
-    runs, whatever their number of cases. A positive control fails if it shows no gain at ops1plus.
+    is worse, also after adjustment over all cases that can fail (Bonferroni). So at most 5% of runs fail by
+    chance, whatever their number of cases. A positive control fails if it shows no gain at ops1plus.
     """
     if found.pair.control == "negative":
         return negative_case_of(found, outcome, cases)

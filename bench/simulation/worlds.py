@@ -32,7 +32,7 @@ class Clustering:
     query: float  # common to all models
 
     def correlated(self, correlation: float) -> Clustering:
-        """Answers that cluster as much, of models whose parts are common in this share."""
+        """The same clustering, with answers that correlate between models: this share of it is common."""
         scenario = self.scenario + self.model_scenario
         query = 1 - scenario - self.model_example
         own = 1 - correlation
@@ -50,7 +50,7 @@ class World:
     """The queries of some examples, as arrays of one length: (queries,)."""
 
     examples: Sequence[Example]
-    buckets: Sequence[str] = BUCKETS  # that are measured
+    buckets: Sequence[str] = BUCKETS  # the buckets to measure
 
     @cached_property
     def num_ops(self) -> np.ndarray:

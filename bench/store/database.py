@@ -114,7 +114,7 @@ def check_store(path: Path | str) -> None:
 
 
 def existing_store(path: Path | str) -> Path:
-    """The path of a store that is read. Raises InputError where nothing is there."""
+    """The path of a store that is read. Raises InputError if there is none."""
     path = place(path)
     if not path.exists():
         raise InputError(f"no store at {path}. Give one with --store. pytest --boxes-store creates it.")

@@ -23,7 +23,7 @@ from bench.training.muon import Muon
 from bench.training.tokenizer import Encoder, train_tokenizer
 
 WARM_UP_STEPS = 50
-FINAL_LR = 0.05  # of the highest
+FINAL_LR = 0.05  # share of the highest learning rate
 CHECKPOINT_SECONDS = 60
 COUNTS = ("step", "tokens", "seconds", "losses")
 
