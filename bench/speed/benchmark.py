@@ -21,20 +21,20 @@ COUNTED = ("forward_passes", "model_tokens", "drafted_tokens", "accepted_tokens"
 def add_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("--shape", choices=SHAPES, default="tiny", help="a Llama with random weights (default: tiny)")
-    add("--model", type=Path, metavar="FOLDER", help="a checkpoint instead, as fixtures/tiny/tiny-base")
+    add("--model", type=Path, metavar="FOLDER", help="a checkpoint instead, such as fixtures/tiny/tiny-base")
     add(
         "--err",
         type=number(0, 1),
         metavar="P",
-        help="script the answers, a changed box wrong with probability P",
+        help="script the answers; a changed box is wrong with probability P",
     )
     add("--scenarios", type=COUNT, default=2, metavar="N", help="scenarios of 12 states (default: 2)")
     add("--evaluation-set", action="store_true", help="the 716 examples instead of whole scenarios")
-    add("--reference-prompts", type=COUNT, metavar="N", help="give the slow sides N prompts (default: all)")
+    add("--reference-prompts", type=COUNT, metavar="N", help="prompts for the slower engines (default: all)")
     add("--protocol", choices=PROTOCOLS, default="strict", help="(default: %(default)s)")
-    add("--pack-tokens", type=COUNT, metavar="N", help="of the speculative engine (default: by device)")
-    add("--repeats", type=COUNT, default=3, metavar="N", help="take medians of so many (default: 3)")
-    add("--threads", type=whole(1, 1024), default=1, metavar="N", help="of torch (default: 1)")
+    add("--pack-tokens", type=COUNT, metavar="N", help="tokens per pack, speculative engine")
+    add("--repeats", type=COUNT, default=3, metavar="N", help="measure N times and take medians (default: 3)")
+    add("--threads", type=whole(1, 1024), default=1, metavar="N", help="threads of torch (default: 1)")
     add("--device", default="cpu", help="(default: %(default)s)")
     add("--dtype", choices=DTYPES, default="float32", help="(default: %(default)s)")
     add("--startup", type=Path, metavar="TOKENIZER", help="only measure the time before the first answer")

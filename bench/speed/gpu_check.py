@@ -17,7 +17,7 @@ from bench.speed.shapes import SHAPES
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--device", default="cuda:0", help="(default: %(default)s)")
     parser.add_argument("--shape", choices=SHAPES, default="7b", help="the large model (default: 7b)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the large model's figures there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the large model's figures to FILE")
 
 
 def run(args: Namespace) -> int:
