@@ -215,11 +215,10 @@ def loss_of(found: Comparison) -> str:
 
 
 def recorded_sentence(section: Section) -> str:
-    """As in "In the published figures, 4 of 5 code models improve."; "" if nothing is recorded."""
+    """As in "In the published figures, 4 of 5 code models improve and beat guessing."; "" without figures."""
     recorded = [panel.main for panel in section.elsewhere]
     if not recorded:
         return ""
     improved = sum(verdict.case == "passes" for verdict in recorded)
-    return (
-        f"In the published figures, {improved} of {len(recorded)} {section.heading.lower()} models improve."
-    )
+    share = f"{improved} of {len(recorded)} {section.heading.lower()} models"
+    return f"In the published figures, {share} improve and beat random guessing."
