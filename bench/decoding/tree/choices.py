@@ -125,7 +125,7 @@ class ChoiceEngine:
     def score_one(self, before: list[int], tokens: list[int]) -> float:
         """The log-probability of tokens after other tokens, in a plain forward pass."""
         ids = torch.tensor([before + tokens], device=self.model.device)
-        logits = self.model(input_ids=ids, use_cache=False).logits[0, len(before) - 1 : -1].float()  # (T, V)
+        logits = precise(self.model(input_ids=ids, use_cache=False).logits[0, len(before) - 1 : -1])  # (T, V)
         check_finite(logits)
         return float(logits.log_softmax(-1).gather(1, ids[0, len(before) :, None]).sum())
 
@@ -163,13 +163,18 @@ class ChoiceEngine:
         return [sum(next(logprobs) for _ in clause) for clause in clauses]
 
     def forward(self, tree: Tree, columns: Sequence[int]) -> torch.Tensor:
-        """Logits at some columns, in float32. -> (N, V)"""
+        """Logits at some columns. -> (N, V)"""
         self.counters.forward_passes += 1
         self.counters.model_tokens += len(tree.input_ids)
         with clock(self.counters, "model_seconds"):
-            logits = tree.run(columns).float()
+            logits = precise(tree.run(columns))
             check_finite(logits)
         return logits
+
+
+def precise(logits: torch.Tensor) -> torch.Tensor:
+    """In float32, or in float64 if the model is."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def grow(tree: Tree, path: list[int], pieces: Pieces) -> Steps:

@@ -9,6 +9,7 @@ from transformers import MistralConfig, MistralForCausalLM
 from bench import models
 from bench.decoding.notes import read_logprobs, split_notes
 from bench.decoding.tree.choices import ChoiceEngine
+from bench.models import LoadedModel
 from bench.models.suites import load_suite
 from bench.records import Completion, Prompt
 from bench.task.choices import build_choices
@@ -80,13 +81,31 @@ def test_a_tree_scores_as_one_clause_a_pass_behind_a_sliding_window(tiny_base) -
     assert max(differences(model, tiny_base.tokenizer, prompts)) < 1e-4
 
 
+DIFFERS = "two plain passes with different kernels differ by more (reports/tiny/logprob.md)"
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(
+    "name", [pytest.param("tiny-base", marks=pytest.mark.xfail(strict=True, reason=DIFFERS)), "tiny-code"]
+)
+def test_200_prompts_score_as_one_clause_a_pass(name: str) -> None:
+    here, prompts = embedded(name, 200)
+    assert max(differences(here.model, here.tokenizer, prompts)) < 1e-4
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", ["tiny-base", "tiny-code"])
-def test_200_prompts_score_as_one_clause_a_pass(name: str) -> None:
-    here = models.load(load_suite("embedded").models[name], ["cpu"])
-    prompts = [build_choices(example, PAPER) for example in evaluation_set()[::3][:200]]
-    assert len(prompts) == 200
-    assert max(differences(here.model, here.tokenizer, prompts)) < 1e-4
+def test_in_float64_a_tree_scores_exactly_as_one_clause_a_pass(name: str) -> None:
+    """Scores have six digits after the point, so a difference of two scores has an error of at most 1e-6."""
+    here, prompts = embedded(name, 20)
+    assert max(differences(here.model.double(), here.tokenizer, prompts)) < 2e-6
+
+
+def embedded(name: str, number: int) -> tuple[LoadedModel, list[Prompt]]:
+    """A model in float32, and evenly spread prompts."""
+    prompts = [build_choices(example, PAPER) for example in evaluation_set()[::3][: 200 : 200 // number]]
+    assert len(prompts) == number
+    return models.load(load_suite("embedded").models[name], ["cpu"]), prompts
 
 
 def test_a_model_that_takes_no_tree_scores_one_clause_a_pass(tiny_base, monkeypatch) -> None:
