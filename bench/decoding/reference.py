@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import copy
+import importlib
+import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import outlines
 import torch
-from outlines.types import Regex
+from outlines.backends.outlines_core import OutlinesCoreLogitsProcessor
 from transformers import GenerationConfig
 
 from bench.decoding.constraint import Constraint
 from bench.decoding.device import check_finite, clock, device_of, peak_bytes
-from bench.decoding.spelling import respell, spell, tokens_for
+from bench.decoding.spelling import index_for, spell
 from bench.records import Completion, Counters, Prompt
+
+MASK = "outlines_core.kernels.torch"  # the module in which outlines applies its mask
 
 
 class ReferenceEngine:
@@ -27,15 +31,16 @@ class ReferenceEngine:
         self, model: Any, tokenizer: Any, constraint: Constraint, *, batch_size: int | None = None
     ) -> None:
         self.model = model
-        self.tokenizer = copy.copy(tokenizer)  # outlines sets its padding
+        self.tokenizer = copy.copy(tokenizer)
+        self.tokenizer.padding_side = "left"
+        if self.tokenizer.pad_token_id is None:
+            self.tokenizer.pad_token_id = self.tokenizer.eos_token_id
         self.constraint = constraint
         self.batch_size = batch_size or device_of(model).batch_size
         self.reason = "asked for"
         self.counters = Counters()
         self.spelling = spell(tokenizer)
-        outlined = outlines.from_transformers(model, self.tokenizer)
-        respell(outlined.tokenizer, tokens_for(constraint.regex, self.spelling))
-        self.generator = outlines.Generator(outlined, Regex(constraint.regex), backend="outlines_core")
+        self.mask = OutlinesCoreLogitsProcessor(index_for(constraint.regex, tokenizer), "torch")
         self.config = GenerationConfig(
             max_new_tokens=constraint.max_new_tokens,
             do_sample=False,
@@ -73,13 +78,13 @@ class ReferenceEngine:
     def generate(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """The model's tokens after each row. (B, T) -> (B, new tokens), filled up with padding."""
         masking = self.counters.mask_seconds
-        self.generator.logits_processor.reset()
+        self.mask.reset()
         with clock(self.counters, "model_seconds"), neutral_generation(self.model), torch.inference_mode():
             rows = self.model.generate(
                 input_ids=input_ids,
                 attention_mask=attention_mask,
                 generation_config=self.config,
-                logits_processor=[self.masked(self.generator.logits_processor)],
+                logits_processor=[self.masked(self.mask)],
             )
         self.counters.model_seconds -= self.counters.mask_seconds - masking
         self.counters.model_tokens += int(attention_mask.sum()) - len(input_ids)
@@ -113,3 +118,26 @@ def neutral_generation(model: Any) -> Iterator[None]:
         yield
     finally:
         model.generation_config = kept
+
+
+@contextmanager
+def uncompiled_mask() -> Iterator[None]:
+    """Run outlines' mask as plain PyTorch inside the block.
+
+    outlines compiles it from the moment of its import. Loading the compiler takes one second and compiling
+    several, which is longer than a probe.
+    """
+    compiled, setting = sys.modules.pop(MASK, None), os.environ.get("TORCHDYNAMO_DISABLE")
+    os.environ["TORCHDYNAMO_DISABLE"] = "1"
+    try:
+        importlib.import_module(MASK)
+    finally:
+        del os.environ["TORCHDYNAMO_DISABLE"]
+        if setting is not None:
+            os.environ["TORCHDYNAMO_DISABLE"] = setting
+    try:
+        yield
+    finally:
+        del sys.modules[MASK]  # the next import compiles it
+        if compiled:
+            sys.modules[MASK] = compiled

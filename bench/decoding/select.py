@@ -112,12 +112,14 @@ def difference(speculative: SpeculativeEngine, reference: ReferenceEngine) -> st
 
     In less than float32, rounding may change one of the two answers, but a wrong mask changes both.
     """
+    from bench.decoding.reference import uncompiled_mask
+
     shots = examples(SHOTS)
     prompts = [build(shot, PROTOCOLS["strict"]) for shot in (shots[1], shots[-1])]
     answers: list[dict[str, Completion]] = []
     speculative.costs.balance = inf  # it must not hand the probe over to the other engine
     try:
-        with torch.compiler.set_stance("force_eager"):  # compiling outlines' mask takes longer than a probe
+        with uncompiled_mask():
             for engine in (reference, speculative):
                 packs = engine.complete(prompts)
                 answers.append({prompt.example_id: done for pack in packs for prompt, done in pack})

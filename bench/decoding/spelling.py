@@ -5,15 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from outlines_core import Index, Vocabulary
 
 from bench.cache import kept
-
-if TYPE_CHECKING:
-    from outlines.models.transformers import TransformerTokenizer
 
 # Tokenizers treat the beginning of a text specially (SentencePiece adds or removes a space there). So a text
 # is encoded after one anchor, and a token is decoded after another. Pre-tokenizers never join a letter to a
@@ -21,10 +18,13 @@ if TYPE_CHECKING:
 BEFORE_TEXT = "\n"
 BEFORE_TOKEN = ":"
 
-KNOWN: WeakKeyDictionary[Any, tuple[str, ...]] = WeakKeyDictionary()  # in this process
+Spelling = tuple[str, ...]
+
+KNOWN: WeakKeyDictionary[Any, Spelling] = WeakKeyDictionary()  # in this process
+INDEXED: WeakKeyDictionary[Any, tuple[str, Spelling, Index]] = WeakKeyDictionary()  # a tokenizer's last index
 
 
-def spell(tokenizer: Any) -> tuple[str, ...]:
+def spell(tokenizer: Any) -> Spelling:
     """Token id -> its text in the middle of an answer.
 
     It is empty for tokens that no answer contains: the end of the sequence, tokens with the same text, and
@@ -35,7 +35,7 @@ def spell(tokenizer: Any) -> tuple[str, ...]:
     return found
 
 
-def spell_now(tokenizer: Any) -> tuple[str, ...]:
+def spell_now(tokenizer: Any) -> Spelling:
     """The spelling from the cache, or else from the tokenizer."""
     words = words_of(tokenizer)
     anchor = encode(tokenizer, BEFORE_TOKEN)[-1]
@@ -94,24 +94,24 @@ def tokens_for(regex: str, spelling: Sequence[str]) -> dict[int, str]:
     return {token: text for token, text in enumerate(spelling) if text and allowed.issuperset(text)}
 
 
+def index_for(regex: str, tokenizer: Any) -> Index:
+    """The automaton of a regex over a tokenizer's spelling, built once for both engines.
+
+    outlines' own spelling is wrong for Gemma. It puts a space before every token that begins with U+2581
+    (since its pull request 1817, and still in 1.3.3), because SentencePiece's decoder drops that space at the
+    beginning of a text. Gemma's decoder keeps it, so outlines spells "▁the" with two spaces.
+    """
+    spelling = spell(tokenizer)
+    known = INDEXED.get(tokenizer)
+    if known is None or known[:2] != (regex, spelling):
+        index = index_of(regex, tokens_for(regex, spelling), tokenizer.eos_token_id)
+        INDEXED[tokenizer] = known = regex, spelling, index
+    return known[2]
+
+
 def index_of(regex: str, texts: Mapping[int, str], end: int) -> Index:
     """outlines_core's automaton of a regex over tokens."""
     tokens: dict[str, list[int]] = {}
     for token, text in texts.items():
         tokens.setdefault(text, []).append(token)
     return Index(regex, Vocabulary(end, tokens))
-
-
-def respell(seen: TransformerTokenizer, texts: Mapping[int, str]) -> None:
-    """Replace the spelling in outlines' view of a tokenizer by ours.
-
-    outlines puts a space before every token that begins with U+2581 (since its pull request 1817, and still
-    in 1.3.3), because SentencePiece's decoder drops that space at the beginning of a text. Gemma's decoder
-    keeps it. So outlines spells Gemma's "▁the" with two spaces, and no right answer can be written. This
-    function can be removed when outlines checks the decoder.
-
-    texts: token id -> text, for the tokens that may be allowed. Only these are indexed. Each token is named
-    by its id, because outlines only uses the id and the text of a name.
-    """
-    seen.get_vocab = lambda: dict(zip(texts, texts, strict=True))
-    seen.convert_token_to_string = lambda token: texts.get(token, "")

@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from outlines_core import Index
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.cache import kept
-from bench.decoding.spelling import index_of, spell, tokens_for
+from bench.decoding.spelling import index_for, spell
 
 FEW = 256
 NEVER = -1
@@ -73,7 +74,7 @@ def build_tables(regex: str, tokenizer: Any, device: torch.device) -> Tables:
     """The automaton of a regex over the tokenizer's vocabulary, from the cache if it was built before."""
     spelling, eos = spell(tokenizer), tokenizer.eos_token_id
     key = [regex, eos, digest_of_spelling(spelling), version("outlines_core")]
-    data = kept("tables", key, lambda: save(edges_of(regex, spelling, eos)))
+    data = kept("tables", key, lambda: save(edges_of(index_for(regex, tokenizer))))
     with np.load(io.BytesIO(data), allow_pickle=False) as edges:
         return tables_of(edges, spelling, eos, device)
 
@@ -83,12 +84,11 @@ def digest_of_spelling(spelling: Sequence[str]) -> str:
     return hashlib.sha256("".join(spelling).encode() + lengths.tobytes()).hexdigest()
 
 
-def edges_of(regex: str, spelling: Sequence[str], eos: int) -> dict[str, np.ndarray]:
+def edges_of(index: Index) -> dict[str, np.ndarray]:
     """The automaton as (E,) arrays: state, token, next state.
 
     State 0 is the first. outlines_core uses other numbers.
     """
-    index = index_of(regex, tokens_for(regex, spelling), eos)
     rows = index.get_transitions()
     first = index.get_initial_state()
     others = set().union(rows, *(row.values() for row in rows.values())) - {first}

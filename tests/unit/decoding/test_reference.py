@@ -2,20 +2,56 @@
 
 from __future__ import annotations
 
+import copy
+import importlib
+import sys
+
+import outlines
 import pytest
 import torch
+from outlines.types import Regex
 
 from bench.decoding.constraint import Constraint
-from bench.decoding.reference import ReferenceEngine
+from bench.decoding.reference import MASK, ReferenceEngine, uncompiled_mask
 
 
-def test_its_texts_are_those_of_outlines_own_generator(random_model, tokenizer, prompts, paper, complete):
-    engine = ReferenceEngine(random_model(), tokenizer, paper, batch_size=3)
-    texts = engine.generator.batch(
-        [prompt.text for prompt in prompts[:3]], max_new_tokens=100, do_sample=False
-    )
-    done = complete(engine, prompts[:3])
+@pytest.fixture
+def generator(random_model, tokenizer, paper):
+    """outlines' own generator, with its own spelling and automaton."""
+    outlined = outlines.from_transformers(random_model(), copy.copy(tokenizer))
+    return outlines.Generator(outlined, Regex(paper.regex), backend="outlines_core")
+
+
+def test_its_texts_are_those_of_outlines_own_generator(
+    generator, random_model, tokenizer, prompts, paper, complete
+):
+    texts = generator.batch([prompt.text for prompt in prompts[:3]], max_new_tokens=100, do_sample=False)
+    done = complete(ReferenceEngine(random_model(), tokenizer, paper, batch_size=3), prompts[:3])
     assert [done[prompt.example_id].text for prompt in prompts[:3]] == texts
+
+
+def test_its_automaton_is_the_one_that_outlines_builds(generator, random_model, tokenizer, paper):
+    theirs = generator.logits_processor.index
+    ours = ReferenceEngine(random_model(), tokenizer, paper).mask.index
+    assert ours.get_transitions() == theirs.get_transitions()
+    assert ours.get_initial_state() == theirs.get_initial_state()
+    assert ours.get_final_states() == theirs.get_final_states()
+
+
+def test_the_mask_is_compiled_outside_of_a_probe_only():
+    def compiled():
+        kernel = importlib.import_module(MASK)._apply_token_bitmask_inplace_kernel
+        return hasattr(kernel, "_torchdynamo_orig_callable")
+
+    before = importlib.import_module(MASK)
+    with uncompiled_mask():
+        assert not compiled()
+    assert compiled()
+    assert importlib.import_module(MASK) is before
+    del sys.modules[MASK]  # as before the first use
+    with uncompiled_mask():
+        assert not compiled()
+    assert compiled()
 
 
 def test_a_batch_answers_as_each_prompt_alone(random_model, tokenizer, prompts, complete):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-from outlines.models.transformers import TransformerTokenizer
+import copy
 
-from bench.decoding.spelling import encode_inside, respell, spell
+import pytest
+
+from bench.decoding.spelling import encode_inside, index_for, spell
 from bench.task.examples import evaluation_set
 from bench.task.prompts import gold_statement
 from fixtures.checkpoints import STYLES, Style, make_tokenizer
@@ -43,10 +44,20 @@ def test_a_token_is_spelled(style: Style, token: str, text: str) -> None:
     index = tokenizer.convert_tokens_to_ids(token)
     assert tokenizer.convert_ids_to_tokens(index) == token
     assert spell(tokenizer)[index] == text
-    seen = TransformerTokenizer(tokenizer)
-    respell(seen, dict(enumerate(spell(tokenizer))))
-    assert seen.get_vocab()[index] == index
-    assert seen.convert_token_to_string(index) == text
+
+
+def test_an_automaton_is_built_once_for_both_engines_and_anew_for_another_regex_or_more_tokens() -> None:
+    tokenizer = make_tokenizer()
+    one = index_for("a+b", tokenizer)
+    assert index_for("a+b", tokenizer) is one
+    assert index_for("a+b", copy.copy(tokenizer)) is not one
+    assert index_for("a+", tokenizer) is not one
+    first = index_for("a+b", tokenizer)
+    tokenizer.add_tokens(["aab"])
+    more = index_for("a+b", tokenizer)
+    assert len(more.get_transitions()[more.get_initial_state()]) == 1 + len(
+        first.get_transitions()[first.get_initial_state()]
+    )
 
 
 def test_tidied_decoding_does_not_change_an_answer() -> None:
