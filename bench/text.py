@@ -31,6 +31,11 @@ def in_words(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.3g} h"
 
 
+def counted(number: int, noun: str) -> str:
+    """A number and its noun, such as "1 prompt" or "12 prompts"."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def printable(text: str) -> str:
     """Text for a terminal: one line without control characters, cut after 4,000 characters."""
     line = BREAKS.sub(" ", text[: 2 * LONGEST])

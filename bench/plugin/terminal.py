@@ -23,7 +23,7 @@ from bench.run.start import cannot_ask
 from bench.scoring.sentences import CONTROL_CASES
 from bench.scoring.verdicts import families
 from bench.store import Store
-from bench.text import in_words, printable
+from bench.text import counted, in_words, printable
 
 SHOWN = 3  # models that share a reason
 STYLES = {"better": "green", "worse": "red", "equivalent": "cyan"}
@@ -131,7 +131,7 @@ def announcement(state: State) -> str:
     """The models, the number of prompts, and an estimate of the time."""
     names, prompts = state.runnable, len(state.plan.examples)
     others = len(state.asked()) - len(names)
-    missing = f" {others} models cannot run here." if others else ""
+    missing = f" {counted(others, 'model')} cannot run here." if others else ""
     if not names:
         return f"No model of these {len(state.asked())} can run here. Published figures are judged."
     stored = answered(state)
@@ -143,8 +143,8 @@ def announcement(state: State) -> str:
         else "Their answers are in the store, so this takes seconds."
     )
     return (
-        f"{len(names)} models, {prompts} prompts each ({len(names) * prompts:,} in all): "
-        f"{', '.join(names)}. {time}{missing}"
+        f"{counted(len(names), 'model')}, {counted(prompts, 'prompt')} each "
+        f"({len(names) * prompts:,} in all): {', '.join(names)}. {time}{missing}"
     )
 
 

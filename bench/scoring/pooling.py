@@ -17,6 +17,7 @@ from bench.proportions import t_quantile
 from bench.records import Accuracy, Comparison, Conclusion, Pooled, Verdict
 from bench.scoring.sentences import FROM_COUNTS, interval_clause, p_clause
 from bench.scoring.stats import NORMAL, two_sided
+from bench.text import counted
 
 Effect = tuple[float, float]  # gain, standard error
 Test = tuple[float, float]  # standard error, degrees of freedom
@@ -115,7 +116,7 @@ def conclude(
     half = max(t_quantile(df) * se for se, df in tests)
     low, high, p = value - half, value + half, max(two_sided(value, se, df) for se, df in tests)
     outcome: Conclusion = "supported" if low > 0 else "contradicted" if high < 0 else "open"
-    pairs = f"{len(compared)} pair{'s' * (len(compared) > 1)}"
+    pairs = counted(len(compared), "pair")
     shared = f" in {independent} independent groups" if 1 < independent < len(compared) else ""
     spread = (
         "This is one independent group, so nothing is known about other models"

@@ -29,6 +29,7 @@ from bench.store import Store, existing_store
 from bench.task import datasets
 from bench.task.examples import DEFAULT_SEED
 from bench.task.prompts import PROTOCOLS
+from bench.text import counted
 
 DIFFERING, DESIGN_EFFECT = 0.3, 1.4  # assumptions: two models of a family, clustered like the embedded models
 EXPLORED = BUCKETS[1:-1]
@@ -180,4 +181,4 @@ def warning(examples: Sequence[Example], pairs: int) -> str:
         if main is None or main.gain >= 1
         else f"the smallest gain detected with {POWER:.0%} power at 1+ is about {100 * main.gain:.0f} points"
     )
-    return f"With {len(examples)} examples {seen} (see python -m bench power)."
+    return f"With {counted(len(examples), 'example')} {seen} (see python -m bench power)."

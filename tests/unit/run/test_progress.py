@@ -13,7 +13,7 @@ from bench.run.progress import added_since, kept_for, kept_of, last_number
 from bench.store import Run, Settings, Store
 from bench.task.examples import evaluation_set
 from bench.task.prompts import PROTOCOLS
-from bench.text import in_words
+from bench.text import counted, in_words
 
 SETTINGS = Settings({"weights": "ab"}, Constraint(".*", 100), "reference/1")
 RUN = Run("night", "one", SETTINGS)
@@ -63,3 +63,7 @@ def test_the_line_names_models_in_work_and_says_what_is_left(monkeypatch: pytest
 )
 def test_times_are_told_in_words(seconds: float, words: str) -> None:
     assert in_words(seconds) == words
+
+
+def test_one_of_a_thing_is_told_in_the_singular() -> None:
+    assert [counted(number, "prompt") for number in (0, 1, 2)] == ["0 prompts", "1 prompt", "2 prompts"]
