@@ -11,8 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from bench.run.evaluate import Listener
-from bench.run.progress import Pace
+from bench.run.progress import Listener, Pace
 from bench.text import printable
 
 TICK = 0.5

@@ -15,7 +15,6 @@ from bench.inputs import place
 from bench.plugin.cases import markers_of
 from bench.records import HYPOTHESES, Accuracy, Pair, Results, Verdict
 from bench.report.files import check_place, write
-from bench.run.evaluate import Listener
 from bench.run.metadata import metadata_of
 from bench.run.options import Options, words
 from bench.run.plans import (
@@ -29,6 +28,7 @@ from bench.run.plans import (
     plan_of,
     singles_of,
 )
+from bench.run.progress import Listener
 from bench.run.session import Session
 from bench.scoring.verdicts import families, judge_recorded
 from bench.store import Store

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bench.records import Evaluation
+from bench.run.evaluate import read
 from bench.run.plans import Plan
 from bench.task.prompts import as_text, turns
 from bench.task.wording import name_objects
@@ -20,7 +21,7 @@ def rows(evaluation: Evaluation, plan: Plan, *, released: bool = True) -> Iterat
     hidden = plan.dataset.startswith("release:") and not released
     for example in plan.examples:
         completion = evaluation.completions[example.id]
-        answer, _ = plan.read(completion, example)
+        answer, _ = read(completion, example, plan)
         prompt = None if hidden else as_text(turns(example, plan.protocol))
         for query, contents in zip(example.queries, answer.boxes, strict=True):
             score = scores[example.id, query.box]

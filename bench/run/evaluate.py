@@ -2,7 +2,7 @@
 
     example -> prompt         bench/task/prompts.py
     prompt -> completion      bench/decoding, or bench/store if it was decoded before
-    completion -> answer      bench/scoring/answers.py, called by Plan.read
+    completion -> answer      bench/scoring/answers.py
     answer -> scores          bench/scoring/scores.py
 
 The later stages take only seconds: session.py compares and judges the models by bench/scoring/verdicts.py.
@@ -10,7 +10,6 @@ The later stages take only seconds: session.py compares and judges the models by
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -19,29 +18,17 @@ from functools import partial
 from tqdm import tqdm
 
 from bench import models
-from bench.decoding.notes import thinking_tokens
-from bench.records import Completion, Evaluation, ModelEntry
+from bench.decoding.notes import split_notes, thinking_tokens
+from bench.records import Answer, Completion, Evaluation, Example, ModelEntry
 from bench.run.leases import model_lock
 from bench.run.metadata import package_versions
 from bench.run.plans import Plan
+from bench.run.progress import LISTENER, Listener
 from bench.run.start import loaded, served
-from bench.scoring.choices import mean_margins
+from bench.scoring.answers import read_answer
+from bench.scoring.choices import Margins, mean_margins, read_choice
 from bench.scoring.scores import score
 from bench.store import Run, Settings, Store
-from bench.text import printable
-
-
-class Listener:
-    """Receives the progress of models. This listener prints to stderr, above progress bars."""
-
-    def count(self, name: str, added: int) -> None:
-        """`added` more answers of a model are stored."""
-
-    def say(self, name: str, text: str) -> None:
-        tqdm.write(printable(f"{name}: {text}"), file=sys.stderr)
-
-
-LISTENER = Listener()
 
 
 def evaluate(
@@ -122,7 +109,7 @@ def read_and_score(
 
 def scored(name: str, plan: Plan, settings: Settings, completions: Mapping[str, Completion]) -> Evaluation:
     """Read and score the completions."""
-    found = {example.id: plan.read(completions[example.id], example) for example in plan.examples}
+    found = {example.id: read(completions[example.id], example, plan) for example in plan.examples}
     scores = tuple(entry for example in plan.examples for entry in score(example, found[example.id][0]))
     margins = {example_id: of_boxes for example_id, (_, of_boxes) in found.items()}
     return Evaluation(
@@ -135,3 +122,12 @@ def scored(name: str, plan: Plan, settings: Settings, completions: Mapping[str, 
         engine=settings.engine,
         fingerprint=settings.as_dict(),
     )
+
+
+def read(completion: Completion, example: Example, plan: Plan) -> tuple[Answer, Margins]:
+    """The answer in a completion, and the margins of the metric logprob (empty for generation)."""
+    if plan.metric == "logprob":
+        return read_choice(completion, example)
+    if plan.thinks:
+        completion = replace(completion, text=split_notes(completion.text)[0])
+    return read_answer(completion, plan.constraint, plan.version, plan.num_boxes), []

@@ -10,14 +10,12 @@ from bench import models
 from bench.decoding import CHOICE, ENGINES, engine_name
 from bench.decoding.audit import Audit, audit
 from bench.decoding.constraint import Constraint, constraint
-from bench.decoding.notes import split_notes
 from bench.inputs import InputError, convert
 from bench.models.suites import ModelFields, load_suite
-from bench.records import Answer, Completion, Example, ModelEntry, Pair, Prompt, Suite
+from bench.records import Example, ModelEntry, Pair, Prompt, Suite
 from bench.run.options import Options, choose, number_or_auto, words
-from bench.scoring.answers import read_answer
 from bench.scoring.baselines import baseline
-from bench.scoring.choices import Margins, chance, read_choice
+from bench.scoring.choices import chance
 from bench.store import Settings, check_store
 from bench.task import datasets
 from bench.task.choices import build_choices
@@ -113,14 +111,6 @@ class Plan:
         golds = [gold_statement(example) for example in self.examples]
         prompts = self.prompts(entry, tokenizer) if prompts is None else prompts
         return audit(entry, tokenizer, prompts, golds, self.constraint, config)
-
-    def read(self, completion: Completion, example: Example) -> tuple[Answer, Margins]:
-        """The answer in a completion, and the margins of the metric logprob (empty for generation)."""
-        if self.metric == "logprob":
-            return read_choice(completion, example)
-        if self.thinks:
-            completion = replace(completion, text=split_notes(completion.text)[0])
-        return read_answer(completion, self.constraint, self.version, self.num_boxes), []
 
     def keys(self, settings: Settings) -> dict[str, str]:
         """Example id -> the key of its completion in the store."""

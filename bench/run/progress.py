@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Iterable, Mapping
+
+from tqdm import tqdm
 
 from bench import models
 from bench.models.machine import visible_gpus
@@ -13,7 +16,7 @@ from bench.run.plans import Plan
 from bench.store import Store
 from bench.store.completions import key_of
 from bench.task.prompts import as_text, turns
-from bench.text import in_words
+from bench.text import in_words, printable
 
 ADDED = """
 SELECT runs.model, count(*) FROM completions JOIN runs ON runs.number = completions.run
@@ -60,6 +63,19 @@ def estimate(entries: Iterable[ModelEntry], prompts: int) -> float:
     """Estimated seconds for all models with this number of prompts each, from the size of their weights."""
     fixed, per_gb = ON_GPU if visible_gpus() else ON_CPU
     return sum(prompts * (fixed + per_gb * models.num_bytes(entry) / 1e9) for entry in entries)
+
+
+class Listener:
+    """Receives the progress of models. This listener prints to stderr, above progress bars."""
+
+    def count(self, name: str, added: int) -> None:
+        """`added` more answers of a model are stored."""
+
+    def say(self, name: str, text: str) -> None:
+        tqdm.write(printable(f"{name}: {text}"), file=sys.stderr)
+
+
+LISTENER = Listener()
 
 
 class Pace:

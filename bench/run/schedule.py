@@ -8,8 +8,9 @@ from functools import cached_property
 
 from bench import models
 from bench.records import Evaluation, Suite
-from bench.run.evaluate import LISTENER, evaluate, recall
+from bench.run.evaluate import evaluate, recall
 from bench.run.plans import Plan
+from bench.run.progress import LISTENER
 from bench.run.start import cannot_ask
 from bench.store import Store
 
