@@ -57,7 +57,7 @@ def test_starting_is_measured_by_part_and_a_full_cache_probes_nothing(
     monkeypatch.setattr(select, "difference", lambda *engines: probed.append(engines))
     assert main(["benchmark", "--startup", str(random_checkpoints / "one"), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    parts = {"spelling", "automaton", "engine and probe", "before the first answer"}
+    parts = {"spelling", "automaton", "probe", "before the first answer"}
     assert found["cold"].keys() == found["warm"].keys() == parts
     assert len(probed) == 1
     assert main(["benchmark", "--startup", str(random_checkpoints / "one")]) == 0
