@@ -189,29 +189,11 @@ def test_a_disk_that_is_full_when_the_report_is_written_keeps_answers_and_the_la
     assert nights.run().ret == 0 and nights.figures()
 
 
-# A clock of a year ago, wherever the suite asks what time it is.
-PAST = """
-import bench.run.environment, bench.run.leases, bench.store.completions, bench.outputs, time
-from datetime import datetime, timedelta
-from types import SimpleNamespace
-
-class Past(datetime):
-    @classmethod
-    def now(cls, zone=None):
-        return datetime.now(zone) - timedelta(days=400)
-
-for module in (bench.run.environment, bench.run.leases, bench.store.completions):
-    assert module.datetime
-    module.datetime = Past
-bench.outputs.time = SimpleNamespace(time=lambda: time.time() - 400 * 86400)
-"""
-
-
 @pytest.mark.nightly
 def test_a_clock_that_goes_back_a_year_changes_no_figure_and_hides_no_report(nights: Nights) -> None:
     assert nights.run("--boxes-save=first").ret == 0
     first, figures = os.readlink(nights.path / "reports" / "latest"), nights.figures()
-    nights.plugin(PAST)
+    nights.plugin("from fixtures.clock import shift_clock\n\nshift_clock(days=-400)\n")
     result = nights.run("-p", "fault", "--boxes-save=second", "--boxes-compare=first", "--boxes-compare-fail")
     assert result.ret == 0, result.stdout.str()
     second = os.readlink(nights.path / "reports" / "latest")

@@ -1,8 +1,9 @@
 """SIGKILL in the middle of every command that writes: nothing is lost, doubled or damaged. Nightly,
-resumable.
+resumable. The clock of every second try is 400 days fast or slow.
 
-BOXES_SOAK_KILLS: kills a command (default 20). BOXES_SOAK_LOG: a file to which each kill is added as a line
-of JSON; a soak that is started again goes on behind its last line.
+BOXES_SOAK_KILLS: the least number of kills a command (default 20). BOXES_SOAK_MINUTES: the least time of the
+whole soak, shared equally by the commands (default 0). BOXES_SOAK_LOG: a file to which each try is added as a
+line of JSON; a soak that is started again goes on behind its last line.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import sqlite3
 import time
@@ -32,9 +34,12 @@ from bench.report.files import write
 from bench.report.history import write_history
 from bench.run.session import Session
 from bench.store import Run, Settings, Store
+from fixtures.clock import shift_clock
 
 FORK = multiprocessing.get_context("fork")
 KILLS = int(os.environ.get("BOXES_SOAK_KILLS", "20"))
+MINUTES = float(os.environ.get("BOXES_SOAK_MINUTES", "0"))
+COMMANDS = ("export", "merge", "prune", "generate", "save", "run", "score", "report", "train")
 ONE = Run("a", "one", Settings({"weights": "a"}, Constraint(".*", 100), "reference/1"))
 TWO = Run("b", "two", Settings({"weights": "b"}, Constraint(".*", 100), "reference/1"))
 
@@ -54,10 +59,12 @@ class Soak:
 
     def run(self, kills: int) -> dict[str, int]:
         """Kill tries at random moments, up to a number of kills. Returns the kills and the complete tries."""
+        end = time.monotonic() + 60 * MINUTES / len(COMMANDS)
         longest, killed, whole = self.measure(), 0, 0
-        while killed < kills:
+        while killed < kills or time.monotonic() < end:
             self.again()
-            worker = FORK.Process(target=quietly, args=(self.act,))
+            days = self.random.choice((0, 0, -400, 400))
+            worker = FORK.Process(target=quietly, args=(self.act, days))
             worker.start()
             worker.join(self.random.uniform(0, 1.05 * longest))
             worker.kill()
@@ -85,7 +92,8 @@ class Soak:
         return worker.exitcode
 
 
-def quietly(act: Callable[[], object]) -> None:
+def quietly(act: Callable[[], object], days: int = 0) -> None:
+    shift_clock(days)
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.dup2(null, 2)
@@ -230,32 +238,38 @@ def soak_save(folder: Path, session: Session) -> Soak:
 
 def soak_run(folder: Path, session_of: Callable[[Path], Session]) -> Soak:
     """Write like a run of pytest: answers into a store, batch by batch, then the report and `latest`."""
-    store, reports = folder / "store.sqlite", folder / "reports"
+    store, reports, undisturbed = (folder / name for name in ("store.sqlite", "reports", "undisturbed"))
     kept: set[str] = set()
     turns = iter(range(10**9))
 
-    def act() -> None:
+    def write_run(store: Path, report: Path) -> None:
         session = session_of(store)
         session.evaluate(*session.suite.models)
         results = session.results([session.suite.pairs], {"run": "night"})
-        write(results, reports / str(next(turns)), session.suite, session.plan.examples)
+        write(results, report, session.suite, session.plan.examples)
 
     def again() -> None:
-        if store.exists() and len(kept) == 8:  # complete: the next try begins again
+        if finished():  # the next try begins again
             store.unlink()
+            shutil.rmtree(reports)
             kept.clear()
         next(turns)
+
+    def finished() -> list[Path]:
+        """The reports that are in their place."""
+        return [path for path in reports.glob("*") if not path.name.startswith(".writing-")]
 
     def check() -> None:
         found = set(rows(store)) if store.exists() else set()
         assert kept <= found
         kept.update(found)
-        if reports.exists():
-            for path in reports.iterdir():
-                if not path.name.startswith(".writing-"):
-                    whole(path)
+        for path in finished():
+            whole(path)
+            assert (path / "accuracy.csv").read_bytes() == figures
 
-    return Soak("run", folder, act, check, again)
+    write_run(folder / "imports.sqlite", undisturbed)  # this process has the imports of each try
+    figures = (undisturbed / "accuracy.csv").read_bytes()
+    return Soak("run", folder, lambda: write_run(store, reports / str(next(turns))), check, again)
 
 
 def soak_score(folder: Path, models: dict[str, ModelEntry]) -> Soak:
@@ -300,11 +314,13 @@ def soak_train(folder: Path) -> Soak:
 
     stages = (Stage("short", 10 * 256, 128, 256), Stage("distracted", 10 * 256, 256, 256))
     arm, out = Arm(None, stages, 0.02, 4e-3), folder / "toy"
+    tokenizer = training.train_tokenizer(0)  # once, so that most kills meet the steps and the checkpoints
 
     def act() -> None:
         torch.set_num_threads(1)
         training.ARMS["toy"] = arm
         training.held_out = frozenset
+        training.train_tokenizer = lambda seed: tokenizer
         training.CHECKPOINT_SECONDS = 0
         torch.compile = lambda function: function
         trained = training.train("toy", out=out)
@@ -314,21 +330,20 @@ def soak_train(folder: Path) -> Soak:
         if (out / "checkpoint.pt").exists():
             torch.load(out / "checkpoint.pt", weights_only=True)
         if (folder / "losses").exists():
-            losses.append((folder / "losses").read_text())
-            assert len(set(losses)) == 1 and len(json.loads(losses[0])) == 20
+            made.add(((folder / "losses").read_text(), (out / "model.safetensors").read_bytes()))
+            [(losses, _)] = made  # the same as those of the undisturbed training
+            assert len(json.loads(losses)) == 20
 
     def again() -> None:
         if (folder / "losses").exists():
             (folder / "losses").unlink()
             (out / "checkpoint.pt").unlink()
 
-    losses: list[str] = []
+    made: set[tuple[str, bytes]] = set()
     return Soak("train", folder, act, check, again)
 
 
-@pytest.mark.parametrize(
-    "name", ["export", "merge", "prune", "generate", "save", "run", "score", "report", "train"]
-)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_killed_at_random_moments_loses_and_breaks_nothing(
     name: str,
     session_of: Callable[[Path | str], Session],
