@@ -361,4 +361,4 @@ def test_a_command_killed_at_random_moments_loses_and_breaks_nothing(
     if (kills := left(name)) > 0:
         soak = made[name](tmp_path)
         soak.random = Random(f"soak/{name}/{kills}")
-        assert soak.run(kills)["killed"] == kills
+        assert soak.run(kills)["killed"] >= kills
