@@ -21,8 +21,11 @@ def replacing(path: Path, follow: bool = True) -> Iterator[Path]:
 
     An error, a full disk or a kill leaves the old contents. The temporary folder has a random name and
     belongs to the user, so nobody can put a link in its place. Files that only the old folder has are kept.
-    follow: replace the folder that a link points to, not the link. Raises OSError.
+    follow: replace the folder that a link points to, not the link.
+    Raises OSError, and InputError for a pipe or a device.
     """
+    if not path.is_dir():
+        check_replaceable(path)
     path = path.resolve() if follow and path.is_dir() else path
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_abandoned(path.parent)

@@ -26,6 +26,7 @@ from bench.decoding.reference import ReferenceEngine
 from bench.decoding.tree.engine import SpeculativeEngine
 from bench.models.machine import lacks_package
 from bench.models.suites import load_suite
+from bench.outputs import write_text
 from bench.records import Completion, ModelEntry, Prompt
 from bench.speed import benchmark, side_by_side
 from bench.task.examples import evaluation_set
@@ -110,7 +111,7 @@ def large(device: str, args: Namespace) -> str:
     options = f"{LARGE_RUN} --shape {args.shape} --device {device} --dtype {dtype}"
     result = side_by_side.measured(parser.parse_args(options.split()))
     if args.json:
-        args.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        write_text(args.json, json.dumps(result, indent=1) + "\n")
     seconds, ratios = result["seconds_per_prompt"], result["ratios"]
     floor = result["machine"].get("floor_seconds")
     return (

@@ -11,6 +11,7 @@ from typing import Any
 from tabulate import tabulate
 
 from bench.inputs import InputError
+from bench.outputs import check_replaceable
 from bench.speed.shapes import SHAPES
 
 
@@ -22,6 +23,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Make every check and print the table. The exit status is 1 if a check fails."""
+    if args.json:
+        check_replaceable(args.json)
     import torch
 
     from bench.speed import gpu

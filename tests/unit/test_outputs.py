@@ -51,6 +51,13 @@ def test_the_files_of_a_folder_that_is_there_are_replaced_one_by_one(tmp_path: P
     assert sorted(path.name for path in (tmp_path / "report" / "figures").iterdir()) == ["new", "old"]
 
 
+def test_a_pipe_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="pipe is not a file that can be replaced"):
+        write_text(tmp_path / "pipe", "new")
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+
+
 def test_a_link_in_the_place_of_a_file_is_replaced_and_its_target_kept(tmp_path: Path) -> None:
     target = write_text(tmp_path / "target", "kept")
     (tmp_path / "file").symlink_to(target)
