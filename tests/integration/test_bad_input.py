@@ -222,6 +222,35 @@ def test_a_bad_option_is_refused_in_one_line(
     refuse(pytester, place, says, option)
 
 
+def latest_is_a_folder(place: Path) -> None:
+    (place / "mine" / "latest").mkdir(parents=True)
+
+
+def saved_is_a_file(place: Path) -> None:
+    (place / "mine").mkdir()
+    (place / "mine" / "saved").touch()
+
+
+def history_is_a_folder(place: Path) -> None:
+    (place / "mine" / "history.html").mkdir(parents=True)
+
+
+@pytest.mark.parametrize(
+    ("make", "option", "says"),
+    [
+        pytest.param(latest_is_a_folder, "", "latest is not a link made by a run", id="latest"),
+        pytest.param(saved_is_a_file, "--boxes-save=x", "saved is not a folder", id="saved"),
+        pytest.param(history_is_a_folder, "--boxes-save=x", "history.html is not a file", id="history"),
+        pytest.param(lambda place: None, f"--boxes-save={'x' * 300}", "cannot save a run as", id="long name"),
+    ],
+)
+def test_what_the_end_of_a_run_needs_is_checked_at_its_start(
+    make: Callable[[Path], None], option: str, says: str, place: Path, pytester: pytest.Pytester
+) -> None:
+    make(place)
+    refuse(pytester, place, says, "--boxes-report-dir=mine", *filter(None, [option]))
+
+
 @pytest.mark.parametrize("option", ["--boxes-limit=x", "--boxes-seed=x", "--boxes-wait=x", "--boxes-sweet=1"])
 def test_pytest_itself_refuses_what_is_not_a_number_or_no_option(
     option: str, place: Path, pytester: pytest.Pytester

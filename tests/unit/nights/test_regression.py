@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.inputs import InputError
 from bench.nights.files import load, save
 from bench.nights.regression import (
     MARGINS,
@@ -132,4 +133,33 @@ def test_a_baseline_that_will_not_do_is_an_error_that_says_why(tmp_path: Path, t
     if text is not None:
         path.write_text(text)
     with pytest.raises(ValueError, match=said):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "said"),
+    [
+        pytest.param(("metadata",), {}, "metadata: run is missing", id="no run"),
+        pytest.param(("models", "small", "answers"), "?", "answers: expected a string", id="unknown letter"),
+        pytest.param(("models", "small", "answers"), "", "but the answers have 0 of 0", id="other length"),
+        pytest.param(("models", "small", "accuracies"), {}, "have 0 of 0 right, but", id="no bucket"),
+        pytest.param(("models", "small", "accuracies", "ops9"), {}, "accuracies: n is missing", id="bucket"),
+        pytest.param(("models", "small", "fingerprint"), None, "fingerprint: expected", id="no fingerprint"),
+        pytest.param(("models", "small", "accuracies", "ops1", "correct"), 9999, "impossible", id="counts"),
+        pytest.param(("models", "small", "accuracies", "ops1", "n"), 10**400, "n: ", id="a number of 10^400"),
+        pytest.param(("models",), None, "models: expected a table", id="no models"),
+    ],
+)
+def test_an_edited_baseline_is_refused_by_the_place_of_the_edit(
+    tmp_path: Path, keys: tuple[str, ...], value: object, said: str
+) -> None:
+    path = save(BASELINE, tmp_path / "night.json")
+    table = json.loads(path.read_text())
+    *outer, last = keys
+    inner = table
+    for key in outer:
+        inner = inner[key]
+    inner[last] = value
+    path.write_text(json.dumps(table))
+    with pytest.raises(InputError, match=said):
         load(path)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from bench.inputs import InputError
 from bench.training import train as training
 from bench.training.arms import Arm, Stage
 from bench.training.dialogues import TEMPLATE
@@ -115,6 +116,14 @@ def test_tokens_that_the_parent_never_read_are_told_apart(trained, folder, token
 def test_a_checkpoint_of_another_training_is_refused(trained, folder):
     with pytest.raises(ValueError, match="another training"):
         training.train("toy", out=folder, seed=1)
+
+
+@pytest.mark.parametrize("kept", [0, 1000, -1], ids=["empty", "cut early", "one byte short"])
+def test_a_damaged_checkpoint_is_one_line(kept, trained, folder, tmp_path):
+    whole = (folder / "checkpoint.pt").read_bytes()
+    (tmp_path / "checkpoint.pt").write_bytes(whole[:kept])
+    with pytest.raises(InputError, match="checkpoint.pt is damaged .* Delete it, and train from the start"):
+        training.train("toy", out=tmp_path)
 
 
 def test_an_arm_is_scaled_in_its_proportions():
