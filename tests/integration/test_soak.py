@@ -114,7 +114,9 @@ def left(name: str) -> int:
 
 
 def rows(store: Path) -> dict[str, str]:
-    """Every row of an intact store, by key."""
+    """Every row of an intact store, by key. A kill before the first table leaves an empty file."""
+    if not store.exists() or not store.stat().st_size:
+        return {}
     with closing(sqlite3.connect(store)) as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         found = database.execute("SELECT key, text FROM completions").fetchall()
@@ -260,7 +262,7 @@ def soak_run(folder: Path, session_of: Callable[[Path], Session]) -> Soak:
         return [path for path in reports.glob("*") if not path.name.startswith(".writing-")]
 
     def check() -> None:
-        found = set(rows(store)) if store.exists() else set()
+        found = set(rows(store))
         assert kept <= found
         kept.update(found)
         for path in finished():
@@ -284,7 +286,7 @@ def soak_score(folder: Path, models: dict[str, ModelEntry]) -> Soak:
             kept.clear()
 
     def check() -> None:
-        found = set(rows(store)) if store.exists() else set()
+        found = set(rows(store))
         assert kept <= found
         kept.update(found)
 
