@@ -40,4 +40,13 @@ def number(least: float, most: float = inf) -> Callable[[str], float]:
     return read
 
 
+def text(value: str) -> str:
+    """Text that every file can hold. A byte outside UTF-8 on the command line becomes a lone surrogate."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ArgumentTypeError(f"{shortened(value)!r} is not text in UTF-8.") from None
+    return value
+
+
 SEED, COUNT = whole(0), whole(1)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import re
 import sys
 from functools import partial
 from importlib import import_module
@@ -10,7 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from bench import check_checkout
-from bench.inputs import MISTAKE, explain
+from bench.inputs import MISTAKE, explain, place
 from bench.text import printable
 
 COMMANDS = {  # command: (module with add_arguments and run, help)
@@ -57,6 +59,8 @@ def main(arguments: list[str] | None = None, prog: str = "python -m bench") -> i
     chosen.rest = rest
     try:
         check_checkout(Path.cwd())
+        paths = {name: place(value) for name, value in vars(chosen).items() if isinstance(value, Path)}
+        vars(chosen).update(paths)
         return import_module(COMMANDS[chosen.command][0]).run(chosen)
     except Exception as error:
         if getattr(chosen, "boxes_debug", False):
@@ -67,6 +71,17 @@ def main(arguments: list[str] | None = None, prog: str = "python -m bench") -> i
 
 
 class Parser(argparse.ArgumentParser):
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        """Refuse a value "--", which argparse replaces by an empty list, and text that nobody can type."""
+        for argument in args or ():
+            try:
+                os.fsencode(argument)
+            except UnicodeEncodeError:
+                self.error(f"{argument} is not text. Write it again.")
+            if re.fullmatch("--[^=]+=--", argument):
+                self.error(f"{argument} has no value. Write another after the equals sign.")
+        return super().parse_known_args(args, namespace)
+
     def error(self, message: str) -> NoReturn:
         """End with the exit status of a mistake."""
         self.print_usage(sys.stderr)

@@ -70,6 +70,8 @@ def place(text: str | Path) -> Path:
             raise InputError(f"{str(text)!r} is not a path: it has a control character. Remove it.")
         path.resolve().exists()  # a loop of links, a name that is too long
         return path
+    except UnicodeEncodeError:
+        raise InputError(f"{shortened(text)} is not a path: it is not text. Choose another.") from None
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop, or the home folder of an unknown user
         why = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{shortened(text)} is not a path: {why}. Choose another.") from None

@@ -70,6 +70,17 @@ def check_replaceable(path: Path) -> None:
         raise InputError(f"{path} is not a file that can be replaced. Move it, or choose another.")
 
 
+def check_output(path: Path) -> Path:
+    """The path. Raises InputError if no file can be written there. It leaves nothing behind."""
+    check_replaceable(path)
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    try:
+        with tempfile.TemporaryDirectory(prefix=PREFIX, dir=folder):
+            return path
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}. Choose another file.") from None
+
+
 def move(fresh: Path, path: Path) -> None:
     """Rename onto `path`. An existing folder is filled file by file, since a rename cannot replace it."""
     if not (fresh.is_dir() and path.is_dir()):

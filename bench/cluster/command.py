@@ -20,7 +20,7 @@ from bench.run.metadata import new_run_id
 from bench.run.options import IN_MEMORY, Options, add_options, choose, options_of, words
 from bench.run.plans import load_suites, merge, models_of, override, plan_of
 from bench.run.schedule import Schedule
-from bench.store import Store
+from bench.store import Store, check_store
 from bench.text import printable, say
 
 JUDGING = (  # options of pytest that are needed only to judge answers
@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Score one model or a suite. The exit status is 1 if a model could not be scored; it is named."""
     try:
-        return score_one(args) if args.model else score_all(args)
+        return score_all(args) if args.model is None else score_one(args)
     except ValueError as error:
         raise InputError(as_typed(str(error))) from None
 
@@ -79,11 +79,12 @@ def score_all(args: argparse.Namespace) -> int:
         raise InputError(f"--store {asked.store}: answers must be kept for later. Give a file.")
     suite = override(merge(load_suites(asked)), asked.model_args)
     names = chosen(suite, asked.models)
+    plan = plan_of(asked, new_run_id(), progress=not args.ray)
     if args.slurm:
+        check_store(asked.store)
         passed = [*given(asked, "--", "store"), f"--gpus-per-model={asked.gpus_per_worker}"]
         say(*write_job(args.slurm, names, passed, asked.gpus_per_worker, Path(asked.store)))
         return 0
-    plan = plan_of(asked, new_run_id(), progress=not args.ray)
     schedule = Schedule(suite, plan, Store(asked.store), asked.wait)
     ended = score_over_ray(schedule, names, args.ray) if args.ray else score_here(schedule, names)
     scored = tell(ended)

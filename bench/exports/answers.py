@@ -11,7 +11,7 @@ from bench import ROOT
 from bench.exports.inspect_log import log_of
 from bench.inputs import InputError, place
 from bench.models.suites import name_of
-from bench.outputs import check_replaceable, replacing, write_text
+from bench.outputs import check_output, replacing, write_text
 from bench.records import Evaluation, ModelEntry, Suite
 from bench.report.command import as_made, checked, read_run, recall_runs
 from bench.report.rows import rows
@@ -40,7 +40,7 @@ def run(chosen: argparse.Namespace) -> int:
     folder, store = folder_of_run(chosen.run, place(chosen.report_dir)), existing_store(chosen.store)
     output = place(chosen.output or folder / DEFAULTS[chosen.format])
     if chosen.format != "inspect":
-        check_replaceable(output)
+        check_output(output)
     plan, evaluations = recall(folder, store, chosen.dataset_password)
     made = FORMATS[chosen.format](evaluations, plan, output, chosen.released_examples)
     say(f"answers of {len(evaluations)} models: {made}")

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from bench import ROOT
+from bench.inputs import InputError
 from bench.nights.files import BASELINE, find_night, load, save
 from bench.nights.regression import Night
 from bench.text import say
@@ -21,6 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Replace the baseline, and print the change of each model for review."""
+    if not arguments.night:
+        raise InputError("the name of the saved run is empty. Give the name that --boxes-save had.")
     night = load(find_night(arguments.night, arguments.report_dir / "saved"))
     before = load(arguments.to) if arguments.to.is_file() else Night({"run": "none"}, {})
     save(night, arguments.to)

@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model = "downloaded hub id, folder, GGUF file or embedded model"
     add("--base", metavar="MODEL", help=model)
     add("--variant", metavar="MODEL", help="the model that was trained further from the base")
-    add("--hypothesis", default="code", metavar="NAME", help="hypothesis of the pair (default: %(default)s)")
+    add("--hypothesis", metavar="NAME", help="hypothesis of the pair (default: code)")
     add("--chat-base", action="store_true", help="use the chat template of the base")
     add("--chat-variant", action="store_true", help="use the chat template of the variant")
     parser.epilog = (
@@ -41,9 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Run the cases. Raises ValueError unless base and variant are both given and are models."""
+    """Run the cases. Raises InputError if only a part of a pair is given, or a model is unknown."""
     given = [long_option(argument) for argument in chosen.rest]
-    if chosen.base or chosen.variant:
+    names = (chosen.base, chosen.variant, chosen.hypothesis)
+    if any(name is not None for name in names) or chosen.chat_base or chosen.chat_variant:
         given.append(f"--boxes-suite={write_pair(chosen)}")
     return run_pytest([str(CASES), *(() if CHECKOUT else INSTALLED), *given])
 
@@ -83,7 +84,7 @@ def write_pair(chosen: argparse.Namespace) -> Path:
             entry_of(text, chat=entry.chat, name=name_of("-".join(Path(text).resolve().parts[-2:])))
             for text, entry in zip((chosen.base, chosen.variant), entries, strict=True)
         ]
-    pair = Pair(chosen.hypothesis, entries[0].name, entries[1].name)
+    pair = Pair("code" if chosen.hypothesis is None else chosen.hypothesis, entries[0].name, entries[1].name)
     return write_text(ROOT / ".boxes" / "pairs" / f"{pair.id}.toml", suite_text(pair, entries))
 
 

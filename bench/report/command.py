@@ -17,7 +17,7 @@ from bench.inputs import MEGABYTE, InputError, place, read_json
 from bench.nights.files import find_night, load
 from bench.nights.regression import SAME, compare_nights
 from bench.records import Evaluation, Results, Suite
-from bench.report.files import write
+from bench.report.files import check_place, write
 from bench.run.evaluate import read_and_score
 from bench.run.metadata import metadata_of
 from bench.run.options import Options
@@ -101,6 +101,8 @@ def run(arguments: argparse.Namespace) -> int:
     source = place(arguments.source)
     made = read_run(source) if source.is_dir() else None
     store_path = existing_store(arguments.store if made else source)
+    reports = place(arguments.report_dir)
+    check_place(source if made else reports)
     asked = settle(arguments, made)
     suites, plan = load_suites(asked), plan_of(asked)
     with Store(store_path) as store:
@@ -116,8 +118,8 @@ def run(arguments: argparse.Namespace) -> int:
         ]
     tested = {entry.comparison.pair.hypothesis for entry in results.verdicts}
     compare = arguments.compare
-    night = None if compare is None else load(find_night(compare, arguments.report_dir / "saved"))
-    folder = source if made else arguments.report_dir / store_path.stem
+    night = None if compare is None else load(find_night(compare, reports / "saved"))
+    folder = source if made else reports / store_path.stem
     released = plan.dataset.startswith("release") and not arguments.released_examples
     write(
         results,

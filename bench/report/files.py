@@ -143,5 +143,5 @@ def check_place(folder: Path) -> Path:
         return folder
     except OSError as error:
         raise InputError(
-            f"cannot write reports into {folder}: {error.strerror}. Choose another with --boxes-report-dir."
+            f"cannot write reports into {folder}: {error.strerror}. Choose another folder."
         ) from None

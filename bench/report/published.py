@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import ROOT
+from bench.inputs import place
 from bench.models.suites import load_suite
 from bench.outputs import replacing, write_text
 from bench.records import Results, Verdict
 from bench.report.drawings import drawings_of
-from bench.report.files import accuracy_csv, write_figures
+from bench.report.files import accuracy_csv, check_place, write_figures
 from bench.report.markdown import PAIR_NOTE, pooled_lines, verdict_lines
 from bench.report.page import html
 from bench.report.panels import HEADINGS, Panel, by_pair
@@ -90,7 +91,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the report, the drawings of each hypothesis, and all accuracies as CSV."""
-    results, suite, folder = published_results(), load_suite("paper"), arguments.report_dir
+    folder = check_place(place(arguments.report_dir))
+    results, suite = published_results(), load_suite("paper")
     figures = drawings_of(results, (), suite)
     pairs = {name: svg(drawing.figure(), name) for name, drawing in figures.items() if ".." in name}
     with replacing(folder) as fresh:

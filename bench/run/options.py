@@ -140,6 +140,9 @@ def add_options(add: Callable[..., object], prefix: str = "--boxes-", without: C
 def options_of(parsed: Mapping[str, Any]) -> Options:
     """Options from values that pytest or argparse read, by dest. Missing values have their default."""
     given = {entry.name: f"boxes_{entry.name}" for entry in fields(Options)}
+    for dest in given.values():
+        if isinstance(parsed.get(dest), list):  # argparse drops "--", also as a value
+            raise InputError(f"--{dest.replace('_', '-')}=-- has no value. Write another.")
     return Options(**{name: parsed[dest] for name, dest in given.items() if dest in parsed})
 
 

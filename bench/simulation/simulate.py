@@ -16,8 +16,8 @@ import numpy as np
 from tabulate import tabulate
 
 from bench.arguments import COUNT, SEED
-from bench.inputs import InputError, place, read_json
-from bench.outputs import write_text
+from bench.inputs import InputError, read_json
+from bench.outputs import check_output, write_text
 from bench.simulation.measures import MEASURES
 
 CHUNK = 50  # repetitions between two saves of the counts
@@ -93,7 +93,7 @@ def run(args: Namespace) -> int:
     if unknown := set(names) - MEASURES.keys():
         raise InputError(f"unknown measures {', '.join(sorted(unknown))}. Choose from {', '.join(MEASURES)}.")
     counts: Counts = {}
-    if args.out and place(args.out).exists():
+    if args.out and check_output(args.out).exists():
         counts = read_json(args.out, Counts)
     for so_far in simulate(names, args.repetitions, args.seed, counts):
         if args.out:

@@ -11,7 +11,7 @@ from typing import Any
 from tabulate import tabulate
 
 from bench.inputs import InputError
-from bench.outputs import check_replaceable
+from bench.outputs import check_output
 from bench.speed.shapes import SHAPES
 
 
@@ -24,7 +24,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Make every check and print the table. The exit status is 1 if a check fails."""
     if args.json:
-        check_replaceable(args.json)
+        check_output(args.json)
     import torch
 
     from bench.speed import gpu

@@ -62,8 +62,9 @@ def open_database(path: Path | str) -> tuple[sqlite3.Connection, list[str]]:
     try:
         check_path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
+        check_lock(lock := f"{path}.lock")
         # one opener at a time, so that others see a complete schema or a complete recovery
-        with FileLock(f"{path}.lock", timeout=BUSY_SECONDS):
+        with FileLock(lock, timeout=BUSY_SECONDS):
             return open_file(path)
     except Timeout:
         raise InputError(f"another process is opening {path}. Start again when it is done.") from None
@@ -71,6 +72,11 @@ def open_database(path: Path | str) -> tuple[sqlite3.Connection, list[str]]:
         raise InputError(explained(error, path)) from None
     except OSError as error:
         raise InputError(f"cannot open the store {path}: {error.strerror}. Choose another file.") from None
+
+
+def check_lock(path: str) -> None:
+    """Raises OSError where no file can be made, as in /proc. FileLock would wait there until its timeout."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o666))
 
 
 def open_to_read(path: Path | str) -> tuple[sqlite3.Connection, list[str]]:

@@ -14,7 +14,7 @@ from typing import TextIO
 
 import pyzipper
 
-from bench.arguments import SEED
+from bench.arguments import SEED, whole
 from bench.inputs import InputError, place
 from bench.outputs import replacing
 from bench.records import Scenario, State
@@ -25,6 +25,7 @@ from bench.text import say
 
 SHARES = {"train": 0.45, "dev": 0.1, "test": 0.45}  # shares of scenarios and of signatures
 DEFAULT_SCENARIOS = 2200
+MOST_OPERATIONS = 10_000
 
 
 def rows(scenario: Scenario) -> Iterator[str]:
@@ -120,7 +121,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--seed", type=SEED, default=DEFAULT_SEED, help="(default: %(default)s)")
     parser.add_argument(
         "--scenarios",
-        type=int,
+        type=whole(0),
         nargs="+",
         default=[DEFAULT_SCENARIOS],
         metavar="N",
@@ -129,9 +130,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--version", choices=SIZES, default="base", help="version of the task (default: %(default)s)"
     )
-    parser.add_argument("--boxes", type=int, metavar="N", help="boxes per world (default: the version's)")
+    parser.add_argument("--boxes", type=whole(1), metavar="N", help="per world (default: the version's)")
     parser.add_argument(
-        "--operations", type=int, metavar="N", help="operations per world (default: the version's)"
+        "--operations", type=whole(0, MOST_OPERATIONS), metavar="N", help="per world (default: the version's)"
     )
     parser.add_argument("--password", help="write one ZIP encrypted with this password")
 

@@ -102,6 +102,11 @@ def test_a_mistake_is_one_line_with_status_4(
     [
         ("generate --out x", "seed", "-1"),
         ("generate --out x", "seed", "9" * 5000),
+        ("generate --out x", "boxes", "-1"),
+        ("generate --out x", "operations", "-1"),
+        ("generate --out x", "operations", "10001"),
+        ("generate --out x", "scenarios", "-5"),
+        ("generate --out x", "scenarios", "9" * 20),
         ("baseline", "seed", "-1"),
         ("baseline", "seed", "1e3"),
         ("power", "seed", "-1"),

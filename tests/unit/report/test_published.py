@@ -1,10 +1,13 @@
 """The committed pages of the published figures equal the output of the command."""
 
 import re
+from argparse import Namespace
 
 import pytest
 
 from bench import ROOT
+from bench.inputs import InputError
+from bench.report import published
 from bench.report.files import accuracy_csv
 from bench.report.published import markdown, published_results
 from bench.report.tables import pair_cells, pair_columns
@@ -41,3 +44,10 @@ def test_a_sentence_and_its_table_have_the_same_p() -> None:
         assert ("adjusted over" in verdict.sentence) == (tests > 1)
         seen.add((verdict.comparison.bucket in ("ops0", "ops1plus"), tests))
     assert seen == {(True, 1), (True, 5), (True, 10), (False, 7)}
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_drawn(tmp_path, monkeypatch):
+    monkeypatch.setattr(published, "drawings_of", lambda *rest: pytest.fail("figures were drawn"))
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot write reports into"):
+        published.run(Namespace(report_dir=tmp_path / "file"))

@@ -295,6 +295,13 @@ def test_a_file_in_the_place_of_a_folder_is_a_callers_mistake(tmp_path: Path) ->
             use(tmp_path / "file" / "store.sqlite")
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="this system has no /proc")
+@pytest.mark.timeout(10)
+def test_a_folder_that_takes_no_file_is_refused_at_once() -> None:
+    with pytest.raises(InputError, match="cannot open the store /proc/none.sqlite: No such file"):
+        Store("/proc/none.sqlite")
+
+
 def test_a_check_makes_no_store(path: Path) -> None:
     check_store(path)
     assert not path.parent.exists()
