@@ -72,7 +72,7 @@ def main(arguments: list[str] | None = None, prog: str = "python -m bench") -> i
 
 class Parser(argparse.ArgumentParser):
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
-        """Refuse a value "--", which argparse replaces by an empty list, and text that nobody can type."""
+        """Refuse a value "--", which argparse replaces by an empty list, and text that is not in UTF-8."""
         for argument in args or ():
             try:
                 os.fsencode(argument)

@@ -83,9 +83,7 @@ def check_once(speculative: SpeculativeEngine, identity: object) -> None:
 def check_supported(model: Any) -> None:
     """Raises InputError if the structural checks exclude the speculative engine."""
     if obstacle := unsupported(model):
-        raise InputError(
-            f"the speculative engine cannot run this model: {obstacle}. Use reference or auto."
-        )
+        raise InputError(f"the speculative engine cannot run this model: {obstacle}. Use reference or auto.")
 
 
 def unsupported(model: Any) -> str | None:

@@ -99,7 +99,8 @@ def index_for(regex: str, tokenizer: Any) -> Index:
 
     outlines' own spelling is wrong for Gemma. It puts a space before every token that begins with U+2581
     (since its pull request 1817, and still in 1.3.3), because SentencePiece's decoder drops that space at the
-    beginning of a text. Gemma's decoder keeps it, so outlines spells "▁the" with two spaces.
+    beginning of a text. Gemma's decoder keeps it, so outlines spells "▁the" with two spaces. When outlines
+    checks the decoder, the reference engine can use the automaton of outlines' own generator again.
     """
     spelling = spell(tokenizer)
     known = INDEXED.get(tokenizer)

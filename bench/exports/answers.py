@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Write the answers of all models of the run that the store still has."""
-    folder, store = folder_of_run(chosen.run, place(chosen.report_dir)), existing_store(chosen.store)
+    folder, store = folder_of_run(chosen.run, chosen.report_dir), existing_store(chosen.store)
     output = place(chosen.output or folder / DEFAULTS[chosen.format])
     if chosen.format != "inspect":
         check_output(output)

@@ -13,7 +13,7 @@ import msgspec
 from bench import ROOT
 from bench.arguments import COUNT, SEED
 from bench.decoding import CHOICE
-from bench.inputs import MEGABYTE, InputError, place, read_json
+from bench.inputs import MEGABYTE, InputError, read_json
 from bench.nights.files import find_night, load
 from bench.nights.regression import SAME, compare_nights
 from bench.records import Evaluation, Results, Suite
@@ -98,10 +98,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Make a run's report again in its folder, or make a report of a whole store."""
-    source = place(arguments.source)
+    source, reports = arguments.source, arguments.report_dir
     made = read_run(source) if source.is_dir() else None
     store_path = existing_store(arguments.store if made else source)
-    reports = place(arguments.report_dir)
     check_place(source if made else reports)
     asked = settle(arguments, made)
     suites, plan = load_suites(asked), plan_of(asked)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import ROOT
-from bench.inputs import place
 from bench.models.suites import load_suite
 from bench.outputs import replacing, write_text
 from bench.records import Results, Verdict
@@ -91,7 +90,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the report, the drawings of each hypothesis, and all accuracies as CSV."""
-    folder = check_place(place(arguments.report_dir))
+    folder = check_place(arguments.report_dir)
     results, suite = published_results(), load_suite("paper")
     figures = drawings_of(results, (), suite)
     pairs = {name: svg(drawing.figure(), name) for name, drawing in figures.items() if ".." in name}
