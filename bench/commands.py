@@ -72,14 +72,16 @@ def main(arguments: list[str] | None = None, prog: str = "python -m bench") -> i
 
 class Parser(argparse.ArgumentParser):
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
-        """Refuse a value "--", which argparse replaces by an empty list, and text that is not in UTF-8."""
+        """Refuse `--option=`, since an empty path is the current folder, and `--option=--`, which argparse
+        replaces by an empty list. Refuse text that is not in UTF-8.
+        """
         for argument in args or ():
             try:
                 os.fsencode(argument)
             except UnicodeEncodeError:
                 self.error(f"{argument} is not text. Write it again.")
-            if re.fullmatch("--[^=]+=--", argument):
-                self.error(f"{argument} has no value. Write another after the equals sign.")
+            if re.fullmatch("--[^=]+=(--)?", argument):
+                self.error(f"{argument} has no value. Write one after the equals sign.")
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
