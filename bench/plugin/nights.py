@@ -60,7 +60,7 @@ class Nights:
             )
         if self.regression is None:
             return
-        from bench.report.history import headline
+        from bench.report.tables import headline
 
         terminalreporter.section(printable(f"since {self.regression.baseline}"))
         terminalreporter.write_line(printable(headline(self.regression)))

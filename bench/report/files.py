@@ -16,7 +16,7 @@ from bench.outputs import check_space, replacing
 from bench.records import Example, Results, Suite, Verdict
 from bench.report.drawings import Drawing, drawings_of, render
 from bench.scoring.pooling import pool_all
-from bench.text import csv_cell, inert
+from bench.text import csv_cell
 
 if TYPE_CHECKING:
     from bench.nights.regression import Regression
@@ -37,37 +37,22 @@ def write(
 
     examples: the examples that the page can show. recorded: verdicts on figures measured before.
     """
-    with replacing(folder) as fresh:
-        fresh.mkdir()
-        write_formats(fresh, results, suite, examples, recorded, regression)
-    point_latest_at(folder)
-    return folder
-
-
-def write_formats(
-    folder: Path,
-    results: Results,
-    suite: Suite,
-    examples: Sequence[Example],
-    recorded: Sequence[Verdict],
-    regression: Regression | None,
-) -> None:
     # jinja2 and pandas take half a second to import, so they are imported after the last answer.
     from bench.report.markdown import markdown
     from bench.report.page import html
 
-    since, details, changes = "", "", None
-    if regression:
-        from bench.report.history import changes_table, headline, regression_markdown
-
-        since, changes = headline(regression), changes_table(regression)
-        details = f"\n{regression_markdown(regression)}"
-    drawings = write_figures(drawings_of(results, recorded, suite), folder / "figures")
-    page = html(results, drawings, examples, recorded, regression, changes, since)
-    (folder / "report.md").write_text(markdown(results, recorded, inert(since)) + details, encoding="utf-8")
-    (folder / "report.html").write_text(page, encoding="utf-8")
-    (folder / "accuracy.csv").write_text(accuracy_csv(results), encoding="utf-8", newline="")
-    (folder / "results.json").write_text(json.dumps(as_json(results), indent=1) + "\n", encoding="utf-8")
+    with replacing(folder) as fresh:
+        drawings = write_figures(drawings_of(results, recorded, suite), fresh / "figures")
+        texts = {
+            "report.md": markdown(results, recorded, regression),
+            "report.html": html(results, drawings, examples, recorded, regression),
+            "accuracy.csv": accuracy_csv(results),
+            "results.json": json.dumps(as_json(results), indent=1) + "\n",
+        }
+        for name, text in texts.items():
+            (fresh / name).write_text(text, encoding="utf-8", newline="")
+    point_latest_at(folder)
+    return folder
 
 
 def write_figures(drawings: Mapping[str, Drawing], folder: Path) -> dict[str, str]:

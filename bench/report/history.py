@@ -1,4 +1,4 @@
-"""Nights -> the changes since an earlier run, and history.html: each pair's gain over the nights."""
+"""Nights -> history.html: each pair's gain and each model's accuracy over the nights."""
 
 from __future__ import annotations
 
@@ -9,15 +9,12 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from bench.nights.files import load_all
-from bench.nights.regression import ENVIRONMENT, SAME, Flip, Night, Regression, SavedGain, differences
+from bench.nights.regression import ENVIRONMENT, SAME, Night, SavedGain, differences
 from bench.outputs import write_text
 from bench.records import Accuracy
-from bench.report.markdown import bullet_list
 from bench.report.page import HELPERS, TEMPLATES, themed
 from bench.report.style import BASE, GAIN, MUTED, draw_intervals, styled, svg
-from bench.report.tables import short_bucket
-from bench.report.tabular import Column, Kind, Table, markdown, signed_interval
-from bench.text import inert
+from bench.report.tabular import Column, Kind, Table
 
 BUCKET = "ops1plus"
 LEAST_SPAN = 4  # points above and below, so that a change smaller than a margin looks small
@@ -25,66 +22,6 @@ SIZE = (4.8, 2.2)  # size of a drawing in inches
 GAINS_CAPTION = "Variant minus base in points, on boxes with 1 or more operations."
 ACCURACIES_CAPTION = "Accuracy in percent, on boxes with 1 or more operations."
 Found = Accuracy | SavedGain
-
-
-def regression_markdown(regression: Regression) -> str:
-    """Models not measured, other changes, every figure, and every box with a different result."""
-    parts = [f"## Since {inert(regression.baseline)}"]
-    if regression.unmeasured:
-        lines = bullet_list(inert(f"{model}: {reason}") for model, reason in regression.unmeasured.items())
-        parts += ["### Could not be measured", lines]
-    if regression.environment:
-        changes = regression.environment.items()
-        lines = bullet_list(inert(f"{part}: {then} → {now}") for part, (then, now) in changes)
-        parts += ["### Other changes", lines]
-    parts += ["### Figures", markdown(changes_table(regression))]
-    if regression.flips:
-        lines = bullet_list(map(line_of_flip, regression.flips))
-        summary = f"<summary>{len(regression.flips):,} boxes have a different result</summary>"
-        parts += [f"<details>{summary}", lines, "</details>"]
-    return "\n\n".join(parts) + "\n"
-
-
-def headline(regression: Regression) -> str:
-    """One sentence on the changes since the baseline. It names every model that got worse."""
-    counted = f"{regression.answers:,} answers, {regression.different:,} different"
-    lost = f" {', '.join(regression.unmeasured)} could not be measured." if regression.unmeasured else ""
-    if regression.worse:
-        worse = "; ".join(
-            f"{change.model} got worse at {short_bucket(change.bucket)}: "
-            f"{signed_interval(change.difference)} points, margin {100 * change.margin:.1f}"
-            for change in regression.worse
-        )
-        return f"Since {regression.baseline}, {worse} ({counted}).{lost}"
-    if regression.different or not regression.answers:
-        return f"No model got worse since {regression.baseline}: {counted}.{lost}"
-    return f"Nothing changed since {regression.baseline}: {counted}.{lost}"
-
-
-def changes_table(regression: Regression) -> Table:
-    """One row per model and bucket."""
-    rows = [
-        (
-            change.model, short_bucket(change.bucket), change.before, change.now, change.difference,
-            "worse" if change.worse else "not worse", change.now.n, change.margin,
-        )
-        for change in regression.changes
-    ]  # fmt: skip
-    columns = (
-        Column("model"), Column("ops"), Column(regression.baseline, "interval"), Column("now", "interval"),
-        Column("change", "gain"), Column("result"), Column("n", "count"), Column("margin", "share"),
-    )  # fmt: skip
-    main = frozenset(n for n, change in enumerate(regression.changes) if change.worse)
-    caption = f"Accuracy in percent now and in {regression.baseline}, with 95% intervals."
-    return Table("since", caption, columns, tuple(rows), main=main)
-
-
-def line_of_flip(flip: Flip) -> str:
-    score = flip.score
-    return (
-        f"{flip.model}: {score.example_id}, box {score.box}, {score.num_ops} operations: "
-        f"{flip.was or 'right'} → {score.error or 'right'}"
-    )
 
 
 def write_history(folder: Path) -> Path:

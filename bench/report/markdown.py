@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from bench.nights.regression import Flip, Regression
 from bench.proportions import ALPHA
-from bench.records import BUCKETS, Accuracy, Pooled, Results, Verdict
-from bench.report.panels import HEADINGS, Section, find, recorded_sentence, sections
+from bench.records import BUCKETS, Accuracy, Results, Verdict
+from bench.report.panels import Section, find, recorded_sentence, sections
 from bench.report.tables import (
     ABOVE_GUESSING,
     CONTROLS,
@@ -15,7 +16,9 @@ from bench.report.tables import (
     accuracy_table,
     answers,
     cases,
+    changes_table,
     factors,
+    headline,
     metadata,
     name_pair,
     recorded_pairs,
@@ -36,12 +39,14 @@ PAIR_NOTE = (
 )
 
 
-def markdown(results: Results, recorded: Sequence[Verdict] = (), since: str = "") -> str:
-    """The whole report. recorded: verdicts on earlier figures. since: a sentence on changes since a run."""
+def markdown(
+    results: Results, recorded: Sequence[Verdict] = (), regression: Regression | None = None
+) -> str:
+    """The whole report. recorded: verdicts on earlier figures. regression: the changes since a run."""
     found = sections(results.verdicts, recorded)
     parts = [
         "# Entity tracking: does further training help?",
-        *([since] if since else []),
+        *([inert(headline(regression))] if regression else []),
         *(line for section in found for line in finding_lines(section)),
         "## Accuracy by number of operations on the box (percent)",
         as_markdown(accuracy_table(results.accuracies, results.baseline, results.over_random)),
@@ -56,6 +61,8 @@ def markdown(results: Results, recorded: Sequence[Verdict] = (), since: str = ""
     if results.evaluations:
         parts += ["## The answers", answers(results).caption, as_markdown(answers(results))]
     parts += ["## How it was run", as_markdown(metadata(results))]
+    if regression:
+        parts += regression_parts(regression)
     return "\n\n".join(parts) + "\n"
 
 
@@ -89,25 +96,6 @@ def section_parts(section: Section, results: Results) -> list[str]:
     return parts
 
 
-def verdict_lines(verdicts: Sequence[Verdict]) -> list[str]:
-    """The verdict of each pair at 1+, as a list."""
-    tested = [verdict for verdict in verdicts if verdict.comparison.bucket == "ops1plus"]
-    return (
-        [bullet_list(f"**{name_pair(entry.comparison)}**: {entry.sentence}" for entry in tested)]
-        if tested
-        else []
-    )
-
-
-def pooled_lines(found: Iterable[Pooled]) -> list[str]:
-    """The verdict of each hypothesis over its pairs, as a list."""
-    lines = [
-        f"**{HEADINGS.get(entry.hypothesis, entry.hypothesis)}, all pairs**: {entry.sentence}"
-        for entry in found
-    ]
-    return [bullet_list(lines)] if lines else []
-
-
 def published_section(results: Results) -> list[str]:
     """This run's accuracies beside the published accuracies of the same models, if there are any."""
     known = [model for model in results.accuracies if model in results.published]
@@ -129,6 +117,32 @@ def published_section(results: Results) -> list[str]:
 
 def beside(told: Accuracy | None, live: Accuracy) -> str:
     return "" if told is None else share(told) + (" ≠" if agreement_p(live, told) < ALPHA else "")
+
+
+def regression_parts(regression: Regression) -> list[str]:
+    """Models not measured, other changes, every figure, and every box with a different result."""
+    parts = [f"## Since {inert(regression.baseline)}"]
+    if regression.unmeasured:
+        lines = bullet_list(inert(f"{model}: {reason}") for model, reason in regression.unmeasured.items())
+        parts += ["### Could not be measured", lines]
+    if regression.environment:
+        changes = regression.environment.items()
+        lines = bullet_list(inert(f"{part}: {then} → {now}") for part, (then, now) in changes)
+        parts += ["### Other changes", lines]
+    parts += ["### Figures", as_markdown(changes_table(regression))]
+    if regression.flips:
+        lines = bullet_list(map(line_of_flip, regression.flips))
+        summary = f"<summary>{len(regression.flips):,} boxes have a different result</summary>"
+        parts += [f"<details>{summary}", lines, "</details>"]
+    return parts
+
+
+def line_of_flip(flip: Flip) -> str:
+    score = flip.score
+    return (
+        f"{flip.model}: {score.example_id}, box {score.box}, {score.num_ops} operations: "
+        f"{flip.was or 'right'} → {score.error or 'right'}"
+    )
 
 
 def bullet_list(lines: Iterable[str]) -> str:

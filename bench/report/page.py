@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from bench import __version__
+from bench.nights.regression import Regression
 from bench.records import Example, Results, Verdict
 from bench.report import style
-from bench.report.cite import BIBTEX
-from bench.report.drawings import THINKING
 from bench.report.examples import pack
-from bench.report.panels import Panel, Section, find, recorded_sentence, sections
+from bench.report.panels import find, recorded_sentence, sections
 from bench.report.tables import (
     CONTROLS,
     COUNTS_NOTE,
     accuracy_table,
     answers,
     cases,
+    changes_table,
     factors,
+    headline,
     recorded_pairs,
     skip_lines,
     spread_table,
 )
 from bench.report.tabular import Bold, Column, Table, to_csv, to_latex, write_cell
 from bench.text import html as as_html
-
-if TYPE_CHECKING:
-    from bench.nights.regression import Regression
 
 THEME = {  # colour in the drawings -> colour variable of the page, for light and dark mode
     style.INK: "var(--ink)",
@@ -42,12 +40,44 @@ THEME = {  # colour in the drawings -> colour variable of the page, for light an
     style.LOSS: "var(--loss)",
     **{colour: f"var(--{kind})" for kind, colour in style.ERRORS.items()},
 }
-KINDS = {  # text alternatives of the drawings
+LABELS = {  # text alternatives of the drawings
     "accuracy": "Accuracy by number of operations",
     "effects": "Variant minus base by number of operations",
     "errors": "Share of each kind of error by number of operations",
     "factors": "Accuracy by last operation, objects, operations and box",
+    "forest": "Gain of each pair",
 }
+BIBTEX = f"""\
+@article{{kim2024code,
+  title   = {{Code Pretraining Improves Entity Tracking Abilities of Language Models}},
+  author  = {{Kim, Najoung and Schuster, Sebastian and Toshniwal, Shubham}},
+  journal = {{arXiv preprint arXiv:2405.21068}},
+  year    = {{2024}},
+  url     = {{https://arxiv.org/abs/2405.21068}}
+}}
+
+@inproceedings{{kim2023entity,
+  title     = {{Entity Tracking in Language Models}},
+  author    = {{Kim, Najoung and Schuster, Sebastian}},
+  booktitle = {{Proceedings of the 61st Annual Meeting of the Association for Computational Linguistics}},
+  year      = {{2023}},
+  url       = {{https://aclanthology.org/2023.acl-long.213}}
+}}
+
+@misc{{boxesdataset,
+  title  = {{boxes-dataset-v1}},
+  author = {{Kim, Najoung and Schuster, Sebastian}},
+  year   = {{2023}},
+  url    = {{https://github.com/sebschu/entity-tracking-lms}}
+}}
+
+@software{{entitytrackingbench,
+  title   = {{entity-tracking-bench: a pytest benchmark of entity tracking in pairs of language models}},
+  author  = {{{{The entity-tracking-bench developers}}}},
+  year    = {{2026}},
+  version = {{{__version__}}}
+}}
+"""
 
 
 def shown(text: str) -> Markup:
@@ -58,7 +88,6 @@ TEMPLATES = Environment(
     loader=PackageLoader("bench", "report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
     lstrip_blocks=True, finalize=lambda value: shown(value) if type(value) is str else value,
 )  # fmt: skip
-TEMPLATES.filters |= {"percent": lambda share: f"{100 * share:.1f}"}
 
 
 def html(
@@ -67,82 +96,31 @@ def html(
     examples: Sequence[Example] = (),
     recorded: Sequence[Verdict] = (),
     regression: Regression | None = None,
-    changes: Table | None = None,
-    since: str = "",
     only_drawn: Collection[str] = (),
 ) -> str:
     """The whole page. drawings: SVG by name. examples: the examples to browse, if any.
 
-    recorded: verdicts on figures measured before. changes, since: the regression as a table and a sentence.
+    recorded: verdicts on figures measured before. regression: the changes since an earlier run.
     only_drawn: names of drawings without a file beside the page.
     """
-    found = sections(results.verdicts, recorded)
     return TEMPLATES.get_template("page.html.jinja").render(
         results=results,
-        sections=[lay_out(section, results, drawings) for section in found],
-        series=[
-            {"name": name, "label": name.replace("-", " ", 1), "svg": themed(drawing)}
-            for name, drawing in drawings.items()
-            if name.startswith("series-")
-        ],
-        thinking=[
-            {"name": THINKING, "label": "Accuracy by tokens of thinking", "svg": themed(drawings[name])}
-            for name in drawings
-            if name == THINKING
-        ],
+        sections=sections(results.verdicts, recorded),
+        drawings={name: themed(drawing) for name, drawing in drawings.items()},
+        series=[name for name in drawings if name.startswith("series-")],
         accuracies=accuracy_table(results.accuracies, results.baseline, results.over_random, "interval"),
         answers=answers(results) if results.evaluations else None,
         spread=spread_table(results),
         skipped=skip_lines(results.skipped),
         packed=Markup(pack(results, examples)),  # nosec B704
         regression=regression,
-        changes=changes,
-        since=since,
+        since=headline(regression) if regression else "",
+        changes=changes_table(regression) if regression else None,
         bibtex=escape(BIBTEX),
         bibtex_uri=data_uri(BIBTEX, "application/x-bibtex"),
         only_drawn=only_drawn,
         **HELPERS,
     )
-
-
-def lay_out(section: Section, results: Results, drawings: Mapping[str, str]) -> dict[str, Any]:
-    """A hypothesis, or the controls, as the template needs it."""
-    return {
-        "name": section.name,
-        "heading": section.heading,
-        "finding": find(section),
-        "recorded": recorded_sentence(section),
-        "panels": [lay_out_pair(panel, results, drawings) for panel in section.panels],
-        "elsewhere": recorded_pairs(section) if section.elsewhere else None,
-        "forest": [
-            {"name": name, "label": f"Gain of each pair: {section.heading}", "svg": themed(drawings[name])}
-            for name in [f"{section.name}-forest"]
-            if name in drawings and len(section.panels) > 1
-        ],
-        "overviews": [
-            (name, label) for kind, label in KINDS.items() if (name := f"{section.name}-{kind}") in drawings
-        ],
-    }
-
-
-def lay_out_pair(panel: Panel, results: Results, drawings: Mapping[str, str]) -> dict[str, Any]:
-    """A pair with its drawings and tables."""
-    drawn = [
-        {"name": f"{panel.name}-{kind}", "label": f"{label}: {panel.pair.id}", "svg": themed(drawings[name])}
-        for kind, label in KINDS.items()
-        if (name := f"{panel.name}-{kind}") in drawings
-    ]
-    return {
-        "name": panel.name,
-        "pair": panel.pair,
-        "sentence": panel.main.sentence,
-        "as_recorded": panel.as_recorded,
-        "from_counts": bool(panel.main.if_clustered),
-        "drawings": drawn[:2],
-        "errors": drawn[2:],
-        "cases": cases(panel),
-        "factors": factors(panel, results),
-    }
 
 
 def themed(drawing: str) -> Markup:
@@ -177,9 +155,15 @@ def downloads(table: Table) -> list[tuple[str, str, Markup]]:
     ]
 
 
-HELPERS = {
+HELPERS = {  # what the templates call and say
     "split_cell": split_cell,
     "downloads": downloads,
+    "find": find,
+    "recorded_sentence": recorded_sentence,
+    "cases": cases,
+    "factors": factors,
+    "recorded_pairs": recorded_pairs,
+    "labels": LABELS,
     "formats": style.FORMATS,
     "controls": CONTROLS,
     "counts_note": COUNTS_NOTE,

@@ -12,7 +12,7 @@ from bench.outputs import replacing, write_text
 from bench.records import Results, Verdict
 from bench.report.drawings import drawings_of
 from bench.report.files import accuracy_csv, check_place, write_figures
-from bench.report.markdown import PAIR_NOTE, pooled_lines, verdict_lines
+from bench.report.markdown import PAIR_NOTE, bullet_list
 from bench.report.page import html
 from bench.report.panels import HEADINGS, Panel, by_pair
 from bench.report.style import svg
@@ -58,24 +58,20 @@ def markdown(results: Results) -> str:
         ]
         parts += [
             f"## {heading}",
-            *pooled_lines(pool_all(verdicts)),
-            *verdict_lines(verdicts),
+            bullet_list(f"**{heading}, all pairs**: {pooled.sentence}" for pooled in pool_all(verdicts)),
+            bullet_list(
+                f"**{name_pair(verdict.comparison)}**: {verdict.sentence}"
+                for verdict in verdicts
+                if verdict.comparison.bucket == "ops1plus"
+            ),
             table,
             *figures,
             f"{PAIR_NOTE} {COUNTS_NOTE}",
-            *pair_parts(verdicts),
         ]
+        for pair, shown in by_pair(verdicts).items():
+            panel = Panel(pair, shown, {})
+            parts += [f"### {name_pair(panel.main.comparison)}", as_markdown(cases(panel))]
     return "\n\n".join(parts) + "\n"
-
-
-def pair_parts(verdicts: Sequence[Verdict]) -> list[str]:
-    """One heading and one table per pair."""
-    panels = [Panel(pair, shown, {}) for pair, shown in by_pair(verdicts).items()]
-    return [
-        part
-        for panel in panels
-        for part in (f"### {name_pair(panel.main.comparison)}", as_markdown(cases(panel)))
-    ]
 
 
 def models_of(verdicts: Sequence[Verdict]) -> list[str]:

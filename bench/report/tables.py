@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import fmean, mean, stdev
 
+from bench.nights.regression import Regression
 from bench.records import BUCKETS, Accuracy, Comparison, Evaluation, Gate, Outcome, Results, Verdict
 from bench.report.panels import HEADINGS, Panel, Section
-from bench.report.tabular import Bold, Column, Kind, Table
+from bench.report.tabular import Bold, Column, Kind, Table, signed_interval
 from bench.scoring.scores import ERROR_KINDS
 from bench.scoring.sentences import FROM_COUNTS
 from bench.text import printable
@@ -210,6 +211,40 @@ def warning_of(found: Evaluation) -> str:
     """The audit's warning about a model's prompts."""
     metadata = found.run.get("metadata")
     return str(metadata.get("warning") or "") if isinstance(metadata, dict) else ""
+
+
+def headline(regression: Regression) -> str:
+    """One sentence on the changes since the baseline. It names every model that got worse."""
+    counted = f"{regression.answers:,} answers, {regression.different:,} different"
+    lost = f" {', '.join(regression.unmeasured)} could not be measured." if regression.unmeasured else ""
+    if regression.worse:
+        worse = "; ".join(
+            f"{change.model} got worse at {short_bucket(change.bucket)}: "
+            f"{signed_interval(change.difference)} points, margin {100 * change.margin:.1f}"
+            for change in regression.worse
+        )
+        return f"Since {regression.baseline}, {worse} ({counted}).{lost}"
+    if regression.different or not regression.answers:
+        return f"No model got worse since {regression.baseline}: {counted}.{lost}"
+    return f"Nothing changed since {regression.baseline}: {counted}.{lost}"
+
+
+def changes_table(regression: Regression) -> Table:
+    """One row per model and bucket."""
+    rows = [
+        (
+            change.model, short_bucket(change.bucket), change.before, change.now, change.difference,
+            "worse" if change.worse else "not worse", change.now.n, change.margin,
+        )
+        for change in regression.changes
+    ]  # fmt: skip
+    columns = (
+        Column("model"), Column("ops"), Column(regression.baseline, "interval"), Column("now", "interval"),
+        Column("change", "gain"), Column("result"), Column("n", "count"), Column("margin", "share"),
+    )  # fmt: skip
+    main = frozenset(n for n, change in enumerate(regression.changes) if change.worse)
+    caption = f"Accuracy in percent now and in {regression.baseline}, with 95% intervals."
+    return Table("since", caption, columns, tuple(rows), main=main)
 
 
 def metadata(results: Results) -> Table:

@@ -18,7 +18,8 @@ from bench.nights.regression import (
     night_of,
 )
 from bench.records import Evaluation, Results, Score
-from bench.report.history import headline, regression_markdown
+from bench.report.markdown import regression_parts
+from bench.report.tables import headline
 from bench.run.session import accuracies
 
 METADATA = {"run": "tonight", "suite": "s", "protocol": "paper (1)", "data set": "evaluation (2)",
@@ -64,7 +65,7 @@ def test_every_flip_is_listed_whatever_it_comes_to():
     found = compare_nights(run(small=50, large=59), BASELINE)
     assert len(found.flips) == 5 * 8  # scenarios 59, 159, ... of large
     assert {(flip.model, flip.was, flip.score.error) for flip in found.flips} == {("large", None, "other")}
-    assert regression_markdown(found).count("right → other") == 40
+    assert "\n".join(regression_parts(found)).count("right → other") == 40
     assert headline(found) == "No model got worse since tonight: 1,000 answers, 5 different."
 
 
@@ -72,7 +73,7 @@ def test_a_night_without_a_change_is_one_sentence_with_the_name_that_the_user_ga
     monday = load(save(BASELINE, tmp_path / "monday.json"))
     found = compare_nights(run(small=50, large=60), monday)
     assert headline(found) == "Nothing changed since monday: 1,000 answers, 0 different."
-    assert "## Since monday" in regression_markdown(found)
+    assert "## Since monday" in regression_parts(found)
 
 
 def test_a_change_of_environment_or_of_a_model_is_told():
