@@ -12,7 +12,7 @@ from bench.outputs import write_text
 from bench.records import Example
 from bench.run.plans import Plan
 from bench.scoring.baselines import expected_accuracy
-from bench.task import datasets
+from bench.task.examples import load_examples
 from bench.task.prompts import PROTOCOLS, Protocol, as_text, gold_statement, turns
 from bench.text import say
 
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Write the files of the task and its documents, and print the command that runs it."""
-    examples = datasets.load(chosen.dataset, chosen.seed, chosen.version)
+    examples = load_examples(chosen.dataset, chosen.seed, chosen.version)
     plan = Plan(tuple(examples), PROTOCOLS[chosen.protocol])
     limit = plan.constraint.max_new_tokens
     docs = [document(example, plan.protocol, limit) for example in plan.examples]

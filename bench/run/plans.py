@@ -17,9 +17,8 @@ from bench.run.options import Options, choose, number_or_auto, words
 from bench.scoring.baselines import baseline
 from bench.scoring.choices import chance
 from bench.store import Settings, check_store
-from bench.task import datasets
-from bench.task.choices import build_choices
-from bench.task.prompts import PROTOCOLS, Protocol, as_text, build, gold_statement, turns
+from bench.task.examples import load_examples
+from bench.task.prompts import PROTOCOLS, Protocol, as_text, build, build_choices, gold_statement, turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +132,7 @@ def find_runnable(options: Options, suite: Suite, asked: Sequence[str]) -> list[
 
 def plan_of(options: Options, run_id: str = "", progress: bool = False) -> Plan:
     """The plan for these options. Generating the data takes a second."""
-    found = datasets.load(options.dataset, options.seed, options.version, options.dataset_password)
+    found = load_examples(options.dataset, options.seed, options.version, options.dataset_password)
     return Plan(
         limited(found, options.limit),
         PROTOCOLS[options.protocol],

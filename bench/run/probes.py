@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,14 +12,13 @@ from tabulate import tabulate
 
 from bench.arguments import COUNT, SEED, whole
 from bench.models.suites import load_suite
-from bench.records import Example
 from bench.run.evaluate import evaluate
 from bench.run.options import choose
 from bench.run.plans import Plan
 from bench.scoring.probes import Cost, cost_of
 from bench.scoring.sentences import show_p
 from bench.store import Store
-from bench.task.probes import MAX_OPERATIONS, NUM_PAIRS, PROBES, MinimalPair, minimal_pairs
+from bench.task.probes import MAX_OPERATIONS, NUM_PAIRS, PROBES, examples_of, minimal_pairs
 from bench.task.prompts import PROTOCOLS
 
 HEADINGS = ("probe", "model", "boxes", "n", "without", "with", "difference", "95% interval", "p")
@@ -48,17 +47,13 @@ def run(args: Namespace) -> int:
         for probe in args.probes.split(","):
             drawn = minimal_pairs(choose("probe", probe, PROBES), args.seed, args.pairs, args.operations)
             pairs = list(drawn)
-            plan = Plan(examples_of(pairs), PROTOCOLS[args.protocol], dataset=probe, seed=args.seed)
+            plan = Plan(tuple(examples_of(pairs)), PROTOCOLS[args.protocol], dataset=probe, seed=args.seed)
             found[probe] = {
                 name: cost_of(evaluate(suite.models[name], plan, store, wait=0.0).scores, pairs)
                 for name in names or suite.models
             }
     print(as_json(found) if args.json else as_table(found))
     return 0
-
-
-def examples_of(pairs: Sequence[MinimalPair]) -> tuple[Example, ...]:
-    return tuple(example for pair in pairs for example in (pair.critical, pair.control))
 
 
 def as_json(found: Mapping[str, Mapping[str, Mapping[str, Cost]]]) -> str:

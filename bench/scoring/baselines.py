@@ -15,8 +15,7 @@ from math import comb
 from bench import DATA
 from bench.arguments import SEED
 from bench.records import BUCKETS, Example, Query, in_bucket
-from bench.task import datasets
-from bench.task.examples import DEFAULT_SEED, PUBLISHED_COUNTS
+from bench.task.examples import DEFAULT_SEED, PASSWORD_VARIABLE, PUBLISHED_COUNTS, load_examples
 from bench.task.world import MAX_OBJECTS
 
 SIZES = range(MAX_OBJECTS + 1)
@@ -97,7 +96,7 @@ def published_baseline() -> dict[str, float]:
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--reading", choices=READINGS, help="only this reading (default: all)")
     parser.add_argument("--dataset", default="evaluation", metavar="SET", help="as in --boxes-dataset")
-    parser.add_argument("--dataset-password", metavar="WORD", help=f"safer in ${datasets.PASSWORD_VARIABLE}")
+    parser.add_argument("--dataset-password", metavar="WORD", help=f"safer in ${PASSWORD_VARIABLE}")
     parser.add_argument("--seed", type=SEED, default=DEFAULT_SEED, help="(default: %(default)s)")
     parser.add_argument("--version", default="base", help="version of the task (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print JSON, accuracies in [0, 1]")
@@ -105,7 +104,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Print the expected accuracy of each reading, and the published row."""
-    evaluated = datasets.load(args.dataset, args.seed, args.version, args.dataset_password)
+    evaluated = load_examples(args.dataset, args.seed, args.version, args.dataset_password)
     readings = [args.reading] if args.reading else list(READINGS)
     rows = {reading: baseline(evaluated, reading) for reading in readings} | {
         "published": published_baseline()

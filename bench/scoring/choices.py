@@ -7,7 +7,7 @@ from statistics import mean
 
 from bench.decoding.notes import read_logprobs, split_notes
 from bench.records import BUCKETS, Answer, Completion, Example, Score, in_bucket
-from bench.task.choices import choices
+from bench.task.prompts import choices
 
 Margins = list[float]  # per box, in nats: log-probability of the true clause minus the best other clause
 

@@ -26,8 +26,7 @@ from bench.run.session import Session
 from bench.scoring.stats import POWER, expected_difference, leveled
 from bench.scoring.verdicts import families
 from bench.store import Store, existing_store
-from bench.task import datasets
-from bench.task.examples import DEFAULT_SEED
+from bench.task.examples import DEFAULT_SEED, PASSWORD_VARIABLE, load_examples
 from bench.task.prompts import PROTOCOLS
 from bench.text import counted
 
@@ -107,7 +106,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("--suite", default="embedded", metavar="NAME|FILE", help="suite of the pairs (default: %(default)s)")
     add("--dataset", default="evaluation", metavar="SET", help="data set, as in --boxes-dataset")
-    add("--dataset-password", metavar="WORD", help=f"safer in ${datasets.PASSWORD_VARIABLE}")
+    add("--dataset-password", metavar="WORD", help=f"safer in ${PASSWORD_VARIABLE}")
     add("--limit", type=COUNT, metavar="N", help="number of examples (default: all)")
     add(
         "--seed",
@@ -129,7 +128,7 @@ def run(args: Namespace) -> int:
     """Print the table."""
     suite = load_suite(args.suite)
     examples = limited(
-        datasets.load(args.dataset, args.seed, args.version, args.dataset_password), args.limit
+        load_examples(args.dataset, args.seed, args.version, args.dataset_password), args.limit
     )
     pairs = args.pairs or max((len(family) for family in families(suite.pairs)), default=1)
     plan = Plan(examples, PROTOCOLS[args.protocol], dataset=args.dataset)

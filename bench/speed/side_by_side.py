@@ -33,9 +33,8 @@ from bench.speed.scripted import (
     script,
     scripted_answer,
 )
-from bench.task.choices import build_choices
 from bench.task.examples import NUM_EXAMPLES, NUM_SCENARIOS, evaluation_set, examples
-from bench.task.prompts import PROTOCOLS, build
+from bench.task.prompts import PROTOCOLS, build, build_choices
 from bench.task.world import generate
 
 STATES = 12  # states per scenario in the published test split

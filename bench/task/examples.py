@@ -1,9 +1,13 @@
-"""Scenarios -> examples; the evaluation set with the published number of queries in each bucket."""
+"""The name of a data set -> its examples. Scenarios -> examples.
+
+The evaluation set has the published number of queries in each bucket.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
@@ -11,7 +15,7 @@ from random import Random
 
 from bench import DATA
 from bench.inputs import InputError
-from bench.records import Arm, Contents, Example, LastChange, Operation, Query, Scenario, State
+from bench.records import Arm, Example, LastChange, Operation, Query, Scenario, State
 from bench.task.wording import WORDINGS
 from bench.task.world import SIZES, generate, replay
 
@@ -20,7 +24,33 @@ PUBLISHED_COUNTS = (1303, 1410, 1083, 651, 288, 142, 106, 29)
 NUM_EXAMPLES = 716
 NUM_SCENARIOS = 990
 DEFAULT_SEED = 0
+PASSWORD_VARIABLE = "BOXES_DATASET_PASSWORD"
 LENIENT = ("noop-remove",)  # versions in which removing an absent object changes nothing
+
+
+def load_examples(
+    name: str, seed: int = DEFAULT_SEED, version: str = "base", password: str | None = None
+) -> list[Example]:
+    """Load evaluation, full, release:PATH.zip or release:PATH.zip/MEMBER, as in --boxes-dataset.
+
+    Raises ValueError for an unknown name or version, and for a ZIP that differs from the release.
+    """
+    if version not in WORDINGS:
+        raise InputError(f"unknown version of the task {version!r}. Choose from {', '.join(WORDINGS)}.")
+    if name in ("evaluation", "full") and version not in SIZES:
+        from bench.task.probes import NUM_PAIRS, examples_of, minimal_pairs
+
+        return examples_of(minimal_pairs(version, seed, NUM_PAIRS[name]))
+    if name == "evaluation":
+        return evaluation_set(seed, version=version)
+    if name == "full":
+        return full_split(seed, version=version)
+    if name.startswith("release:"):
+        from bench.task.release import read_release
+
+        password = password or os.environ.get(PASSWORD_VARIABLE)
+        return read_release(name.removeprefix("release:"), password, version=version)
+    raise InputError(f"unknown data set {name!r}. Choose from evaluation, full, release:PATH.zip.")
 
 
 def examples(scenario: Scenario, after: Iterable[int] | None = None, arm: Arm = "") -> list[Example]:
@@ -54,7 +84,7 @@ def query(scenario: Scenario, states: Sequence[State], box: int) -> Query:
         box,
         target=contents[-1],
         num_ops=len(kinds),
-        earlier=without_repeats(reversed(contents)),
+        earlier=tuple(dict.fromkeys(reversed(contents)))[1:],  # without the present contents
         mentioned=mentioned,
         by_kind=(kinds.count("put"), kinds.count("move"), kinds.count("remove")),
         changed_by=tuple(changes),
@@ -67,12 +97,6 @@ def last_change(operation: Operation, box: int) -> LastChange:
     if operation.kind != "move":
         return operation.kind
     return "move in" if operation.target == box else "move out"
-
-
-def without_repeats(contents: Iterable[Contents]) -> tuple[Contents, ...]:
-    """Earlier contents of a box, newest first, without repeats and without the present contents."""
-    first, *rest = dict.fromkeys(contents)
-    return tuple(rest)
 
 
 def full_split(

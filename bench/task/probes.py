@@ -6,7 +6,7 @@ Source of the predictions: Tang et al. (2026), arXiv:2605.30233.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from random import Random
@@ -160,13 +160,8 @@ def minimal_pairs(
             after_all(Scenario(name, initial, critical, version), "with"),
             after_all(Scenario(name, initial, control, version), "without"),
             box,
-            first_of(critical, control).boxes[0],
+            next(one for one, other in zip_longest(critical, control) if one != other).boxes[0],
         )
-
-
-def first_of(story: Story, other: Story) -> Operation:
-    """The first operation that differs from the other story."""
-    return next(one for one, two in zip_longest(story, other) if one != two)
 
 
 def after_all(scenario: Scenario, arm: Arm) -> Example:
@@ -175,7 +170,6 @@ def after_all(scenario: Scenario, arm: Arm) -> Example:
     return example
 
 
-def probe_set(version: str, seed: int, num_pairs: int) -> list[Example]:
+def examples_of(pairs: Iterable[MinimalPair]) -> list[Example]:
     """Both examples of each pair, one after the other."""
-    pairs = minimal_pairs(version, seed, num_pairs)
     return [example for pair in pairs for example in (pair.critical, pair.control)]

@@ -1,4 +1,4 @@
-"""Example -> Prompt, for base and chat models. PROTOCOLS is the table of protocols.
+"""Example -> Prompt, for base and chat models, with drafts or choices. PROTOCOLS is the table of protocols.
 
 Source of the instruction and the two examples: Kim, Schuster & Toshniwal (2024), arXiv:2405.21068,
 released scripts, branch shtoshni/outlines. They are data of the protocol.
@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 
-from bench.records import Example, Operation, Prompt, Scenario, Turn
+from bench.records import Contents, Example, Operation, Prompt, Query, Scenario, Turn
 from bench.task.examples import examples
 from bench.task.wording import WORDINGS
+from bench.task.world import MAX_OBJECTS
+
+Render = Callable[[Sequence[Turn]], str]  # makes text of turns, for example with a chat template
+Choices = tuple[tuple[Contents, ...], ...]  # per box, the true contents first
 
 STATEMENT = "Statement: "  # the beginning of every answer; it is not part of the prompt
 
@@ -61,6 +65,7 @@ INSTRUCTION = (
     'Given the description after "Description:", write a true statement about all boxes and their contents '
     'to the description after "Statement:".'
 )
+WELL_FORMED = " (nothing|the <name>( and the <name>){0,2})"  # with at most as many objects as a box can hold
 
 PROTOCOLS = {
     protocol.name: protocol
@@ -68,13 +73,9 @@ PROTOCOLS = {
         # As released: any words. A long answer is cut.
         Protocol("paper", INSTRUCTION, contents="( [a-zA-Z]+)*", max_new_tokens=100),
         # The model's own thinking, then the statement of "strict".
-        Protocol(
-            "think", INSTRUCTION, contents=" (nothing|the <name>( and the <name>){0,2})", max_new_tokens=256
-        ),
-        # Only well-formed contents, with at most as many objects as a box can hold, and room for all of them.
-        Protocol(
-            "strict", INSTRUCTION, contents=" (nothing|the <name>( and the <name>){0,2})", max_new_tokens=256
-        ),
+        Protocol("think", INSTRUCTION, WELL_FORMED, max_new_tokens=256),
+        # Only well-formed contents, with room for all objects.
+        Protocol("strict", INSTRUCTION, WELL_FORMED, max_new_tokens=256),
     )
 }
 
@@ -113,11 +114,49 @@ def as_text(said: Sequence[Turn]) -> str:
     return "".join(turn.content + ends[turn.role] for turn in said).removesuffix("\n")
 
 
-def build(example: Example, protocol: Protocol, render: Callable[[Sequence[Turn]], str] = as_text) -> Prompt:
-    """The prompt of one example. render: makes text of the turns, for example with a chat template."""
+def build(example: Example, protocol: Protocol, render: Render = as_text) -> Prompt:
+    """The prompt of one example. Its drafts are the present and earlier contents of each box."""
+    return prompt(example, protocol, render, ((query.target, *query.earlier) for query in example.queries))
+
+
+def build_choices(example: Example, protocol: Protocol, render: Render = as_text) -> Prompt:
+    """The prompt of an example. Its drafts are the choices."""
+    return prompt(example, protocol, render, choices(example))
+
+
+def prompt(
+    example: Example, protocol: Protocol, render: Render, drafts: Iterable[Sequence[Contents]]
+) -> Prompt:
+    """The prompt of an example, with drafts in the words of the example's version."""
     wording = WORDINGS[example.version]
-    drafts = tuple(
-        tuple(wording.describe_box(query.box, contents) for contents in (query.target, *query.earlier))
-        for query in example.queries
+    clauses = tuple(
+        tuple(wording.describe_box(query.box, contents) for contents in of_box)
+        for query, of_box in zip(example.queries, drafts, strict=True)
     )
-    return Prompt(example.id, example.scenario_id, render(turns(example, protocol)), drafts)
+    return Prompt(example.id, example.scenario_id, render(turns(example, protocol)), clauses)
+
+
+def choices(example: Example) -> Choices:
+    """For each box, the contents that a model chooses from: the true contents and plausible errors.
+
+    Two or more different choices per box, unless the world is empty. Only the description matters.
+    """
+    return tuple(tuple(dict.fromkeys(choices_of(query, example))) for query in example.queries)
+
+
+def choices_of(query: Query, example: Example) -> Iterator[Contents]:
+    """The true contents, earlier contents (newest first), another box's, one object missing, one extra.
+
+    The other box is one with few objects, because a short clause is likelier than a long one. The missing or
+    extra object is the last one, so that the clause shares most of its tokens with the true clause.
+    """
+    yield query.target
+    yield from query.earlier
+    others = {other.target for other in example.queries} - {query.target, frozenset()}
+    if others:
+        yield min(others, key=lambda contents: (len(contents), sorted(contents)))
+    if query.target:
+        yield query.target - {max(query.target)}
+    strangers = frozenset().union(*(other.mentioned for other in example.queries)) - query.target
+    if strangers and len(query.target) < MAX_OBJECTS:
+        yield query.target | {max(strangers)}

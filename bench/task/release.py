@@ -20,8 +20,7 @@ import pyzipper
 from bench.inputs import MEGABYTE, InputError, parse_json, place, read_bytes, shortened
 from bench.records import Contents, Example, Query
 from bench.task.examples import PUBLISHED_COUNTS, query
-from bench.task.parsing import parse, parse_clause
-from bench.task.wording import MASK
+from bench.task.wording import MASK, parse, parse_clause
 from bench.task.world import replay
 
 PASSWORD = "iamnotaLM"  # published by the authors

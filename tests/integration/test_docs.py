@@ -62,7 +62,7 @@ def test_the_python_of_the_docs_runs_as_written(
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainingArguments
 
-    monkeypatch.setattr("bench.task.datasets.load", lambda *asked: list(evaluation_examples[:2]))
+    monkeypatch.setattr("bench.run.plans.load_examples", lambda *asked: list(evaluation_examples[:2]))
     place = random_checkpoints / "one"
     ids = torch.arange(16)
     known = {

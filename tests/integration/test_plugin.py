@@ -17,7 +17,7 @@ import pytest
 from bench import ROOT
 from bench.plugin.hooks import state_of
 from bench.store import Store
-from bench.task.datasets import PASSWORD_VARIABLE
+from bench.task.examples import PASSWORD_VARIABLE
 from bench.task.world import generate
 from bench.task.write import write
 

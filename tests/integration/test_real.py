@@ -25,7 +25,7 @@ from bench.run.evaluate import evaluate
 from bench.run.plans import Plan, limited
 from bench.run.preview import distinct
 from bench.store import Store
-from bench.task.datasets import load
+from bench.task.examples import load_examples
 from bench.task.prompts import PROTOCOLS, gold_statement
 from bench.task.wording import WORDINGS
 from fixtures import real
@@ -68,7 +68,7 @@ def tokenizer_of():
 
 @cache
 def evaluation_of(version: str) -> list[Example]:
-    return load("evaluation", version=version)
+    return load_examples("evaluation", version=version)
 
 
 @pytest.mark.parametrize("name", real.VOCABULARIES)

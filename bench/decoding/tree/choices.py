@@ -22,9 +22,8 @@ from bench.decoding.spelling import encode_inside
 from bench.decoding.tree.engine import ENCODED_AT_ONCE
 from bench.decoding.tree.tree import Tree, attachment, common_prefix, pack_size
 from bench.records import Completion, Counters, Prompt
-from bench.task.choices import build_choices
 from bench.task.examples import examples
-from bench.task.prompts import PROTOCOLS, SHOTS, STATEMENT
+from bench.task.prompts import PROTOCOLS, SHOTS, STATEMENT, build_choices
 
 Pieces = list[list[list[int]]]  # per box and clause: the tokens, with the true clause first
 Steps = list[list[list[tuple[int, int]]]]  # per box and clause: columns, and the token after each

@@ -8,8 +8,8 @@ from bench.decoding.notes import with_notes, write_logprobs
 from bench.records import Completion, Operation, Scenario
 from bench.scoring.choices import chance, mean_margins, read_choice
 from bench.scoring.scores import score
-from bench.task.choices import choices
 from bench.task.examples import examples
+from bench.task.prompts import choices
 
 INITIAL = (frozenset({"car", "key"}), frozenset())
 EXAMPLE = examples(Scenario("s", INITIAL, (Operation(frozenset({"key"}), source=0),)))[1]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from bench.records import Operation, Scenario
-from bench.task.choices import build_choices, choices
 from bench.task.examples import evaluation_set, examples
-from bench.task.prompts import PROTOCOLS, build, gold_statement
+from bench.task.prompts import PROTOCOLS, build, build_choices, choices, gold_statement
 from bench.task.world import MAX_OBJECTS
 
 

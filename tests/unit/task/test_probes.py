@@ -10,7 +10,7 @@ import pytest
 from bench.decoding.constraint import constraint
 from bench.records import Completion, Example
 from bench.scoring.answers import read_answer
-from bench.task import datasets
+from bench.task.examples import load_examples
 from bench.task.probes import PROBES, MinimalPair, minimal_pairs
 from bench.task.prompts import PROTOCOLS, build, gold_statement
 
@@ -93,7 +93,7 @@ def test_100_000_examples_agree_with_a_second_replay(version: str) -> None:
 
 @pytest.mark.parametrize("version", PROBES)
 def test_a_probe_is_a_version_of_the_task(version: str) -> None:
-    asked = datasets.load("evaluation", version=version)
+    asked = load_examples("evaluation", version=version)
     assert len(asked) == 716 == len({example.id for example in asked})
     for protocol in PROTOCOLS.values():
         rule = constraint(protocol, version)

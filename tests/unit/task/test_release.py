@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench import DATA
-from bench.task import datasets
-from bench.task.examples import evaluation_set, examples
+from bench.task.examples import PASSWORD_VARIABLE, evaluation_set, examples, load_examples
 from bench.task.release import MEMBER, PASSWORD, read_release, read_row
 from bench.task.world import generate
 from bench.task.write import rows
@@ -43,7 +42,7 @@ def release_lines() -> Lines:
 
 def test_the_file_that_the_paper_runs_is_read_as_examples(release_lines, tmp_path):
     path = make_zip(tmp_path / "boxes-dataset-v1.zip", release_lines, f"data/{MEMBER}")
-    found = datasets.load(f"release:{path}")
+    found = load_examples(f"release:{path}")
     expected = evaluation_set()
     assert [(example.description, example.queries) for example in found] == [
         (example.description, example.queries) for example in expected
@@ -167,8 +166,8 @@ def test_a_wrong_password_is_the_same_error_for_aes(tmp_path):
 
 def test_the_password_comes_from_the_environment(tmp_path, monkeypatch):
     path = make_zip(tmp_path / "aes.zip", SMALL, "rows.jsonl", password="right")
-    monkeypatch.setenv(datasets.PASSWORD_VARIABLE, "right")
-    assert datasets.load(f"release:{path}/rows.jsonl")
+    monkeypatch.setenv(PASSWORD_VARIABLE, "right")
+    assert load_examples(f"release:{path}/rows.jsonl")
 
 
 def test_a_damaged_zip_is_told(tmp_path):
@@ -192,12 +191,12 @@ def test_a_damaged_zip_is_told(tmp_path):
 )
 def test_a_data_set_that_is_not_there_is_told(name, reason):
     with pytest.raises(ValueError, match=reason):
-        datasets.load(name)
+        load_examples(name)
 
 
 def test_an_unknown_version_is_told():
     with pytest.raises(ValueError, match="Choose from base, altforms"):
-        datasets.load("evaluation", version="klingon")
+        load_examples("evaluation", version="klingon")
 
 
 def test_a_missing_member_is_told_with_those_that_are_there(tmp_path):

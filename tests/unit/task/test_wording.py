@@ -3,9 +3,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.records import Operation
-from bench.task.parsing import parse, parse_clause
 from bench.task.probes import PROBES
-from bench.task.wording import WORDINGS
+from bench.task.wording import WORDINGS, parse, parse_clause
 from bench.task.world import SIZES, generate, replay
 
 STATE = tuple(frozenset(box.split(",")) - {""} for box in ("car", "", "red cup,green cup"))

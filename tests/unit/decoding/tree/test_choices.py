@@ -12,9 +12,8 @@ from bench.decoding.tree.choices import ChoiceEngine
 from bench.models import LoadedModel
 from bench.models.suites import load_suite
 from bench.records import Completion, Prompt
-from bench.task.choices import build_choices
 from bench.task.examples import evaluation_set, examples
-from bench.task.prompts import PROTOCOLS, SHOTS, STATEMENT
+from bench.task.prompts import PROTOCOLS, SHOTS, STATEMENT, build_choices
 
 PAPER = PROTOCOLS["paper"]
 
