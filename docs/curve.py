@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainingArguments
 
 import bench
-from bench.report.style import BASE, MUTED, STYLE, VARIANT
+from bench.report.drawings import BASE, MUTED, STYLE, VARIANT
 from bench.training.arms import Arm, Stage
 from bench.training.data import batches, held_out
 from bench.training.tokenizer import Encoder

@@ -8,10 +8,9 @@ from functools import partial
 from matplotlib.figure import Figure
 
 from bench.records import Accuracy, Pair, Verdict
-from bench.report.drawings import ALONE
+from bench.report.drawings import ALONE, BASE, MUTED, draw_intervals, png, styled
 from bench.report.figures import BY_NUM_OPS, draw_hypothesis
 from bench.report.panels import Panel
-from bench.report.style import BASE, MUTED, draw_intervals, png, styled
 
 
 def draw_model(name: str, found: Mapping[str, Accuracy], random: Mapping[str, float]) -> Figure:

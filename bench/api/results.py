@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from bench.records import Accuracy, Evaluation, Pair, Results, Verdict
-from bench.report.rows import rows
+from bench.report.examples import rows
 from bench.run.plans import Plan
 from bench.run.session import accuracies
 

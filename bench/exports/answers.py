@@ -14,7 +14,7 @@ from bench.models.suites import name_of
 from bench.outputs import check_output, replacing, write_text
 from bench.records import Evaluation, ModelEntry, Suite
 from bench.report.command import as_made, checked, read_run, recall_runs
-from bench.report.rows import rows
+from bench.report.examples import rows
 from bench.report.view import folder_of_run
 from bench.run.metadata import metadata_of
 from bench.run.options import Options

@@ -11,7 +11,7 @@ from typing import Any
 
 from bench import __version__
 from bench.records import Evaluation
-from bench.report.rows import rows
+from bench.report.examples import rows
 from bench.run.plans import Plan
 from bench.run.session import accuracies
 

@@ -1,17 +1,19 @@
-"""Results, examples -> every question of a run with its answers, packed for the page."""
+"""Results, examples -> every question of a run with its answers, packed for the page or as rows."""
 
 from __future__ import annotations
 
 import base64
 import gzip
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from bench.decoding.notes import split_notes
-from bench.records import Example, Results, Score
+from bench.records import Evaluation, Example, Results, Score
 from bench.report.panels import section_of
+from bench.run.evaluate import read
+from bench.run.plans import Plan
 from bench.scoring.answers import statements
-from bench.task.prompts import gold_statement
+from bench.task.prompts import as_text, gold_statement, turns
 from bench.task.wording import WORDINGS, name_objects
 from bench.text import printable
 
@@ -68,3 +70,34 @@ def answer_and_thinking(example: Example, results: Results, name: str) -> tuple[
     if evaluation.thinking:
         return split_notes(text)
     return (split_notes(text)[0] if results.metadata.get("metric") == "logprob" else text), ""
+
+
+def rows(evaluation: Evaluation, plan: Plan, *, released: bool = True) -> Iterator[dict[str, object]]:
+    """The queries of each example, box by box. answer: the contents as read, None if not readable.
+
+    prompt: the turns as plain text. A chat model got the same turns under its own template. The prompt is
+    None for released data unless released is True, because its authors ask to keep it out of repositories.
+    """
+    scores = {(score.example_id, score.box): score for score in evaluation.scores}
+    hidden = plan.dataset.startswith("release:") and not released
+    for example in plan.examples:
+        completion = evaluation.completions[example.id]
+        answer, _ = read(completion, example, plan)
+        prompt = None if hidden else as_text(turns(example, plan.protocol))
+        for query, contents in zip(example.queries, answer.boxes, strict=True):
+            score = scores[example.id, query.box]
+            yield {
+                "model": evaluation.model,
+                "run": plan.run_id,
+                "example": example.id,
+                "scenario": example.scenario_id,
+                "box": query.box,
+                "num_ops": query.num_ops,
+                "bucket": f"ops{query.num_ops}",
+                "prompt": prompt,
+                "completion": completion.text,
+                "gold": name_objects(query.target),
+                "answer": None if contents is None else name_objects(contents),
+                "correct": score.correct,
+                "error": score.error,
+            }

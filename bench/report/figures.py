@@ -1,18 +1,32 @@
-"""Verdicts -> figures with a panel per pair: accuracy by number of operations, and effects."""
+"""Pairs -> figures: accuracy by number of operations, effects, kinds of errors, accuracy by other factors."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from math import ceil, floor
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
-from bench.records import BUCKETS, Accuracy, Verdict
+from bench.records import BUCKETS, Accuracy, ErrorKind, Verdict
+from bench.report.drawings import (
+    BASE,
+    ERRORS,
+    GAIN,
+    GRID,
+    INK,
+    LOSS,
+    MUTED,
+    VARIANT,
+    draw_intervals,
+    styled,
+)
 from bench.report.panels import Panel, Rows
-from bench.report.style import BASE, GAIN, GRID, INK, LOSS, MUTED, VARIANT, draw_intervals, styled
 from bench.report.tables import short_bucket
+from bench.scoring.scores import ERROR_KINDS
 from bench.scoring.sentences import FROM_COUNTS
 
 OUTCOMES = {  # marker, colour
@@ -22,9 +36,13 @@ OUTCOMES = {  # marker, colour
     "no difference shown": ("o", MUTED),
     "too few scenarios": ("X", MUTED),
 }
+ROLES = {"base": (BASE, "o", -1), "variant": (VARIANT, "s", 1)}  # colour, marker, side
 CELL = (2.8, 2.9)  # inches, of a panel among others
+SIZE = (4.8, 3.6)  # inches, of a figure of errors
 BY_NUM_OPS = BUCKETS[:-1]
 DODGE = 0.09  # shift that keeps the intervals of base and variant apart
+Errors = Mapping[str, Counter[ErrorKind | None]]  # by bucket; None counts the right ones
+Factors = Mapping[str, Mapping[str, Accuracy]]
 
 
 def draw_hypothesis(rows: Rows, cell: tuple[float, float] = CELL) -> Figure:
@@ -34,7 +52,8 @@ def draw_hypothesis(rows: Rows, cell: tuple[float, float] = CELL) -> Figure:
         for panel, axes, leftmost in cells:
             draw_accuracy(axes, panel)
             axes.set(xlabel="operations on the box, n below", ylabel="accuracy (%)" if leftmost else "")
-        add_legend(figure, accuracy_handles(), cells)
+        guessing = Line2D([], [], color=MUTED, linewidth=1.1, dashes=(4, 2.5), label="random guessing")
+        add_legend(figure, [guessing, interval_handle(INK)], [panel for panel, _, _ in cells])
         return figure
 
 
@@ -42,11 +61,19 @@ def draw_effects(rows: Rows, cell: tuple[float, float] = CELL) -> Figure:
     """A forest plot of variant minus base with its interval, by bucket. All panels share a scale."""
     with styled():
         figure, cells = grid(rows, cell)
-        limits = effect_limits([panel for panel, _, _ in cells])
+        panels = [panel for panel, _, _ in cells]
+        drawn = [
+            verdict
+            for panel in panels
+            for verdicts in (panel.shown, panel.behind)
+            for bucket, verdict in verdicts.items()
+            if bucket in panel.shown
+        ]
+        limits = effect_limits(drawn)
         for panel, axes, leftmost in cells:
             draw_forest(axes, panel, limits)
             axes.set(xlabel="variant − base (points)", ylabel="operations on the box" if leftmost else "")
-        add_legend(figure, effect_handles([panel for panel, _, _ in cells]), cells)
+        add_legend(figure, outcome_handles({verdict.outcome for verdict in drawn}), panels)
         return figure
 
 
@@ -79,8 +106,8 @@ def draw_accuracy(axes: Axes, panel: Panel) -> None:
     )  # fmt: skip
     for verdicts, hollow in ((panel.behind, True), (panel.shown, False)):
         compared = [verdicts[bucket].comparison for bucket in BY_NUM_OPS if bucket in verdicts]
-        draw_series(axes, panel, "base", {entry.bucket: entry.base for entry in compared}, hollow)
-        draw_series(axes, panel, "variant", {entry.bucket: entry.variant for entry in compared}, hollow)
+        for role in ROLES:
+            draw_series(axes, panel, role, {entry.bucket: getattr(entry, role) for entry in compared}, hollow)
     add_names(axes, panel)
 
 
@@ -88,7 +115,7 @@ def draw_series(axes: Axes, panel: Panel, role: str, found: Mapping[str, Accurac
     """One model's line with its intervals."""
     if not found:
         return
-    colour, marker, side = (BASE, "o", -1) if role == "base" else (VARIANT, "s", 1)
+    colour, marker, side = ROLES[role]
     places = [BY_NUM_OPS.index(bucket) + side * DODGE for bucket in found]
     values = [100 * accuracy.value for accuracy in found.values()]
     axes.plot(
@@ -142,10 +169,11 @@ def draw_effect(axes: Axes, place: float, verdict: Verdict, hollow: bool, name: 
 
 def add_names(axes: Axes, panel: Panel) -> None:
     """Base and variant above the panel, in the colours and markers of their lines."""
-    drawn = ((panel.pair.base, BASE, "o"), (panel.pair.variant, VARIANT, "s"))
     handles = [
         Line2D([], [], color=colour, marker=marker, markersize=4.2, linewidth=1.5, label=name)
-        for name, colour, marker in drawn
+        for name, (colour, marker, _) in zip(
+            (panel.pair.base, panel.pair.variant), ROLES.values(), strict=True
+        )
     ]
     axes.legend(
         handles=handles, loc="lower left", bbox_to_anchor=(-0.02, 1.0), labelcolor="linecolor",
@@ -153,37 +181,22 @@ def add_names(axes: Axes, panel: Panel) -> None:
     )  # fmt: skip
 
 
-def add_legend(figure: Figure, handles: Sequence[Line2D], cells: Sequence[tuple[Panel, Axes, bool]]) -> None:
+def add_legend(figure: Figure, handles: Sequence[Line2D], panels: Sequence[Panel]) -> None:
     """One line above all panels. It names only the symbols that are drawn."""
     drawn = list(handles)
-    if any(panel.behind for panel, _, _ in cells):
+    if any(panel.behind for panel in panels):
         drawn.append(
             Line2D([], [], color=INK, marker="o", mfc="none", linewidth=0.7, label="recorded before")
         )
-    counted = not all(panel.main.comparison.paired for panel, _, _ in cells)
+    counted = not all(panel.main.comparison.paired for panel in panels)
     figure.legend(
         handles=drawn, loc="outside upper left", ncols=len(drawn), fontsize=7.5, columnspacing=1.2,
         title=FROM_COUNTS if counted else None, title_fontsize=7.5, alignment="left",
     )  # fmt: skip
 
 
-def accuracy_handles() -> list[Line2D]:
-    return [
-        Line2D([], [], color=MUTED, linewidth=1.1, dashes=(4, 2.5), label="random guessing"),
-        Line2D([], [], color=INK, marker="|", markersize=9, linestyle="none", label="95% interval"),
-    ]
-
-
-def effect_handles(drawn: Iterable[Panel]) -> list[Line2D]:
-    """The outcomes that are drawn, each with its 95% interval."""
-    found = {
-        verdict.outcome
-        for panel in drawn
-        for verdicts in (panel.shown, panel.behind)
-        for bucket, verdict in verdicts.items()
-        if bucket in panel.shown
-    }
-    return outcome_handles(found)
+def interval_handle(colour: str) -> Line2D:
+    return Line2D([], [], color=colour, marker="|", markersize=9, linestyle="none", label="95% interval")
 
 
 def outcome_handles(found: Collection[str]) -> list[Line2D]:
@@ -194,14 +207,71 @@ def outcome_handles(found: Collection[str]) -> list[Line2D]:
     ]
 
 
-def effect_limits(drawn: Iterable[Panel]) -> tuple[float, float]:
+def effect_limits(drawn: Sequence[Verdict]) -> tuple[float, float]:
     """Limits in points, multiples of ten. They include every interval and ten points on each side of zero."""
-    differences = [
-        verdict.comparison.difference
-        for panel in drawn
-        for verdicts in (panel.shown, panel.behind)
-        for verdict in verdicts.values()
-    ]
+    differences = [verdict.comparison.difference for verdict in drawn]
     low = min(-0.1, *(found.low for found in differences))
     high = max(0.1, *(found.high for found in differences))
     return 10 * floor(10 * low), 10 * ceil(10 * high)
+
+
+def draw_errors(errors: Mapping[str, Errors]) -> Figure:
+    """The share of each kind of error by bucket, stacked. One panel per model, base first."""
+    with styled():
+        figure = Figure(figsize=SIZE, layout="constrained")
+        for axes, (model, found), (colour, _, _) in zip(
+            figure.subplots(1, 2, sharey=True), errors.items(), ROLES.values(), strict=True
+        ):
+            draw_stacks(axes, found)
+            axes.set_title(model, loc="left", color=colour, fontsize=8.5, fontweight="bold")
+            axes.set(xlabel="operations on the box", ylim=(0, 100), yticks=range(0, 101, 20))
+            axes.grid(axis="y")
+        figure.axes[0].set_ylabel("boxes that are wrong (%)")
+        handles = [Patch(color=ERRORS[kind], label=kind) for kind in ERROR_KINDS]
+        figure.legend(handles=handles, loc="outside upper left", ncols=5, fontsize=7.5, columnspacing=1.2)
+        return figure
+
+
+def draw_stacks(axes: Axes, errors: Errors) -> None:
+    """One bar per bucket. The rest up to 100% is right."""
+    shown = {bucket: counts for bucket, counts in errors.items() if counts.total()}
+    places = [BUCKETS.index(bucket) + 0.4 * (bucket == "ops1plus") for bucket in shown]
+    axes.set_xticks(places, map(short_bucket, shown))
+    bottom = [0.0] * len(shown)
+    for kind in ERROR_KINDS:
+        shares = [100 * counts[kind] / counts.total() for counts in shown.values()]
+        axes.bar(places, shares, bottom=bottom, color=ERRORS[kind], width=0.78)
+        bottom = [below + share for below, share in zip(bottom, shares, strict=True)]
+
+
+def draw_factors(factors: Mapping[str, Factors]) -> Figure:
+    """Accuracy of base and variant at 1+, by last operation, objects, operations and box."""
+    with styled():
+        figure = Figure(figsize=SIZE, layout="constrained")
+        names = list(next(iter(factors.values())))
+        for axes, factor in zip(figure.subplots(2, 2, sharey=True).flat, names, strict=True):
+            for found, role in zip(factors.values(), ROLES.values(), strict=True):
+                draw_levels(axes, found[factor], *role)
+            axes.set(xlabel=factor, ylim=(0, 100), yticks=range(0, 101, 25))
+            axes.grid(axis="y")
+        figure.supylabel("accuracy at 1+ (%)", fontsize=8.5)
+        handles = [
+            Line2D([], [], color=colour, marker=marker, markersize=4, linewidth=1.2, label=model)
+            for model, (colour, marker, _) in zip(factors, ROLES.values(), strict=True)
+        ]
+        handles.append(interval_handle(MUTED))
+        figure.legend(handles=handles, loc="outside upper left", ncols=3, fontsize=7.5)
+        return figure
+
+
+def draw_levels(axes: Axes, found: Mapping[str, Accuracy], colour: str, marker: str, side: int) -> None:
+    if not found:  # no box was changed
+        return
+    places = [place + 0.08 * side for place in range(len(found))]
+    axes.set_xticks(range(len(found)), found)
+    ordered = all(level.isdecimal() for level in found)
+    axes.plot(
+        places, [100 * accuracy.value for accuracy in found.values()],
+        color=colour, marker=marker, markersize=3.6, linewidth=1.2 if ordered else 0, zorder=3, clip_on=False,
+    )  # fmt: skip
+    draw_intervals(axes, places, found.values(), colour)

@@ -12,8 +12,8 @@ from bench.nights.files import load_all
 from bench.nights.regression import ENVIRONMENT, SAME, Night, SavedGain, differences
 from bench.outputs import write_text
 from bench.records import Accuracy
+from bench.report.drawings import BASE, GAIN, MUTED, draw_intervals, styled, svg
 from bench.report.page import HELPERS, TEMPLATES, themed
-from bench.report.style import BASE, GAIN, MUTED, draw_intervals, styled, svg
 from bench.report.tabular import Column, Kind, Table
 
 BUCKET = "ops1plus"

@@ -9,9 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.records import Accuracy, Comparison, Pair, Pooled, Verdict
-from bench.report.drawings import Points
+from bench.report.drawings import BASE, GAIN, INK, LOSS, MUTED, VARIANT, Points, draw_intervals, styled
 from bench.report.figures import CELL, OUTCOMES, outcome_handles
-from bench.report.style import BASE, GAIN, INK, LOSS, MUTED, VARIANT, draw_intervals, styled
 from bench.scoring.sentences import FROM_COUNTS
 
 WIDTH, ROW, AROUND = 4.8, 0.36, 0.75  # inches: as wide as a pair's figures, so that it is read on a phone

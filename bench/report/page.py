@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 from bench import __version__
 from bench.nights.regression import Regression
 from bench.records import Example, Results, Verdict
-from bench.report import style
+from bench.report.drawings import BASE, ERRORS, FORMATS, GAIN, GRID, INK, LOSS, MUTED, VARIANT
 from bench.report.examples import pack
 from bench.report.panels import find, recorded_sentence, sections
 from bench.report.tables import (
@@ -31,14 +31,14 @@ from bench.report.tabular import Bold, Column, Table, to_csv, to_latex, write_ce
 from bench.text import html as as_html
 
 THEME = {  # colour in the drawings -> colour variable of the page, for light and dark mode
-    style.INK: "var(--ink)",
-    style.MUTED: "var(--muted)",
-    style.GRID: "var(--grid)",
-    style.BASE: "var(--base)",
-    style.VARIANT: "var(--variant)",
-    style.GAIN: "var(--gain)",
-    style.LOSS: "var(--loss)",
-    **{colour: f"var(--{kind})" for kind, colour in style.ERRORS.items()},
+    INK: "var(--ink)",
+    MUTED: "var(--muted)",
+    GRID: "var(--grid)",
+    BASE: "var(--base)",
+    VARIANT: "var(--variant)",
+    GAIN: "var(--gain)",
+    LOSS: "var(--loss)",
+    **{colour: f"var(--{kind})" for kind, colour in ERRORS.items()},
 }
 LABELS = {  # text alternatives of the drawings
     "accuracy": "Accuracy by number of operations",
@@ -164,7 +164,7 @@ HELPERS = {  # what the templates call and say
     "factors": factors,
     "recorded_pairs": recorded_pairs,
     "labels": LABELS,
-    "formats": style.FORMATS,
+    "formats": FORMATS,
     "controls": CONTROLS,
     "counts_note": COUNTS_NOTE,
 }

@@ -10,12 +10,11 @@ from bench import ROOT
 from bench.models.suites import load_suite
 from bench.outputs import replacing, write_text
 from bench.records import Results, Verdict
-from bench.report.drawings import drawings_of
+from bench.report.drawings import drawings_of, svg
 from bench.report.files import accuracy_csv, check_place, write_figures
 from bench.report.markdown import PAIR_NOTE, bullet_list
 from bench.report.page import html
 from bench.report.panels import HEADINGS, Panel, by_pair
-from bench.report.style import svg
 from bench.report.tables import COUNTS_NOTE, accuracy_table, cases, name_pair
 from bench.report.tabular import markdown as as_markdown
 from bench.scoring.pooling import pool_all

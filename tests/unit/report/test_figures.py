@@ -14,11 +14,9 @@ from bench import DATA
 from bench.models.suites import load_suite
 from bench.records import Evaluation, Outcome, Suite
 from bench.report import drawings
-from bench.report.drawings import drawings_of
-from bench.report.error_figures import draw_factors
-from bench.report.figures import draw_effects, draw_hypothesis
+from bench.report.drawings import drawings_of, in_every_format, svg
+from bench.report.figures import draw_effects, draw_factors, draw_hypothesis
 from bench.report.panels import rows_of, sections
-from bench.report.style import render, svg
 from bench.scoring.scores import ERROR_KINDS, accuracy_by_factor
 from bench.scoring.sentences import FROM_COUNTS
 from bench.scoring.verdicts import judge_recorded
@@ -88,9 +86,9 @@ def test_alignment_has_base_models_above_the_code_models_trained_from_them(paper
 
 
 def test_the_same_figures_give_the_same_bytes(results):
+    drawn = drawings_of(results, [], SUITE)
     once, again = (
-        {name: render(drawing.figure(), name) for name, drawing in drawings_of(results, [], SUITE).items()}
-        for _ in range(2)
+        {name: in_every_format(drawing.figure(), name) for name, drawing in drawn.items()} for _ in range(2)
     )
     kinds = ("accuracy", "effects", "errors", "factors")
     assert once == again and set(once) == {f"code-before..after-{kind}" for kind in kinds}
@@ -100,7 +98,7 @@ def test_the_same_figures_give_the_same_bytes(results):
 def test_a_drawing_is_made_again_only_where_its_data_changed(results, tmp_path, monkeypatch):
     monkeypatch.setenv("BOXES_CACHE", str(tmp_path))
     name, drawn = "code-before..after-effects", []
-    monkeypatch.setattr("bench.report.style.render", lambda figure, name: drawn.append(name) or {"svg": b""})
+    monkeypatch.setattr(drawings, "in_every_format", lambda figure, name: drawn.append(name) or {"svg": b""})
     other = replace(results, verdicts=tuple(with_base(verdict, correct=0) for verdict in results.verdicts))
     for found, times in ((results, 1), (results, 1), (other, 2), (results, 2)):
         drawings.render(drawings.drawings_of(found, [], SUITE)[name], name)
