@@ -19,7 +19,7 @@ from bench.decoding.spelling import encode_inside
 from bench.decoding.tree.engine import Branch, SpeculativeEngine
 from bench.decoding.tree.tree import Tree
 from bench.records import Completion, Contents, Example, Query
-from bench.speed.shapes import SHAPES
+from bench.speed.benchmark import SHAPES
 from bench.task.prompts import STATEMENT
 from bench.task.wording import WORDINGS
 from bench.task.world import MAX_OBJECTS
