@@ -1,10 +1,15 @@
-"""python -m bench score: put the answers of a suite's models into the store. pytest then judges them."""
+"""python -m bench score: put the answers of a suite's models into the store. pytest then judges them.
+
+Models run here, over Ray, or as a SLURM array job: one task per model, each with its own store. A last job
+merges the stores.
+"""
 
 from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -12,16 +17,16 @@ from typing import Any
 from tqdm import tqdm
 
 import bench
-from bench.cluster.slurm import write_job
 from bench.cluster.tasks import score_here, score_over_ray
 from bench.inputs import InputError
+from bench.outputs import write_text
 from bench.records import Suite
 from bench.run.metadata import new_run_id
 from bench.run.options import IN_MEMORY, Options, add_options, choose, options_of, words
 from bench.run.plans import load_suites, merge, models_of, override, plan_of
 from bench.run.schedule import Schedule
 from bench.store import Store, check_store
-from bench.text import printable, say
+from bench.text import printable, say, shell
 
 JUDGING = (  # options of pytest that are needed only to judge answers
     "buckets", "require", "dry_run", "report_dir", "released_examples", "save", "compare", "compare_fail",
@@ -34,6 +39,23 @@ CHANGED: dict[str, dict[str, Any]] = {
     "--models": {"help": "these models (default: those of all pairs)"},
     "--store": {"metavar": "PATH"},
 }
+SCRIPT = """\
+#!/usr/bin/env bash
+# One task per model, {count} in all. Add your site's partition, time and memory:
+# sbatch --partition=... {script}
+# A killed or requeued task resumes from its store. When all tasks have ended, run: {merge}
+#SBATCH --job-name=boxes
+#SBATCH --array=0-{last}
+#SBATCH --gres=gpu:{gpus}
+#SBATCH --output={shards}/%a.log
+#SBATCH --open-mode=append
+#SBATCH --requeue
+set -euo pipefail
+models=({names})
+name=${{models[$SLURM_ARRAY_TASK_ID]}}
+cd {folder}
+exec {score} --models="$name" --store={shards}/"$name".sqlite
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -117,6 +139,42 @@ def given(asked: Options, prefix: str, *without: str) -> list[str]:
         for entry in fields(Options)
         if entry.name not in (*JUDGING, *HERE, *without)
         if (value := getattr(asked, entry.name)) != entry.default
+    ]
+
+
+def write_job(
+    script: Path, names: Sequence[str], options: Sequence[str], gpus: int, store: Path
+) -> list[str]:
+    """Write the script. Returns the commands that submit it and then merge all rows into one store.
+
+    options: command-line arguments of `python -m bench score`.
+    """
+    shards = Path(f"{store.absolute()}.shards")
+    command = f"{shell(sys.executable)} -m bench"
+    merge = f"{command} store merge --store={shell(store.absolute())} {shell(shards)}/*.sqlite"
+    text = SCRIPT.format(
+        count=len(names),
+        last=len(names) - 1,
+        script=shell(script.name),
+        gpus=gpus,
+        names=" ".join(map(shell, names)),
+        folder=shell(Path.cwd()),
+        shards=shell(shards),
+        score=" ".join([command, "score", *map(shell, options)]),
+        merge=merge,
+    )
+    if not script.parent.is_dir():
+        raise InputError(f"cannot write {script}: {script.parent} is not a folder. Choose another file.")
+    try:
+        shards.mkdir(parents=True, exist_ok=True)  # SLURM does not create the folder of its logs
+        write_text(script, text)
+    except OSError as error:
+        raise InputError(
+            f"cannot write {script}: {error.strerror}. Choose another file after --slurm."
+        ) from None
+    return [
+        f"job=$(sbatch --parsable {shell(script)})",
+        f'sbatch --dependency=afterany:"$job" --wrap={shell(merge)}',
     ]
 
 

@@ -16,7 +16,7 @@ from markdown_it import MarkdownIt
 
 from bench import text
 from bench.__main__ import main
-from bench.cluster.slurm import write_job
+from bench.cluster.command import write_job
 from bench.decoding.constraint import Constraint
 from bench.records import Completion
 from bench.store import Run, Settings, Store
