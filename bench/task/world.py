@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from random import Random
 
 from bench import DATA
-from bench.inputs import InputError
 from bench.records import Operation, Scenario, State
 
 MAX_OBJECTS = 3  # in one box, at any time
@@ -75,6 +74,8 @@ class Size:
 
     def check(self) -> None:
         """Raises ValueError if worlds of this size cannot be described."""
+        from bench.inputs import InputError  # needs msgspec, which other harnesses may not have
+
         if not 2 <= self.num_boxes <= MAX_BOXES or self.num_operations < 0:
             raise InputError(
                 f"a world of {self.num_boxes} boxes and {self.num_operations} operations is impossible. "
