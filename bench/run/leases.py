@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import socket
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import platformdirs
 from filelock import FileLock, Timeout
 
-from bench.inputs import InputError
+from bench.inputs import InputError, read_json
 from bench.outputs import write_text
 from bench.text import in_words, printable
 
 POLL_SECONDS = 0.2
 Say = Callable[[str], object]
+
+
+class Holder(msgspec.Struct):
+    pid: int
+    host: str
+    since: str
+    run: str = ""
 
 
 @contextmanager
@@ -40,17 +46,16 @@ def model_lock(
         return
     lock = Path(f"{store}.locks") / f"{fingerprint[:16]}.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
+
+    def tell(text: str) -> None:
+        holder = said_by_holder(lock)
+        if not (run and holder and holder.run == run):
+            say(text)
+
     with ExitStack() as held:
-        tell = partial(tell_of_others, lock, run, say)
-        wait_for(
-            lambda: take(held, lock, run), timeout, lambda: f"this model is held by {holder_of(lock)}", tell
-        )
+        why = "this model is held by "
+        wait_for(lambda: take(held, lock, run), timeout, lambda: why + holder_of(lock), tell)
         yield
-
-
-def tell_of_others(lock: Path, run: str, say: Say, text: str) -> None:
-    if not run or said_by_holder(lock).get("run") != run:
-        say(text)
 
 
 @contextmanager
@@ -72,7 +77,7 @@ def gpu_leases(
         raise InputError(f"{count} GPUs are requested, but only {len(visible)} are visible. Request fewer.")
     folder = folder or gpu_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    locks = [folder / f"gpu-{slug(name)}.lock" for name in visible]
+    locks = [folder / f"gpu-{re.sub('[^a-zA-Z0-9-]', '_', name)}.lock" for name in visible]
     queue, deadline = folder / "queue.lock", time.monotonic() + timeout
     leased: set[int] = set()
 
@@ -108,27 +113,25 @@ def take(held: ExitStack, path: Path, run: str = "") -> bool:
     except Timeout:
         return False
     since = datetime.now(UTC).isoformat(timespec="seconds")
-    holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": since, "run": run}
+    holder = msgspec.json.encode(Holder(os.getpid(), socket.gethostname(), since, run))
     with suppress(OSError):  # the lock works without the name
-        write_text(path.with_suffix(".holder"), json.dumps(holder))
+        write_text(path.with_suffix(".holder"), holder.decode())
     return True
 
 
 def holder_of(lock: Path) -> str:
     """The holder of a lock, as text."""
     said = said_by_holder(lock)
-    try:
-        return f"process {int(said['pid'])} on {printable(said['host'])} (since {printable(said['since'])})"
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return "another process"  # it has the lock but has not written its name yet
+    if said is None:
+        return "another process"
+    return f"process {said.pid} on {printable(said.host)} (since {printable(said.since)})"
 
 
-def said_by_holder(lock: Path) -> dict[str, Any]:
-    try:
-        said = json.loads(lock.with_suffix(".holder").read_text())
-    except (OSError, ValueError):
-        return {}
-    return said if isinstance(said, dict) else {}
+def said_by_holder(lock: Path) -> Holder | None:
+    """The holder's own words; None if it has the lock but has not written its name yet."""
+    with suppress(InputError):
+        return read_json(lock.with_suffix(".holder"), Holder)
+    return None
 
 
 def wait_for(taken: Callable[[], bool], timeout: float, why: Callable[[], str], say: Say) -> None:
@@ -145,7 +148,3 @@ def wait_for(taken: Callable[[], bool], timeout: float, why: Callable[[], str], 
             say(f"waiting up to {in_words(timeout)}: {why()}")
         told = True
         time.sleep(min(POLL_SECONDS, left))
-
-
-def slug(name: str) -> str:
-    return "".join(letter if letter.isalnum() or letter == "-" else "_" for letter in name)
