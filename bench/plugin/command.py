@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+
+import tomlkit
 
 from bench import CASES, CHECKOUT, ROOT
 from bench.inputs import InputError
 from bench.models.named import entry_of
 from bench.models.suites import name_of
 from bench.outputs import write_text
-from bench.records import ModelEntry, Pair
 from bench.run import options
 
 INSTALLED = (  # the settings of pytest.ini in a checkout
@@ -73,36 +73,25 @@ def write_pair(chosen: argparse.Namespace) -> Path:
     """Write a suite file for the pair. It is kept beside the store, so that reports can be made again."""
     if not (chosen.base and chosen.variant):
         raise InputError("a pair needs two models. Give --base and --variant, or --suite.")
-    entries = [
-        entry_of(chosen.base, chat=chosen.chat_base),
-        entry_of(chosen.variant, chat=chosen.chat_variant),
-    ]
+    asked = ((chosen.base, chosen.chat_base), (chosen.variant, chosen.chat_variant))
+    entries = [entry_of(text, chat=chat) for text, chat in asked]
     if entries[0] == entries[1]:
         raise InputError(f"base and variant are both {chosen.base}. Name two models.")
     if entries[0].name == entries[1].name:
+        names = [name_of("-".join(Path(text).resolve().parts[-2:])) for text, _ in asked]
         entries = [
-            entry_of(text, chat=entry.chat, name=name_of("-".join(Path(text).resolve().parts[-2:])))
-            for text, entry in zip((chosen.base, chosen.variant), entries, strict=True)
+            entry_of(text, chat=chat, name=name) for (text, chat), name in zip(asked, names, strict=True)
         ]
-    pair = Pair("code" if chosen.hypothesis is None else chosen.hypothesis, entries[0].name, entries[1].name)
-    return write_text(ROOT / ".boxes" / "pairs" / f"{pair.id}.toml", suite_text(pair, entries))
-
-
-def suite_text(pair: Pair, entries: list[ModelEntry]) -> str:
-    """The suite as TOML. A JSON string is also a TOML string."""
-    tables = [
-        {"hub" if entry.source == "hub" else "path": entry.path}
-        | {key: getattr(entry, key) for key in DIFFERING}
-        for entry in entries
-    ]
-    pairs = {"hypothesis": pair.hypothesis, "base": pair.base, "variant": pair.variant}
-    parts = [as_table("[[models]]", table) for table in tables] + [as_table("[[pairs]]", pairs)]
-    return "\n".join([f"# boxes run --base ... --variant ...\nname = {toml(pair.base)}\n", *parts])
-
-
-def as_table(heading: str, table: Mapping[str, object]) -> str:
-    return "\n".join([heading, *(f"{key} = {toml(value)}" for key, value in table.items())]) + "\n"
-
-
-def toml(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    base, variant = (entry.name for entry in entries)
+    hypothesis = "code" if chosen.hypothesis is None else chosen.hypothesis
+    suite = {
+        "name": base,
+        "models": [
+            {"hub" if entry.source == "hub" else "path": entry.path}
+            | {key: getattr(entry, key) for key in DIFFERING}
+            for entry in entries
+        ],
+        "pairs": [{"hypothesis": hypothesis, "base": base, "variant": variant}],
+    }
+    text = f"# boxes run --base ... --variant ...\n{tomlkit.dumps(suite)}"
+    return write_text(ROOT / ".boxes" / "pairs" / f"{base}..{variant}.toml", text)
