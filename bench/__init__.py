@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bench.api.callback import BoxesCallback
-    from bench.api.evaluate import compare, evaluate
-    from bench.api.results import Compared, Result
+    from bench.api.evaluate import Compared, Result, compare, evaluate
     from bench.models.suites import load_suite
 
 __version__ = "0.1.0"
@@ -44,8 +43,8 @@ EXPORTED = {  # name: its module, imported when the name is first used
     "BoxesCallback": "bench.api.callback",
     "evaluate": "bench.api.evaluate",
     "compare": "bench.api.evaluate",
-    "Result": "bench.api.results",
-    "Compared": "bench.api.results",
+    "Result": "bench.api.evaluate",
+    "Compared": "bench.api.evaluate",
     "load_suite": "bench.models.suites",
 }
 __all__ = ["BoxesCallback", "Compared", "Result", "compare", "evaluate", "load_suite"]

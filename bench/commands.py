@@ -38,7 +38,7 @@ COMMANDS = {  # command: (module with add_arguments and run, help)
     "report": ("bench.report.command", "make every format of a report again, from a store or a run's folder"),
     "export": ("bench.exports.answers", "write every answer of a run: JSON lines, Parquet or an Inspect log"),
     "export-task": ("bench.exports.tasks", "write the task for lm-evaluation-harness or Inspect"),
-    "baseline-update": ("bench.nights.baseline_update", "make a saved run the baseline of later comparisons"),
+    "baseline-update": ("bench.nights.files", "make a saved run the baseline of later comparisons"),
 }
 
 

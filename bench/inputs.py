@@ -11,9 +11,11 @@ import threading
 import tomllib
 import traceback
 import typing
-from collections.abc import Collection, Iterator
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from math import inf
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -30,6 +32,7 @@ MEGABYTE = 10**6
 MISTAKE, BUG = 4, 3  # pytest's exit statuses
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 LONGEST_NAME = 100  # characters in the name of a model, suite or saved run, since file names contain it
+LARGEST = 2**63 - 1  # the largest whole number that every reader accepts
 Value = TypeVar("Value")
 WORDS = {  # words in msgspec's messages -> plain words
     r"\bstr\b": "a string", r"\bint\b": "a whole number", r"\bfloat\b": "a number",
@@ -128,7 +131,11 @@ def bounded(what: str, seconds: float = 5.0, num_bytes: int = 1000 * MEGABYTE) -
     limits = resource.getrlimit(resource.RLIMIT_AS)
     before = signal.signal(signal.SIGVTALRM, out_of_time)
     try:
-        resource.setrlimit(resource.RLIMIT_AS, (min_limit(memory_in_use() + num_bytes, limits[0]), limits[1]))
+        in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        most = (
+            in_use + num_bytes if limits[0] == resource.RLIM_INFINITY else min(in_use + num_bytes, limits[0])
+        )
+        resource.setrlimit(resource.RLIMIT_AS, (most, limits[1]))
         signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
         yield
     except OutOfTime:
@@ -147,15 +154,6 @@ class OutOfTime(BaseException):
 
 def out_of_time(number: int, frame: object) -> None:
     raise OutOfTime
-
-
-def min_limit(wanted: int, had: int) -> int:
-    return wanted if had == resource.RLIM_INFINITY else min(wanted, had)
-
-
-def memory_in_use() -> int:
-    """Bytes of address space of this process."""
-    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 
 
 def parse_json(data: bytes | str, kind: type[Value], where: str) -> Value:
@@ -237,3 +235,43 @@ def shortened(text: str | Path, most: int = 80) -> str:
     """The text with at most `most` characters. Both ends stay, because the end of a path names the file."""
     said = str(text)
     return said if len(said) <= most else f"{said[: most // 2]}...{said[-(most // 2) :]}"
+
+
+def whole(least: int, most: int = LARGEST) -> Callable[[str], int]:
+    """A type for argparse: a whole number from `least` to `most`."""
+
+    def read(text: str) -> int:
+        if re.fullmatch("[+-]?[0-9]{1,19}", text) and least <= int(text) <= most:
+            return int(text)
+        upper = "" if most == LARGEST else f" and at most {most}"
+        raise ArgumentTypeError(f"{shortened(text)!r} is not a whole number of at least {least}{upper}.")
+
+    return read
+
+
+def number(least: float, most: float = inf) -> Callable[[str], float]:
+    """A type for argparse: a finite number from `least` to `most`."""
+
+    def read(text: str) -> float:
+        try:
+            found = float(text)
+        except ValueError:
+            found = inf
+        if least <= found <= most and found < inf:  # also refuses nan
+            return found
+        upper = "" if most == inf else f" and at most {most:g}"
+        raise ArgumentTypeError(f"{shortened(text)!r} is not a number of at least {least:g}{upper}.")
+
+    return read
+
+
+def utf8(value: str) -> str:
+    """Text that every file can hold. A byte outside UTF-8 on the command line becomes a lone surrogate."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ArgumentTypeError(f"{shortened(value)!r} is not text in UTF-8.") from None
+    return value
+
+
+SEED, COUNT = whole(0), whole(1)

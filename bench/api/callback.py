@@ -6,11 +6,10 @@ import logging
 import time
 from typing import Any
 
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainerState
 
-from bench.api.evaluate import plan_of
+from bench.api.evaluate import Result, plan_of
 from bench.api.memory import InMemory
-from bench.api.results import Result
 
 logger = logging.getLogger(__name__)
 METRICS = {"generation": "", "logprob": "logprob_"}  # metric: prefix of its names in the logs
@@ -51,9 +50,7 @@ class BoxesCallback(TrainerCallback):
         self.askers: dict[str, InMemory] = {}
         self.last_step = -1
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_begin(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
         """Prepare the evaluation. Raises ValueError for a model that cannot be evaluated."""
         if self.trainer.is_fsdp_enabled or self.trainer.is_deepspeed_enabled:
             raise ValueError(
@@ -72,15 +69,11 @@ class BoxesCallback(TrainerCallback):
                         raise
             self.log(state.global_step)
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
         if state.global_step % self.every == 0:
             self.log(state.global_step)
 
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_end(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
         self.log(state.global_step)
 
     def log(self, step: int) -> None:

@@ -1,23 +1,33 @@
-"""A model, by name or in memory -> Result. Two models -> Compared."""
+"""A model, by name or in memory -> Result. Two models -> Compared. Both have tables and figures."""
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from html import escape
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
-from bench.api.results import Compared, Result
+import pandas as pd
+
 from bench.inputs import InputError
 from bench.models.named import entry_of
-from bench.records import Pair, Suite
+from bench.records import Accuracy, Evaluation, Pair, Results, Suite, Verdict
+from bench.report.examples import rows
 from bench.run import plans
+from bench.run.evaluate import cannot_ask
 from bench.run.evaluate import evaluate as evaluate_entry
-from bench.run.metadata import metadata_of, new_run_id
 from bench.run.options import Options
-from bench.run.plans import Plan
-from bench.run.session import Session
-from bench.run.start import cannot_ask
+from bench.run.plans import Plan, metadata_of, new_run_id
+from bench.run.session import Session, accuracies
 from bench.scoring.verdicts import families
 from bench.store import Store
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+COLUMNS = ["n", "correct", "accuracy", "low", "high", "scenarios", "design_effect", "random"]
 
 
 class Asked(TypedDict, total=False):
@@ -82,15 +92,13 @@ def compare(base: Any, variant: Any, *, hypothesis: str = "code", **asked: Unpac
     results = [as_result(model, **asked) for model in (base, variant)]
     names = [result.evaluation.model for result in results]
     if names[0] == names[1]:
-        raise InputError(
-            f"both models are called {names[0]}. Evaluate each first, with its own name."
-        )
+        raise InputError(f"both models are called {names[0]}. Evaluate each first, with its own name.")
     plan = results[0].plan
     if results[1].plan.examples != plan.examples or results[1].plan.protocol != plan.protocol:
         raise InputError("base and variant were asked different examples or under different protocols.")
     pair = Pair(hypothesis, *names)  # type: ignore[arg-type]  # any word may be a hypothesis
     with Store(":memory:") as unused:
-        session = Session(Suite("python", {}, (pair,)), plan, unused, wait=0.0)
+        session = Session(Suite("python", {}, (pair,)), plan, unused)
         session.evaluations |= {result.evaluation.model: result.evaluation for result in results}
         found = session.results(families([pair]), metadata_of(session.suite, plan))
     return Compared(pair, found, *results)
@@ -108,3 +116,103 @@ def plan_of(*, batch_size: int | None = None, progress: bool = True, **asked: An
     if options.engine == "server":
         raise InputError("no engine 'server' from Python. Choose auto, speculative or reference.")
     return plans.plan_of(options, new_run_id(), progress)
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """One model's answers. plan: its examples and settings."""
+
+    evaluation: Evaluation
+    plan: Plan
+
+    @cached_property
+    def accuracies(self) -> dict[str, Accuracy]:
+        """Accuracy by bucket: ops0 to ops7, and ops1plus for queries with one or more operations."""
+        return accuracies(self.evaluation)
+
+    @property
+    def random(self) -> dict[str, float]:
+        """The exact expected accuracy of random guessing, by bucket."""
+        return self.plan.baseline
+
+    def accuracy(self) -> pd.DataFrame:
+        """One row per bucket: n, accuracy, its 95% interval, the clustering of queries, random guessing."""
+        table = [
+            {"bucket": bucket, "accuracy": found.value, "random": self.random[bucket], **asdict(found)}
+            for bucket, found in self.accuracies.items()
+        ]
+        return pd.DataFrame(table).set_index("bucket")[COLUMNS]
+
+    def answers(self) -> pd.DataFrame:
+        """One row per query: prompt, completion, gold, answer, correct, kind of error."""
+        return pd.DataFrame(rows(self.evaluation, self.plan))
+
+    def plot(self) -> Figure:
+        """Accuracy by the number of operations on the box, with random guessing."""
+        from bench.api.drawing import draw_model  # imports matplotlib
+
+        return draw_model(self.evaluation.model, self.accuracies, self.random)
+
+    def __repr__(self) -> str:
+        said = [
+            f"{self.accuracies[bucket].value:.1%} {words} (random {self.random[bucket]:.1%})"
+            for bucket, words in (("ops0", "at 0 operations"), ("ops1plus", "above"))
+            if bucket in self.accuracies
+        ]
+        return f"{self.evaluation.model}: {', '.join(said)}; {len(self.plan.examples)} examples"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(repr(self))}</p>{as_html(self.accuracy())}"
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """A pair's verdict and its figures."""
+
+    pair: Pair
+    results: Results
+    base: Result
+    variant: Result
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict on queries with one or more operations, or on the others if a small limit has none."""
+        return self.results.verdicts[-1]
+
+    def table(self) -> pd.DataFrame:
+        """One row per bucket: accuracies, random guessing, the difference, its interval, p and outcome."""
+        return pd.DataFrame(
+            [
+                {
+                    "bucket": found.bucket,
+                    "n": found.base.n,
+                    "base": found.base.value,
+                    "variant": found.variant.value,
+                    "random": found.baseline,
+                    "difference": found.difference.value,
+                    "low": found.difference.low,
+                    "high": found.difference.high,
+                    "p": found.p_adjusted,
+                    "outcome": verdict.outcome,
+                }
+                for verdict in self.results.verdicts
+                for found in [verdict.comparison]
+            ]
+        ).set_index("bucket")
+
+    def plot(self) -> Figure:
+        """The paper's figure: accuracy of both models by the number of operations, with random guessing."""
+        from bench.api.drawing import draw_pair  # imports matplotlib
+
+        return draw_pair(self.pair, self.results.verdicts)
+
+    def __repr__(self) -> str:
+        return self.verdict.sentence
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(repr(self))}</p>{as_html(self.table())}"
+
+
+def as_html(table: pd.DataFrame) -> str:
+    """The table as HTML, with three digits."""
+    return table.to_html(float_format="{:.3f}".format)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import torch
 from tqdm import tqdm
+from transformers import PreTrainedModel
 
 from bench import models
-from bench.api.untouched import bare, untouched
-from bench.decoding import engine_for
 from bench.decoding.tree.drafts import Costs
 from bench.decoding.tree.engine import SpeculativeEngine
 from bench.inputs import InputError
@@ -47,14 +48,7 @@ class InMemory:
         if found.problem:
             raise InputError(f"model {self.entry.name}: {found.problem}")
         with untouched(self.model):
-            self.engine = engine_for(
-                "logprob" if plan.metric == "logprob" else plan.engine,
-                self.model,
-                tokenizer,
-                plan.constraint,
-                batch_size=plan.batch_size,
-                pack_tokens=plan.pack_tokens,
-            )
+            self.engine = plan.engine_for(self.model, tokenizer)
 
     def evaluate(self, seconds: float | None = None) -> tuple[Evaluation, Plan]:
         """The answers within a time limit, and the plan of the examples that were asked.
@@ -97,3 +91,39 @@ def evenly_spread(count: int) -> list[int]:
 def model_name(model: Any) -> str:
     """The model's source, or else the name of its class."""
     return name_of(str(model.config.name_or_path).rstrip("/").rpartition("/")[2] or type(model).__name__)
+
+
+def bare(model: Any) -> PreTrainedModel:
+    """The transformers model inside wrappers of torch.compile, DistributedDataParallel or PEFT.
+
+    Raises ValueError if there is none.
+    """
+    while not isinstance(model, PreTrainedModel):
+        if hasattr(model, "get_base_model"):  # PEFT: the adapters are inside the base model's layers
+            model = model.get_base_model()
+        elif (inner := getattr(model, "_orig_mod", None) or getattr(model, "module", None)) is not None:
+            model = inner
+        else:
+            raise InputError(
+                f"expected a transformers model, but got {type(model).__name__}. Give an id, a folder, "
+                "or the result of from_pretrained."
+            )
+    return model
+
+
+@contextmanager
+def untouched(model: PreTrainedModel) -> Iterator[None]:
+    """Evaluation mode inside the block. Afterwards the modes of all modules and torch's random state are
+    restored.
+
+    Engines do not change weights, device, dtype, attention, caches and generation settings.
+    """
+    modes = {module: module.training for module in model.modules()}
+    devices = {weight.device for weight in model.parameters() if weight.is_cuda}
+    with torch.random.fork_rng(devices=devices):
+        model.eval()
+        try:
+            yield
+        finally:
+            for module, training in modes.items():
+                module.training = training

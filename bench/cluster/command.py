@@ -21,10 +21,9 @@ from bench.cluster.tasks import score_here, score_over_ray
 from bench.inputs import InputError
 from bench.outputs import write_text
 from bench.records import Suite
-from bench.run.metadata import new_run_id
 from bench.run.options import IN_MEMORY, Options, add_options, choose, options_of, words
-from bench.run.plans import load_suites, merge, models_of, override, plan_of
-from bench.run.schedule import Schedule
+from bench.run.plans import load_suites, merge, models_of, new_run_id, override, plan_of
+from bench.run.session import Session
 from bench.store import Store, check_store
 from bench.text import printable, say, shell
 
@@ -107,10 +106,10 @@ def score_all(args: argparse.Namespace) -> int:
         passed = [*given(asked, "--", "store"), f"--gpus-per-model={asked.gpus_per_worker}"]
         say(*write_job(args.slurm, names, passed, asked.gpus_per_worker, Path(asked.store)))
         return 0
-    schedule = Schedule(suite, plan, Store(asked.store), asked.wait)
-    ended = score_over_ray(schedule, names, args.ray) if args.ray else score_here(schedule, names)
+    session = Session(suite, plan, Store(asked.store))
+    ended = score_over_ray(session, names, args.ray) if args.ray else score_here(session, names)
     scored = tell(ended)
-    for notice in [*schedule.store.notices, *schedule.store.problems()]:
+    for notice in [*session.store.notices, *session.store.problems()]:
         say(f"store: {notice}")
     judge = shlex.join(["pytest", "-m", "code_hypothesis", *given(asked, "--boxes-")])
     say(f"{scored} of {len(names)} models are in the store. Judge them: {judge}")

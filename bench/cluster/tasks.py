@@ -1,4 +1,4 @@
-"""Schedule, model names -> rows in the store. Models run in turn on this machine, or each as a Ray task."""
+"""Session, model names -> rows in the store. Models run in turn on this machine, or each as a Ray task."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from bench.inputs import InputError
 from bench.records import Completion, Suite
 from bench.run.plans import Plan
 from bench.run.progress import added_since, last_number
-from bench.run.schedule import Schedule, Unavailable
+from bench.run.session import Session, Unavailable
 from bench.store import Run, Settings, Store
 
 RETRIES = 5  # of a task after the loss of its node or process
 POLL_SECONDS = 2.0
 
 
-def score(schedule: Schedule, name: str) -> str | None:
+def score(session: Session, name: str) -> str | None:
     """Put every answer of one model into the store. Returns the reason if that fails, else None."""
     try:
-        schedule.evaluate(name)
+        session.evaluate(name)
     except Unavailable as missing:
         return f"cannot run: {missing.args[1]}"
     except Exception as error:  # one failing model must not end the run
@@ -37,10 +37,10 @@ def failure(error: Exception) -> str:
     return f"failed: {kind}{' '.join(str(error).split())}"
 
 
-def score_here(schedule: Schedule, names: Sequence[str]) -> Iterator[tuple[str, str | None]]:
+def score_here(session: Session, names: Sequence[str]) -> Iterator[tuple[str, str | None]]:
     """Yield each finished model with the result of `score`."""
     for name in names:
-        yield name, score(schedule, name)
+        yield name, score(session, name)
 
 
 class RemoteStore:
@@ -73,25 +73,23 @@ class RemoteStore:
             raise error.cause from None
 
 
-def score_remotely(name: str, suite: Suite, plan: Plan, keeper: Any, wait: float) -> str | None:
+def score_remotely(name: str, suite: Suite, plan: Plan, keeper: Any) -> str | None:
     """One task. It does not repeat answers that an earlier attempt kept."""
-    return score(Schedule(suite, plan, RemoteStore(keeper), wait), name)  # type: ignore[arg-type]
+    return score(Session(suite, plan, RemoteStore(keeper)), name)  # type: ignore[arg-type]
 
 
-def score_over_ray(
-    schedule: Schedule, names: Sequence[str], address: str
-) -> Iterator[tuple[str, str | None]]:
+def score_over_ray(session: Session, names: Sequence[str], address: str) -> Iterator[tuple[str, str | None]]:
     """Yield each finished model with the result of `score`. A bar per model shows its progress.
 
     A task gets the GPUs of one model, at most those of the largest node. If its node is lost, the task runs
     again elsewhere and only the batch in flight is repeated. Raises ValueError if there is no such cluster.
     """
     with connected(address) as ray:
-        keeper = keep_here(ray, schedule.store)
-        given = [ray.put(value) for value in (schedule.suite, schedule.plan)]
-        task = ray.remote(num_gpus=gpus_of_task(ray, schedule.plan), max_retries=RETRIES)(score_remotely)
-        waiting = {task.remote(name, *given, keeper, schedule.wait): name for name in names}
-        bars = Bars(schedule.store, names, len(schedule.plan.examples))
+        keeper = keep_here(ray, session.store)
+        given = [ray.put(value) for value in (session.suite, session.plan)]
+        task = ray.remote(num_gpus=gpus_of_task(ray, session.plan), max_retries=RETRIES)(score_remotely)
+        waiting = {task.remote(name, *given, keeper): name for name in names}
+        bars = Bars(session.store, names, len(session.plan.examples))
         while waiting:
             ended, _ = ray.wait(list(waiting), timeout=POLL_SECONDS)
             bars.show()
@@ -137,10 +135,10 @@ def keep_here(ray: Any, store: Store) -> Any:
 
 def gpus_of_task(ray: Any, plan: Plan) -> int:
     """GPUs requested, capped at the largest node's; a task reports if they are too few. A server needs 0."""
-    if plan.engine == "server":
+    if plan.options.engine == "server":
         return 0
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return min(plan.gpus_per_model, int(max(node.get("GPU", 0) for node in nodes)))
+    return min(plan.options.gpus_per_worker, int(max(node.get("GPU", 0) for node in nodes)))
 
 
 def result(ray: Any, reference: Any) -> str | None:

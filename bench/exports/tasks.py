@@ -7,24 +7,26 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bench.arguments import SEED
+from bench.inputs import SEED
 from bench.outputs import write_text
 from bench.records import Example
-from bench.run.plans import Plan
+from bench.run.options import Options
+from bench.run.plans import plan_of
 from bench.scoring.baselines import expected_accuracy
-from bench.task.examples import load_examples
 from bench.task.prompts import PROTOCOLS, Protocol, as_text, gold_statement, turns
 from bench.text import say
 
 TEMPLATES = Path(__file__).parent / "templates"
-HARNESSES = {"lm-eval": "boxes_lm_eval.py", "inspect": "boxes_inspect.py"}  # name: module of its task
+HARNESSES = {  # name: module of its task, and the command that runs it
+    "lm-eval": (
+        "boxes_lm_eval.py",
+        "lm_eval --include_path {out} --tasks boxes --model hf --model_args pretrained=MODEL",
+    ),
+    "inspect": ("boxes_inspect.py", "cd {out} && inspect eval boxes_inspect.py --model MODEL"),
+}
 PREFILLED = {
     "boxes": "",
     "boxes_prefilled": 'gen_prefix: "\\nStatement:" # the answer is begun for the model\n',
-}
-HOW = {
-    "lm-eval": "lm_eval --include_path {out} --tasks boxes --model hf --model_args pretrained=MODEL",
-    "inspect": "cd {out} && inspect eval boxes_inspect.py --model MODEL",
 }
 
 
@@ -40,18 +42,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Write the files of the task and its documents, and print the command that runs it."""
-    examples = load_examples(chosen.dataset, chosen.seed, chosen.version)
-    plan = Plan(tuple(examples), PROTOCOLS[chosen.protocol])
+    options = Options(**{name: getattr(chosen, name) for name in ("dataset", "seed", "version", "protocol")})
+    plan = plan_of(options)
     limit = plan.constraint.max_new_tokens
     docs = [document(example, plan.protocol, limit) for example in plan.examples]
     num_ops = sorted({box["num_ops"] for doc in docs for box in doc["boxes"]})
-    module = HARNESSES[chosen.harness]
+    module, command = HARNESSES[chosen.harness]
     write_text(chosen.out / module, (TEMPLATES / module).read_text(encoding="utf-8"))
     if chosen.harness == "lm-eval":
         for name in PREFILLED:
             write_text(chosen.out / f"{name}.yaml", yaml_of(name, limit, [*map(str, num_ops), "1plus"]))
     write_text(chosen.out / "boxes.jsonl", "".join(json.dumps(doc) + "\n" for doc in docs))
-    say(f"{len(docs)} examples: {HOW[chosen.harness].format(out=chosen.out)}")
+    say(f"{len(docs)} examples: {command.format(out=chosen.out)}")
     return 0
 
 
@@ -67,12 +69,8 @@ def document(example: Example, protocol: Protocol, max_new_tokens: int) -> dict[
         "gold": gold_statement(example),
         "max_new_tokens": max_new_tokens,
         "boxes": [
-            {
-                "num_ops": query.num_ops,
-                "target": sorted(query.target),
-                "random": expected_accuracy(query),
-            }
-            for query in example.queries
+            {"num_ops": box.num_ops, "target": sorted(box.target), "random": expected_accuracy(box)}
+            for box in example.queries
         ],
     }
 

@@ -1,4 +1,4 @@
-"""Results, a report -> a metrics tracker. A new tracker needs a short function and a row in TRACKERS."""
+"""A finished run -> every answer as a file, and a metrics tracker. TRACKERS has one function for each."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
+from bench.exports.answers import write_table
 from bench.records import Results
+from bench.run.options import Options
+from bench.run.plans import Plan
 
 
 def metrics_of(results: Results) -> dict[str, float]:
@@ -56,3 +59,17 @@ def to_wandb(results: Results, folder: Path) -> str:
 
 
 TRACKERS: dict[str, Callable[[Results, Path], str]] = {"mlflow": to_mlflow, "wandb": to_wandb}
+
+
+def hand_on(options: Options, results: Results, plan: Plan, folder: Path) -> list[str]:
+    """Write the optional outputs. Returns lines for the terminal. A failing tracker does not fail the run."""
+    lines = []
+    if options.log_samples:
+        file = folder / "answers.jsonl"
+        lines.append(f"answers: {write_table(results.evaluations, plan, file, options.released_examples)}")
+    if options.track:
+        try:
+            lines.append(f"tracked: {TRACKERS[options.track](results, folder)}")
+        except Exception as error:  # from a server, a network or a login
+            lines.append(f"not tracked: {options.track}: {type(error).__name__}: {error}")
+    return lines

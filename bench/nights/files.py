@@ -1,7 +1,8 @@
-"""Night -> a file, and back. Reading checks every figure."""
+"""Night -> a file, and back. Reading checks every figure. Also python -m bench baseline-update."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 from dataclasses import asdict
@@ -10,12 +11,13 @@ from typing import Annotated
 
 import msgspec
 
-from bench import DATA
+from bench import DATA, ROOT
 from bench.inputs import LONGEST_NAME, InputError, place, read_json, shortened
 from bench.nights.regression import LETTERS, Night, SavedGain, SavedModel
 from bench.outputs import check_replaceable, write_text
 from bench.proportions import accuracy
 from bench.records import BUCKETS
+from bench.text import say
 
 BASELINE = DATA / "baseline.json"  # only `python -m bench baseline-update` changes it
 SCHEMA = 2
@@ -36,20 +38,10 @@ class ModelTable(msgspec.Struct):
     fingerprint: dict[str, Fact]
 
 
-Share = Annotated[float, msgspec.Meta(ge=-1, le=1)]
-
-
-class GainTable(msgspec.Struct):
-    value: Share
-    low: Share
-    high: Share
-    outcome: str
-
-
 class NightTable(msgspec.Struct):
     metadata: dict[str, str]
     models: dict[str, ModelTable]
-    gains: dict[str, GainTable] = {}
+    gains: dict[str, SavedGain] = {}
 
 
 class Schema(msgspec.Struct):
@@ -77,7 +69,7 @@ def load(path: Path) -> Night:
     return Night(
         table.metadata,
         {name: model_of(entry, f"{path}: {name}") for name, entry in table.models.items()},
-        {pair: SavedGain(**msgspec.structs.asdict(entry)) for pair, entry in table.gains.items()},
+        table.gains,
         "the pinned baseline" if path == BASELINE else path.stem,
     )
 
@@ -137,3 +129,33 @@ def check_saved(name: str, folder: Path) -> None:
 def load_all(folder: Path) -> list[Night]:
     """The saved runs of a folder, oldest first."""
     return sorted((load(path) for path in folder.glob("*.json")), key=lambda night: night.run)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("night", metavar="NAME|PATH", help="a run that was saved with --boxes-save")
+    parser.add_argument(
+        "--report-dir", type=Path, default=ROOT / "reports", metavar="DIR", help="default: reports"
+    )
+    parser.add_argument("--to", type=Path, default=BASELINE, metavar="PATH", help="default: the pinned one")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Replace the baseline, and print the change of each model for review."""
+    if not arguments.night:
+        raise InputError("the name of the saved run is empty. Give the name that --boxes-save had.")
+    night = load(find_night(arguments.night, arguments.report_dir / "saved"))
+    before = load(arguments.to) if arguments.to.is_file() else Night({"run": "none"}, {})
+    save(night, arguments.to)
+    say(f"{arguments.to}: {before.run} -> {night.run}")
+    for name in sorted(before.models.keys() | night.models.keys()):
+        say(f"  {name}: {in_words(before, name)} -> {in_words(night, name)}")
+    return 0
+
+
+def in_words(night: Night, model: str) -> str:
+    found = night.models.get(model)
+    if found is None:
+        return "not included"
+    if (shown := found.accuracies.get("ops1plus")) is None:
+        return "no queries at 1+"
+    return f"{shown.value:.1%} at 1+ ({shown.correct} of {shown.n})"

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
+
+import msgspec
 
 from bench.inputs import InputError
-from bench.records import Accuracy, Difference, ErrorKind, Evaluation, Results, Score, Verdict, in_bucket
-from bench.run.metadata import PACKAGES
+from bench.records import Accuracy, Difference, ErrorKind, Evaluation, Results, Score, in_bucket
+from bench.run.plans import PACKAGES
 from bench.scoring.stats import clustered_accuracy, clustered_difference
 
 MEASURED_WORSE, NOT_MEASURED = 10, 11  # exit statuses; pytest uses 0 to 5
@@ -25,6 +28,7 @@ MARGINS = {  # for small buckets: the smallest difference that 500 scenarios det
 LETTERS: dict[ErrorKind | None, str] = {
     None: ".", "stale": "s", "missing": "m", "extra": "e", "other": "o", "unread": "u",
 }  # fmt: skip
+Share = Annotated[float, msgspec.Meta(ge=-1, le=1)]
 KINDS = {letter: kind for kind, letter in LETTERS.items()}
 
 
@@ -41,9 +45,9 @@ class SavedModel:
 class SavedGain:
     """Variant minus base at 1+, with the interval of its test and the finding."""
 
-    value: float
-    low: float
-    high: float
+    value: Share
+    low: Share
+    high: Share
     outcome: str
 
 
@@ -219,16 +223,12 @@ def night_of(results: Results) -> Night:
             for name, evaluation in results.evaluations.items()
         },
         {
-            verdict.comparison.pair.id: gain_of(verdict)
+            verdict.comparison.pair.id: SavedGain(gain.value, gain.low, gain.high, verdict.outcome)
             for verdict in results.verdicts
             if verdict.comparison.bucket == "ops1plus"
+            for gain in [verdict.comparison.difference]
         },
     )
-
-
-def gain_of(verdict: Verdict) -> SavedGain:
-    found = verdict.comparison.difference
-    return SavedGain(found.value, found.low, found.high, verdict.outcome)
 
 
 def by_query(scores: Iterable[Score]) -> list[Score]:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import pytest
 
-from bench.plugin.hooks import state_of
+from bench.plugin.guards import Contradicted
+from bench.plugin.hooks import FIXTURES, state_of
 from bench.records import HYPOTHESES, Pair, Verdict
 from bench.run.plans import models_of
-from bench.run.schedule import Unavailable
+from bench.run.session import Unavailable
 from bench.text import printable
 
 if TYPE_CHECKING:
@@ -24,18 +25,19 @@ if TYPE_CHECKING:
 
 NO_CASE = pytest.param(None, id="no-case")  # pytest makes a skipped case of an empty list
 Answer = TypeVar("Answer")
-FAULTS = (
-    ValueError,
-    OSError,
-    ArithmeticError,
-    MemoryError,
-    RuntimeError,
-)  # errors of a model or the machine, not of our code
+# Errors of a model or the machine, not of our code.
+FAULTS = (ValueError, OSError, ArithmeticError, MemoryError, RuntimeError)
 SKIPPED, FAILED = "boxes_skipped", "boxes_failed"  # user properties: JSON of [model or pair, reason]
 
 
-class Contradicted(AssertionError):
-    """A case's hypothesis does not hold. The text is the finding with its figures."""
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One case per bucket and pair (`verdict`, `published`) or model (the other fixtures)."""
+    for name in FIXTURES:
+        if name in metafunc.fixturenames:
+            state = state_of(metafunc.config)
+            state.offered = True
+            found = of_fixture(state, name, metafunc.definition) or [NO_CASE]
+            metafunc.parametrize(name, found, indirect=True)
 
 
 def of_fixture(state: State, name: str, test: pytest.Item) -> list[Any]:
@@ -95,11 +97,9 @@ def of_models(state: State, names: Sequence[str]) -> list[Any]:
 
 def markers_of(pair: Pair, hypotheses: Iterable[str]) -> list[str]:
     """The markers of a pair. A control has the markers of all hypotheses."""
-    return (
-        ["control", *(f"{name}_hypothesis" for name in hypotheses)]
-        if pair.control
-        else [f"{pair.hypothesis}_hypothesis"]
-    )
+    if pair.control:
+        return ["control", *(f"{name}_hypothesis" for name in hypotheses)]
+    return [f"{pair.hypothesis}_hypothesis"]
 
 
 def recorded_where(state: State) -> str:
@@ -107,21 +107,13 @@ def recorded_where(state: State) -> str:
     return "as recorded" if state.options.asks_evaluation_set else "recorded on the evaluation set"
 
 
-def xfail_as_recorded(state: State, pair: Pair, bucket: str) -> pytest.MarkDecorator | None:
-    """xfail if the recorded figures fail the case too. XPASS then shows a change."""
-    verdict = state.recorded.get((pair, bucket))
-    if verdict is None or verdict.case != "fails":
-        return None
-    return pytest.mark.xfail(raises=Contradicted, reason=f"{recorded_where(state)}: {verdict.sentence}")
+def expect_failure(request: pytest.FixtureRequest, state: State, figures: str) -> None:
+    """Mark the case as xfail, because the recorded figures fail it too. XPASS then shows a change.
 
-
-def xfail_as_below(state: State, name: str, bucket: str) -> pytest.MarkDecorator | None:
-    """xfail if the recorded accuracy of a model is below random guessing."""
-    observed = state.recorded_accuracy(name, bucket)
-    if observed is None or observed[0].value >= observed[1]:
-        return None
-    reason = f"{recorded_where(state)}: {observed[0].value:.1%}, random guessing {observed[1]:.1%}"
-    return pytest.mark.xfail(raises=Contradicted, reason=reason)
+    It is marked when it runs. At collection, the recorded figures of all cases would be judged.
+    """
+    reason = f"{recorded_where(state)}: {figures}"
+    request.applymarker(pytest.mark.xfail(raises=Contradicted, reason=reason))
 
 
 def require_supported(verdict: Verdict) -> None:
@@ -165,7 +157,9 @@ def boxes(pytestconfig: pytest.Config) -> State:
 def verdict(request: pytest.FixtureRequest, boxes: State) -> Verdict:
     """The verdict on (pair, bucket)."""
     pair, bucket = request.param
-    expect(request, xfail_as_recorded(boxes, pair, bucket))
+    recorded = boxes.recorded.get((pair, bucket))
+    if recorded is not None and recorded.case == "fails":
+        expect_failure(request, boxes, recorded.sentence)
     family = boxes.family(pair)
     found = ask(request, pair.id, lambda: boxes.session.verdict(pair, bucket, family))
     request.node.user_properties += figures_of(found)
@@ -182,7 +176,9 @@ def published(request: pytest.FixtureRequest, boxes: State) -> Verdict:
 def over_random(request: pytest.FixtureRequest, boxes: State) -> tuple[bool | None, str]:
     """Whether (model, bucket) is above random guessing (None: not shown), and a sentence."""
     name, bucket = request.param
-    expect(request, xfail_as_below(boxes, name, bucket))
+    accuracy, random = boxes.recorded_accuracy(name, bucket) or (None, 0.0)
+    if accuracy is not None and accuracy.value < random:
+        expect_failure(request, boxes, f"{accuracy.value:.1%}, random guessing {random:.1%}")
     return ask(request, name, lambda: boxes.session.over_random(name, bucket))
 
 
@@ -192,12 +188,6 @@ def agreement(request: pytest.FixtureRequest, boxes: State) -> tuple[bool, str]:
     name, bucket = request.param
     published = boxes.published[name][bucket]
     return ask(request, name, lambda: boxes.session.agreement(name, bucket, published))
-
-
-def expect(request: pytest.FixtureRequest, mark: pytest.MarkDecorator | None) -> None:
-    """Mark the case when it runs. At collection, the recorded figures of all cases would be judged."""
-    if mark is not None:
-        request.applymarker(mark)
 
 
 def first_case(request: pytest.FixtureRequest, error: Exception) -> pytest.Item:

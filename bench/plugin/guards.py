@@ -26,6 +26,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--boxes-debug", action="store_true", help="show the traceback of a one-line error")
 
 
+class Contradicted(AssertionError):
+    """A case's hypothesis does not hold. The text is the finding with its figures."""
+
+
 @contextmanager
 def boundary(config: pytest.Config) -> Iterator[None]:
     """End the run with one line if our code raises: a usage error of pytest, or an exit with status 3."""
@@ -76,9 +80,11 @@ def pytest_sessionfinish(session: pytest.Session):
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
-    """A case with an error reports one line. The suite's own tests keep their tracebacks."""
+    """A case with a finding or an error reports one line. The suite's own tests keep their tracebacks."""
     report = yield
     error = call.excinfo.value if call.excinfo else None
+    if report.failed and isinstance(error, Contradicted):
+        report.longrepr = str(error)
     ours = CASES in item.path.parents and not item.config.getoption("boxes_debug")
     finding = isinstance(error, AssertionError | pytest.fail.Exception)
     if report.failed and ours and isinstance(error, Exception) and not finding:

@@ -15,8 +15,8 @@ import pytest
 
 from bench.plugin.guards import Completeness
 from bench.records import HYPOTHESES
-from bench.run.metadata import new_run_id
 from bench.run.options import Options, add_options, options_of
+from bench.run.plans import new_run_id
 from bench.text import printable
 
 if TYPE_CHECKING:
@@ -53,12 +53,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """Check every option before anything runs. A user's mistake is one line and exit status 4."""
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
-    config.stash[RUN_ID] = new_run_id()
     if is_worker(config):
         share_cores(vars(config)["workerinput"]["workercount"])
         config.stash[RUN_ID] = vars(config)["workerinput"]["boxes_run_id"]
-    config.stash[COMPLETENESS] = Completeness(armed=False)
-    if not is_worker(config):
+    else:
+        config.stash[RUN_ID] = new_run_id()
+        config.stash[COMPLETENESS] = Completeness(armed=False)
         config.pluginmanager.register(config.stash[COMPLETENESS], "boxes-completeness")
     if not any(config.getoption(name, False) for name in PRINTED) and asked_of(config) != Options():
         state_of(config)
@@ -119,44 +119,22 @@ def state_of(config: pytest.Config) -> State:
     return config.stash[STATE]
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """One case per bucket and pair (`verdict`, `published`) or model (the other fixtures)."""
-    for name in FIXTURES:
-        if name in metafunc.fixturenames:
-            from bench.plugin import cases
-
-            state = state_of(metafunc.config)
-            state.offered = True
-            found = cases.of_fixture(state, name, metafunc.definition) or [cases.NO_CASE]
-            metafunc.parametrize(name, found, indirect=True)
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep only cases of the suite. Tests of pairs run last, because they need all pairs of a family."""
-    others = {
-        item for item in items if is_placeholder(item) or any(s not in whole(config) for s in suites_of(item))
-    }
+    others = {item for item in items if not in_suite(config, item)}
     items[:] = [item for item in items if item not in others]
     if others:
         config.hook.pytest_deselected(items=list(others))
     items.sort(key=lambda item: item.name.endswith("-ops1plus]"))
 
 
-def whole(config: pytest.Config) -> set[str]:
-    """The suites that run with all their pairs."""
-    return state_of(config).whole
-
-
-def is_placeholder(item: pytest.Item) -> bool:
-    """Whether the item is a placeholder for a test without a case in this suite."""
+def in_suite(config: pytest.Config, item: pytest.Item) -> bool:
+    """False for a test without a case in this suite, and for a test of a suite that does not run whole."""
     params = item.callspec.params if hasattr(item, "callspec") else {}
-    return any(name in params and params[name] is None for name in FIXTURES)
-
-
-def suites_of(item: pytest.Item) -> list[str]:
-    """The suites that a test belongs to; none for other tests."""
-    return [mark.args[0] for mark in item.iter_markers("suite")]
+    if any(name in params and params[name] is None for name in FIXTURES):
+        return False
+    return all(mark.args[0] in state_of(config).whole for mark in item.iter_markers("suite"))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -175,10 +153,7 @@ def note(config: pytest.Config, node_ids: Sequence[str]) -> None:
     state = state_of(config)
     state.note(node_ids)
     if not (is_worker(config) or looks_only(config)):
-        try:
-            state.check_places()
-        except ValueError as error:
-            raise pytest.UsageError(printable(str(error))) from None
+        state.check_places()
         if (terminal := config.pluginmanager.getplugin("boxes-terminal")) and state.asked():
             terminal.begin()
 
@@ -212,14 +187,6 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     reporter = session.config.pluginmanager.getplugin("terminalreporter")
     show_models(state_of(session.config), reporter.write_line)
     return True
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
-    report = yield
-    if call.excinfo and call.excinfo.typename == "Contradicted" and report.failed:
-        report.longrepr = str(call.excinfo.value)  # the finding instead of a code excerpt
-    return report
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

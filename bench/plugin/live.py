@@ -11,11 +11,35 @@ from contextlib import contextmanager
 
 import pytest
 
-from bench.run.progress import Listener, Pace
-from bench.text import printable
+from bench.run.evaluate import Listener
+from bench.text import in_words, printable
 
 TICK = 0.5
 QUIET_ON_TERMINAL, QUIET_IN_LOG = 2.0, 30.0  # seconds without output before the line appears
+
+
+class Pace:
+    """Repeated counts of answers by model -> one line of progress."""
+
+    def __init__(self, prompts: int, otherwise: str = "working") -> None:
+        self.prompts, self.otherwise = prompts, otherwise
+        self.began = time.monotonic()
+        self.first: dict[str, tuple[float, int]] = {}
+
+    def line(self, counts: Mapping[str, int]) -> str:
+        """The unfinished models, or the elapsed time if no model has an answer yet."""
+        now = time.monotonic()
+        parts, left = [], 0.0
+        for name, count in counts.items():
+            since, before = self.first.setdefault(name, (now, count))
+            if count < self.prompts:
+                parts.append(f"{name} {count} of {self.prompts} prompts")
+                if count > before:
+                    left = max(left, (now - since) / (count - before) * (self.prompts - count))
+        passed = f"{int(now - self.began) // 60}:{int(now - self.began) % 60:02}"
+        return ", ".join(
+            [*(parts or [self.otherwise]), passed, *([f"{in_words(left)} left"] if left else [])]
+        )
 
 
 class Live(Listener):

@@ -8,13 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.nights.files import check_saved, find_night, load, save
-from bench.nights.regression import (
-    Night,
-    Regression,
-    check_compatible,
-    compare_nights,
-    night_of,
-)
+from bench.nights.regression import Night, Regression, check_compatible, compare_nights, night_of
 from bench.records import Results
 from bench.run.options import Options
 from bench.text import printable
@@ -53,18 +47,15 @@ class Nights:
         return exit_status
 
     def show(self, terminalreporter: pytest.TerminalReporter) -> None:
-        if self.kept is not None:
-            name = self.kept.stem
-            terminalreporter.write_line(
-                printable(f"saved: {self.kept}. Compare later runs with --boxes-compare={name}")
-            )
-        if self.regression is None:
+        if (kept := self.kept) is not None:
+            said = printable(f"saved: {kept}. Compare later runs with --boxes-compare={kept.stem}")
+            terminalreporter.write_line(said)
+        if (found := self.regression) is None:
             return
         from bench.report.tables import headline
 
-        terminalreporter.section(printable(f"since {self.regression.baseline}"))
-        terminalreporter.write_line(printable(headline(self.regression)))
-        for model, reason in self.regression.unmeasured.items():
-            terminalreporter.write_line(printable(f"- not measured: {model}: {reason}"))
-        for part, (then, now) in self.regression.environment.items():
-            terminalreporter.write_line(printable(f"- changed: {part}: {then} -> {now}"))
+        terminalreporter.section(printable(f"since {found.baseline}"))
+        lines = [f"- not measured: {model}: {reason}" for model, reason in found.unmeasured.items()]
+        lines += [f"- changed: {part}: {then} -> {now}" for part, (then, now) in found.environment.items()]
+        for line in [headline(found), *lines]:
+            terminalreporter.write_line(printable(line))

@@ -11,27 +11,27 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench import models
 from bench.inputs import place
 from bench.plugin.cases import markers_of
 from bench.records import HYPOTHESES, Accuracy, Pair, Results, Verdict
 from bench.report.files import check_place, write
-from bench.run.metadata import metadata_of
+from bench.run.evaluate import Listener
 from bench.run.options import Options, words
 from bench.run.plans import (
     Plan,
     choose_models,
-    find_runnable,
     load_suites,
     merge,
+    metadata_of,
     models_of,
     override,
     plan_of,
     singles_of,
 )
-from bench.run.progress import Listener
 from bench.run.session import Session
 from bench.scoring.verdicts import families, judge_recorded
-from bench.store import Store
+from bench.store import Store, check_store
 from bench.text import printable
 
 if TYPE_CHECKING:
@@ -79,9 +79,7 @@ class State:
     def session(self) -> Session:
         shared = self.asked() if self.worker and not self.options.in_memory else ()
         store = Store(self.options.store_path)
-        session = Session(
-            self.suite, self.plan, store, self.options.wait, shared, cases=max(1, self.num_cases)
-        )
+        session = Session(self.suite, self.plan, store, shared, cases=max(1, self.num_cases))
         if self.worker:
             session.listener = Aside()
         return session
@@ -102,22 +100,20 @@ class State:
         return Nights(options, self.metadata)
 
     @cached_property
-    def baseline(self) -> dict[str, float]:
-        """Accuracy of random guessing on this run's data, by bucket."""
-        return self.plan.baseline
-
-    @cached_property
     def recorded(self) -> dict[tuple[Pair, str], Verdict]:
         """The verdicts on the recorded figures of the suites."""
         verdicts = [
-            entry for suite in self.suites if suite.recorded for entry in judge_recorded(suite, self.baseline)
+            entry
+            for suite in self.suites
+            if suite.recorded
+            for entry in judge_recorded(suite, self.plan.baseline)
         ]
         return {(entry.comparison.pair, entry.comparison.bucket): entry for entry in verdicts}
 
     def recorded_accuracy(self, name: str, bucket: str) -> tuple[Accuracy, float] | None:
         """A model's recorded accuracy, and the accuracy of random guessing."""
         for suite in self.suites:
-            baseline = suite.recorded_baseline or self.baseline
+            baseline = suite.recorded_baseline or self.plan.baseline
             if bucket in suite.recorded.get(name, {}) and bucket in baseline:
                 return suite.recorded[name][bucket], baseline[bucket]
         return None
@@ -166,7 +162,11 @@ class State:
         """Raises ValueError if the store, the models or the folder of reports cannot be used."""
         if asked := self.asked():
             check_place(place(self.options.report_dir))
-            self.runnable = find_runnable(self.options, self.suite, asked)
+            if not self.options.in_memory:
+                check_store(self.options.store)
+            entries, gpus = self.suite.models, self.options.gpus_per_worker
+            away = self.options.engine == "server"  # its models are not on this machine
+            self.runnable = [name for name in asked if away or not models.unavailable(entries[name], gpus)]
 
     def metadata(self) -> dict[str, object]:
         return metadata_of(self.suite, self.plan) | {"command": self.command}
@@ -181,25 +181,23 @@ class State:
 
         Returns the exit status of the run.
         """
-        self.results = self.find_results()
+        self.session.skipped |= self.skipped  # from workers, so that the report has the same families
+        found = self.session.results(families(self.ran_pairs()), self.metadata(), self.ran_singles)
+        skipped = {**found.skipped, **self.failed}
+        self.results = replace(found, skipped=skipped, published=self.published)
         if self.nights:
             exit_status = self.nights.finish(exit_status, self.results, self.asked())
         if self.results.evaluations:
             self.folder = self.write(self.results)
             if self.options.log_samples or self.options.track:
-                from bench.exports.after import hand_on
+                from bench.exports.trackers import hand_on
 
                 self.handed_on = hand_on(self.options, self.results, self.plan, self.folder)
         return exit_status
 
-    def find_results(self) -> Results:
-        self.session.skipped |= self.skipped  # from workers, so that the report has the same families
-        found = self.session.results(families(self.ran_pairs()), self.metadata(), self.ran_singles)
-        return replace(found, skipped={**found.skipped, **self.failed}, published=self.published)
-
     def write(self, results: Results) -> Path:
         """Write the report. Returns its folder."""
-        shown = self.options.released_examples or not self.plan.dataset.startswith("release:")
+        shown = self.options.released_examples or not self.options.dataset.startswith("release:")
         ran = {pair.hypothesis for pair in self.ran}
         return write(
             results,

@@ -16,10 +16,10 @@ from bench.plugin.cases import FAILED, SKIPPED
 from bench.plugin.live import Live
 from bench.plugin.state import State
 from bench.records import BUCKETS, ModelEntry, Results, Verdict
+from bench.run.evaluate import cannot_ask
 from bench.run.plans import models_of
-from bench.run.preview import preview as previewed
-from bench.run.progress import added_since, estimate, kept_for, kept_of, last_number
-from bench.run.start import cannot_ask
+from bench.run.progress import added_since, kept_for, kept_of, last_number, rough_seconds
+from bench.run.progress import preview as previewed
 from bench.scoring.sentences import CONTROL_CASES
 from bench.scoring.verdicts import families
 from bench.store import Store
@@ -138,7 +138,7 @@ def announcement(state: State) -> str:
     asked = [name for name in names if stored.get(name, 0) < prompts]
     entries = [state.suite.models[name] for name in asked]
     time = (
-        f"This may take about {in_words(estimate(entries, prompts))}."
+        f"This may take about {in_words(rough_seconds(entries, prompts))}."
         if asked
         else "Their answers are in the store, so this takes seconds."
     )
@@ -260,7 +260,7 @@ def preview(state: State, entry: ModelEntry) -> str:
     """The preview of a model, or the reason why it cannot be asked."""
     if reason := cannot_ask(entry, state.plan, state.suite.models.values()):
         return reason
-    if state.plan.engine == "server" and not models.has_tokenizer(entry):
+    if state.options.engine == "server" and not models.has_tokenizer(entry):
         return "is served and would get plain text, because its tokenizer is not on this machine"
     pinned = "" if entry.pinned else "\n  not pinned: run python -m bench pin SUITE"
     return f"{pinned}\n{previewed(entry, state.plan)}"

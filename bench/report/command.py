@@ -11,17 +11,15 @@ from typing import Annotated, Any
 import msgspec
 
 from bench import ROOT
-from bench.arguments import COUNT, SEED
 from bench.decoding import CHOICE
-from bench.inputs import MEGABYTE, InputError, read_json
+from bench.inputs import COUNT, MEGABYTE, SEED, InputError, read_json
 from bench.nights.files import find_night, load
 from bench.nights.regression import SAME, compare_nights
 from bench.records import Evaluation, Results, Suite
 from bench.report.files import check_place, write
-from bench.run.evaluate import read_and_score
-from bench.run.metadata import metadata_of
+from bench.run.evaluate import from_store, scored
 from bench.run.options import Options
-from bench.run.plans import Plan, load_suites, merge, plan_of, singles_of
+from bench.run.plans import Plan, load_suites, merge, metadata_of, plan_of, singles_of
 from bench.run.session import Session
 from bench.scoring.verdicts import families, judge_recorded
 from bench.store import Settings, Store, existing_store
@@ -105,7 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
     asked = settle(arguments, made)
     suites, plan = load_suites(asked), plan_of(asked)
     with Store(store_path) as store:
-        session = Session(merge(suites), plan, store, wait=0.0)
+        session = Session(merge(suites), plan, store)
         session.evaluations |= recall_runs(session.suite, plan, store, made.models if made else None)
         if not session.evaluations:
             raise InputError(
@@ -113,13 +111,13 @@ def run(arguments: argparse.Namespace) -> int:
             )
         results = remake(session, made)
         recorded = [
-            entry for suite in suites if suite.recorded for entry in judge_recorded(suite, session.baseline)
+            entry for suite in suites if suite.recorded for entry in judge_recorded(suite, plan.baseline)
         ]
     tested = {entry.comparison.pair.hypothesis for entry in results.verdicts}
     compare = arguments.compare
     night = None if compare is None else load(find_night(compare, reports / "saved"))
     folder = source if made else reports / store_path.stem
-    released = plan.dataset.startswith("release") and not arguments.released_examples
+    released = plan.options.dataset.startswith("release") and not arguments.released_examples
     write(
         results,
         folder,
@@ -164,7 +162,7 @@ def recall_runs(
     found = {}
     for made in store.runs():
         name, recorded = made["model"], made["settings"]
-        if (recorded.get("engine") == CHOICE) != (plan.metric == "logprob"):
+        if (recorded.get("engine") == CHOICE) != plan.scores_choices:
             continue
         if name not in suite.models or (
             only is not None and (name not in only or recorded != only[name].fingerprint)
@@ -174,11 +172,9 @@ def recall_runs(
             key.removeprefix("model."): value for key, value in recorded.items() if key.startswith("model.")
         }
         settings = Settings(parts, plan.constraint, str(recorded.get("engine")))
-        keys = plan.keys(settings)
-        rows = store.get(list(keys.values())) if settings.digest == made["settings_digest"] else {}
-        if len(rows) == len(keys):
-            completions = {example_id: rows[key] for example_id, key in keys.items()}
-            found[name] = read_and_score(suite.models[name], plan, store, settings, completions)
+        same = settings.digest == made["settings_digest"]
+        if same and (kept := from_store(plan, store, [settings])):
+            found[name] = scored(name, plan, *kept, store)
     return found
 
 

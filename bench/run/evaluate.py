@@ -10,25 +10,44 @@ The later stages take only seconds: session.py compares and judges the models by
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, replace
 from functools import partial
 
 from tqdm import tqdm
 
 from bench import models
+from bench.decoding import Engine
 from bench.decoding.notes import split_notes, thinking_tokens
-from bench.records import Answer, Completion, Evaluation, Example, ModelEntry
-from bench.run.leases import model_lock
-from bench.run.metadata import package_versions
-from bench.run.plans import Plan
-from bench.run.progress import LISTENER, Listener
-from bench.run.start import loaded, served
+from bench.inputs import InputError
+from bench.models.chat import closing_tag
+from bench.models.machine import visible_gpus
+from bench.records import Answer, Completion, Evaluation, Example, ModelEntry, Prompt
+from bench.run.leases import gpu_leases, model_lock
+from bench.run.plans import Plan, package_versions
 from bench.scoring.answers import read_answer
 from bench.scoring.choices import Margins, mean_margins, read_choice
 from bench.scoring.scores import score
 from bench.store import Run, Settings, Store
+from bench.text import printable
+
+Running = tuple[Engine, list[Prompt], dict[str, str]]  # the engine, its prompts, and the place of the run
+
+
+class Listener:
+    """Receives the progress of models. This listener prints to stderr, above progress bars."""
+
+    def count(self, name: str, added: int) -> None:
+        """`added` more answers of a model are stored."""
+
+    def say(self, name: str, text: str) -> None:
+        tqdm.write(printable(f"{name}: {text}"), file=sys.stderr)
+
+
+LISTENER = Listener()
 
 
 def evaluate(
@@ -53,12 +72,12 @@ def evaluate(
 def recall(entry: ModelEntry, plan: Plan, store: Store) -> Evaluation | None:
     """The evaluation of a model if all its completions are in the store, without loading the model."""
     found = from_store(plan, store, settings_of(entry, plan))
-    return read_and_score(entry, plan, store, *found) if found else None
+    return scored(entry.name, plan, *found, store) if found else None
 
 
 def settings_of(entry: ModelEntry, plan: Plan) -> list[Settings]:
     """The possible settings of the completions in the store: one per engine that the plan allows."""
-    known = models.served_fingerprint if plan.engine == "server" else models.fingerprint
+    known = models.served_fingerprint if plan.options.engine == "server" else models.fingerprint
     fingerprint = known(entry)
     if plan.thinks and entry.think_end:
         fingerprint["think_end"] = entry.think_end
@@ -81,16 +100,14 @@ def decode(
     entry: ModelEntry, plan: Plan, store: Store, candidates: list[Settings], listener: Listener
 ) -> None:
     """Decode the completions that the store lacks, and store each batch."""
-    start = served if plan.engine == "server" else loaded
+    start = served if plan.options.engine == "server" else loaded
     with start(entry, plan, partial(listener.say, entry.name)) as (engine, prompts, place):
         settings = next(settings for settings in candidates if settings.engine == engine.name)
         keys = plan.keys(settings)
         known = store.get(list(keys.values()))
         metadata = {**place, **package_versions(), "why": engine.reason}
-        bar = tqdm(
-            total=len(keys), initial=len(known), desc=entry.name, unit="prompt", disable=not plan.progress
-        )
-        with bar:
+        counts = {"total": len(keys), "initial": len(known)}
+        with tqdm(**counts, desc=entry.name, unit="prompt", disable=not plan.progress) as bar:
             for batch in engine.complete([p for p in prompts if keys[p.example_id] not in known]):
                 rows = [(keys[prompt.example_id], completion) for prompt, completion in batch]
                 run = Run(plan.run_id, entry.name, settings, metadata, asdict(engine.counters))
@@ -99,16 +116,91 @@ def decode(
                 listener.count(entry.name, len(rows))
 
 
-def read_and_score(
-    entry: ModelEntry, plan: Plan, store: Store, settings: Settings, completions: Mapping[str, Completion]
+@contextmanager
+def loaded(entry: ModelEntry, plan: Plan, say: Callable[[str], object]) -> Iterator[Running]:
+    """Load the model on leased GPUs, or on the CPU."""
+    tokenizer = models.load_tokenizer(entry)
+    prompts = plan.prompts(entry, tokenizer)
+    audited = plan.audit(entry, tokenizer, prompts)
+    if audited.problem:
+        raise InputError(f"model {entry.name}: {audited.problem}")
+    if audited.warning:
+        say(audited.warning)
+    tag = closing_tag(entry, tokenizer) if plan.thinks else None
+    gpus = visible_gpus()
+    wanted = min(plan.options.gpus_per_worker, len(gpus))
+    with gpu_leases(gpus, wanted, plan.options.wait, say) if wanted else nullcontext(()) as leased:
+        here = models.load(entry, [f"cuda:{index}" for index in leased] or ["cpu"], tokenizer)
+        engine = plan.engine_for(here.model, here.tokenizer, [models.fingerprint(entry), package_versions()])
+        if tag:
+            from bench.decoding.think_local import Thinker
+            from bench.decoding.thinking import ThinkingEngine
+
+            limit, batch_size = plan.options.think_tokens, plan.options.number("batch_size")
+            thinker = Thinker(here.model, here.tokenizer, tag, limit, batch_size)
+            engine = ThinkingEngine(engine, thinker.think, limit)
+        place = {"device": here.device, "dtype": here.dtype}
+        if audited.warning:
+            place["warning"] = audited.warning
+        yield engine, prompts, place
+
+
+@contextmanager
+def served(entry: ModelEntry, plan: Plan, say: Callable[[str], object]) -> Iterator[Running]:
+    """Use the model on the first server that has it."""
+    from bench.decoding.server import Server, ServerEngine, find
+
+    names = models.served_names(entry)
+    if (found := find(names, names, plan.options.servers)) is None:
+        raise InputError(f"model {entry.name}: no server is given. Give one with --boxes-server=URL.")
+    tokenizer = models.served_tokenizer(entry)
+    prompts = plan.prompts(entry, tokenizer)
+    tag = closing_tag(entry, tokenizer) if plan.thinks else None
+    count = (lambda text: len(tokenizer(text).input_ids)) if tokenizer else None
+    url, name = found
+    with closing(Server(url)) as server:
+        at_once = plan.options.server_concurrency
+        engine: Engine
+        engine = asked = ServerEngine(
+            server, name, plan.constraint, prompts[0], count_tokens=count, in_flight=at_once
+        )
+        if tag:
+            from bench.decoding.think_server import ServerThinker
+            from bench.decoding.thinking import ThinkingEngine
+
+            thinker = ServerThinker(asked, tag, plan.options.think_tokens)
+            engine = ThinkingEngine(asked, thinker.think, plan.options.think_tokens)
+        yield engine, prompts, {"device": url}
+
+
+def cannot_ask(entry: ModelEntry, plan: Plan, others: Iterable[ModelEntry] = ()) -> str | None:
+    """The reason why the model cannot be asked under this plan, and what to do; None if it can.
+
+    others: the other models of the suite, which a server may have. Raises ValueError for a mistake in the
+    suite or on a server, and ConnectionError for a server that cannot be reached.
+    """
+    if plan.options.engine != "server":
+        return models.unavailable(entry, plan.options.gpus_per_worker)
+    if not plan.options.servers:
+        return "its answers are not in the store. Give a server that has it with --boxes-server=URL."
+    from bench.decoding.server import find
+
+    known = {name for other in others for name in models.served_names(other)}
+    names = models.served_names(entry)
+    if find(names, known, plan.options.servers):
+        return models.lacks_template(entry)
+    return f"no server has it. Serve it as {names[0]}, and run again with --boxes-server=URL."
+
+
+def scored(
+    name: str,
+    plan: Plan,
+    settings: Settings,
+    completions: Mapping[str, Completion],
+    store: Store | None = None,
 ) -> Evaluation:
-    """The evaluation, with the store's record of the run that made it."""
-    runs = store.runs(settings)
-    return replace(scored(entry.name, plan, settings, completions), run=runs[-1] if runs else {})
-
-
-def scored(name: str, plan: Plan, settings: Settings, completions: Mapping[str, Completion]) -> Evaluation:
-    """Read and score the completions."""
+    """Read and score the completions. store: has the record of the run that made them."""
+    runs = store.runs(settings) if store else []
     found = {example.id: read(completions[example.id], example, plan) for example in plan.examples}
     scores = tuple(entry for example in plan.examples for entry in score(example, found[example.id][0]))
     margins = {example_id: of_boxes for example_id, (_, of_boxes) in found.items()}
@@ -116,17 +208,18 @@ def scored(name: str, plan: Plan, settings: Settings, completions: Mapping[str, 
         name,
         completions,
         scores,
-        margins=mean_margins(scores, margins) if plan.metric == "logprob" else {},
+        margins=mean_margins(scores, margins) if plan.scores_choices else {},
         thinking={name: thinking_tokens(done) for name, done in completions.items()} if plan.thinks else {},
         forms=Counter(answer.form for answer, _ in found.values()),
         engine=settings.engine,
         fingerprint=settings.as_dict(),
+        run=runs[-1] if runs else {},
     )
 
 
 def read(completion: Completion, example: Example, plan: Plan) -> tuple[Answer, Margins]:
     """The answer in a completion, and the margins of the metric logprob (empty for generation)."""
-    if plan.metric == "logprob":
+    if plan.scores_choices:
         return read_choice(completion, example)
     if plan.thinks:
         completion = replace(completion, text=split_notes(completion.text)[0])

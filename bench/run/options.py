@@ -89,25 +89,32 @@ class Options:
         choose("metric", self.metric, METRICS)
         check_tracker(self.track)
         choose("engine", self.engine, ENGINES)
-        number_or_auto("--boxes-think-tokens", str(self.think_tokens))
+        choose("version of the task", self.version, WORDINGS)
+        for bucket in self.buckets.split(","):
+            choose("bucket", bucket, BUCKETS)
+        for name in ("think_tokens", "batch_size", "pack_tokens", "gpus_per_worker", "server_concurrency"):
+            self.number(name)
         if self.metric == "logprob" and self.protocol == "think":
             raise InputError("--boxes-metric=logprob cannot use --boxes-protocol=think. Leave out one.")
         if self.metric == "logprob" and self.engine == "server":
             raise InputError(
                 "--boxes-metric=logprob needs the weights on this machine. Leave out --boxes-engine=server."
             )
-        choose("version of the task", self.version, WORDINGS)
-        number_or_auto("--boxes-batch-size", self.batch_size)
-        number_or_auto("--boxes-pack-tokens", self.pack_tokens)
-        number_or_auto("--boxes-gpus-per-worker", str(self.gpus_per_worker))
-        number_or_auto("--boxes-server-concurrency", str(self.server_concurrency))
         if not self.wait >= 0:  # also refuses nan
             raise InputError(f"--boxes-wait {self.wait} is not a time. Give the seconds to wait, 0 or more.")
         if not 0 <= self.seed < 2**63:
             raise InputError(f"--boxes-seed {self.seed} is not in the range 0 to 2**63. Give another.")
         check_servers(self.engine, self.servers)
-        for bucket in self.buckets.split(","):
-            choose("bucket", bucket, BUCKETS)
+
+    def number(self, name: str) -> int | None:
+        """A positive number; None for "auto". Raises ValueError for another text."""
+        text = str(getattr(self, name))
+        if text == "auto":
+            return None
+        if not re.fullmatch("0*[1-9][0-9]{0,17}", text):
+            option = f"--boxes-{name.replace('_', '-')}"
+            raise InputError(f"{option} {shortened(text)!r} is neither a positive number nor auto.")
+        return int(text)
 
     @property
     def asks_evaluation_set(self) -> bool:
@@ -162,15 +169,6 @@ def check_tracker(name: str) -> None:
     """Raises InputError if a tracker is unknown or not installed, before the run starts."""
     if name and find_spec(choose("tracker", name, TRACKERS)) is None:
         raise InputError(f"--boxes-track={name} needs {name}. Run pip install {name}.")
-
-
-def number_or_auto(option: str, text: str) -> int | None:
-    """A positive number; None for "auto"."""
-    if text == "auto":
-        return None
-    if not re.fullmatch("0*[1-9][0-9]{0,17}", text):
-        raise InputError(f"{option} {shortened(text)!r} is neither a positive number nor auto.")
-    return int(text)
 
 
 def check_servers(engine: str, urls: Sequence[str]) -> None:

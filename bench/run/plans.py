@@ -1,63 +1,59 @@
-"""Options -> Suite, Plan: the models to compare, and the prompts and settings for each of them."""
+"""Options -> Suite, Plan: the models to compare, and the prompts and settings for each. Also their record."""
 
 from __future__ import annotations
 
+import platform
+import subprocess
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from bench import models
-from bench.decoding import CHOICE, ENGINES, engine_name
+from bench import CHECKOUT, __version__, models
+from bench.decoding import CHOICE, ENGINES, Engine, engine_for, engine_name
 from bench.decoding.audit import Audit, audit
 from bench.decoding.constraint import Constraint, constraint
 from bench.inputs import InputError, convert
+from bench.models.machine import visible_gpus
 from bench.models.suites import ModelFields, load_suite
 from bench.records import Example, ModelEntry, Pair, Prompt, Suite
-from bench.run.options import Options, choose, number_or_auto, words
+from bench.run.options import Options, choose, words
 from bench.scoring.baselines import baseline
 from bench.scoring.choices import chance
-from bench.store import Settings, check_store
-from bench.task.examples import load_examples
+from bench.store import Settings
+from bench.task.examples import digest_of_examples, load_examples
 from bench.task.prompts import PROTOCOLS, Protocol, as_text, build, build_choices, gold_statement, turns
 
+PACKAGES = (  # whose versions are recorded
+    "torch", "transformers", "tokenizers", "outlines", "outlines_core",
+    "numpy", "scipy", "statsmodels", "pytest",
+)  # fmt: skip
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Plan:
-    """The examples and settings for all models of a run.
+    """The examples for all models of a run, and the options under which the models are asked.
 
-    metric: "generation", or "logprob" for a choice between clauses by log-probability. think_tokens: limit of
-    tokens before the answer, for the protocol "think". batch_size, pack_tokens: None for the device's
-    default. servers: URLs for the engine "server". in_flight: number of simultaneous requests to one server.
-    wait: seconds to wait for GPUs. run_id: name of the run in the store. progress: show a progress bar.
+    run_id: name of the run in the store. progress: show a progress bar.
     """
 
     examples: tuple[Example, ...]
-    protocol: Protocol
-    engine: str = "auto"
-    metric: str = "generation"
-    think_tokens: int = 4096
-    batch_size: int | None = None
-    pack_tokens: int | None = None
-    gpus_per_model: int = 1
-    wait: float = 86400.0
-    servers: tuple[str, ...] = ()
-    in_flight: int = 16
-    dataset: str = "evaluation"
-    seed: int = 0
+    options: Options = Options()
     run_id: str = ""
     progress: bool = False
 
     @property
     def asked(self) -> dict[str, object]:
         """The options that produce the same data and protocol again."""
-        return {
-            "dataset": self.dataset,
-            "seed": self.seed,
-            "version": self.version,
-            "limit": len(self.examples),
-            "protocol": self.protocol.name,
-            "metric": self.metric,
-        }
+        found = {name: getattr(self.options, name) for name in ("dataset", "seed", "protocol", "metric")}
+        return found | {"version": self.version, "limit": len(self.examples)}
+
+    @property
+    def protocol(self) -> Protocol:
+        return PROTOCOLS[self.options.protocol]
 
     @property
     def version(self) -> str:
@@ -74,25 +70,30 @@ class Plan:
     @property
     def engines(self) -> tuple[str, ...]:
         """The engines that may run, by their names in results."""
-        if self.metric == "logprob":
+        if self.scores_choices:
             return (CHOICE,)
-        names = ENGINES[self.engine]
-        return tuple(engine_name(name, self.think_tokens) for name in names) if self.thinks else names
+        names, limit = ENGINES[self.options.engine], self.options.think_tokens
+        return tuple(engine_name(name, limit) for name in names) if self.thinks else names
+
+    @property
+    def scores_choices(self) -> bool:
+        """Whether models choose between clauses by log-probability (metric logprob) and generate nothing."""
+        return self.options.metric == "logprob"
 
     @property
     def thinks(self) -> bool:
         """Whether models think before they answer."""
-        return self.protocol.name == "think"
+        return self.options.protocol == "think"
 
-    @property
+    @cached_property
     def baseline(self) -> dict[str, float]:
         """Accuracy of random guessing by bucket, or of a random choice for the metric logprob."""
-        return chance(self.examples) if self.metric == "logprob" else baseline(self.examples)
+        return chance(self.examples) if self.scores_choices else baseline(self.examples)
 
     def prompts(self, entry: ModelEntry, tokenizer: Any) -> list[Prompt]:
         """The prompts of the examples for this model."""
         render = models.render_for(entry, tokenizer)
-        make = build_choices if self.metric == "logprob" else build
+        make = build_choices if self.scores_choices else build
         return [make(example, self.protocol, render) for example in self.examples]
 
     def audit(
@@ -111,45 +112,29 @@ class Plan:
         prompts = self.prompts(entry, tokenizer) if prompts is None else prompts
         return audit(entry, tokenizer, prompts, golds, self.constraint, config)
 
+    def engine_for(self, model: Any, tokenizer: Any, identity: object = None) -> Engine:
+        """The engine of a loaded model. identity: as in decoding.engine_for."""
+        return engine_for(
+            "logprob" if self.scores_choices else self.options.engine,
+            model,
+            tokenizer,
+            self.constraint,
+            batch_size=self.options.number("batch_size"),
+            pack_tokens=self.options.number("pack_tokens"),
+            identity=identity,
+        )
+
     def keys(self, settings: Settings) -> dict[str, str]:
         """Example id -> the key of its completion in the store."""
         texts = {example.id: as_text(turns(example, self.protocol)) for example in self.examples}
         return {example_id: settings.key(text) for example_id, text in texts.items()}
 
 
-def find_runnable(options: Options, suite: Suite, asked: Sequence[str]) -> list[str]:
-    """The models that can be asked here, judged by their files.
-
-    Raises ValueError if the store, or a local model, cannot be read.
-    """
-    if not options.in_memory:
-        check_store(options.store)
-    if options.engine == "server":  # its models are not on this machine
-        return list(asked)
-    gpus = options.gpus_per_worker
-    return [name for name in asked if models.unavailable(suite.models[name], gpus) is None]
-
-
 def plan_of(options: Options, run_id: str = "", progress: bool = False) -> Plan:
     """The plan for these options. Generating the data takes a second."""
     found = load_examples(options.dataset, options.seed, options.version, options.dataset_password)
-    return Plan(
-        limited(found, options.limit),
-        PROTOCOLS[options.protocol],
-        engine=options.engine,
-        metric=options.metric,
-        think_tokens=options.think_tokens,
-        batch_size=number_or_auto("--boxes-batch-size", options.batch_size),
-        pack_tokens=number_or_auto("--boxes-pack-tokens", options.pack_tokens),
-        gpus_per_model=options.gpus_per_worker,
-        wait=options.wait,
-        servers=options.servers,
-        in_flight=options.server_concurrency,
-        dataset=options.dataset,
-        seed=options.seed,
-        run_id=run_id,
-        progress=progress,
-    )
+    kept = replace(options, dataset_password=None)  # a plan is sent to other machines
+    return Plan(limited(found, options.limit), kept, run_id, progress)
 
 
 def limited(found: Sequence[Example], limit: int | None) -> tuple[Example, ...]:
@@ -207,3 +192,59 @@ def override(suite: Suite, model_args: str) -> Suite:
     changes = {name: getattr(fields, name) for name in given}
     models = {name: replace(entry, **changes) for name, entry in suite.models.items()}
     return replace(suite, models=models)
+
+
+def metadata_of(suite: Suite, plan: Plan) -> dict[str, object]:
+    """The metadata as a flat table for the report."""
+    return {
+        "run": plan.run_id,
+        "suite": suite.name,
+        "protocol": f"{plan.protocol.name} ({plan.protocol.digest[:12]})",
+        "data set": f"{plan.options.dataset} ({digest_of_examples(plan.examples)[:12]})",
+        "version of the task": plan.version,
+        "seed": plan.options.seed,
+        "examples": len(plan.examples),
+        "queries": sum(len(example.queries) for example in plan.examples),
+        "scenarios": len({example.scenario_id for example in plan.examples}),
+        "metric": plan.options.metric,
+        **({"tokens of thinking at most": plan.options.think_tokens} if plan.thinks else {}),
+        "engine asked for": plan.options.engine,
+        "device": device_of(plan),
+        "git commit": git_commit(),
+        "entity-tracking-bench": __version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        **package_versions(),
+    }
+
+
+def device_of(plan: Plan) -> str:
+    if plan.options.engine == "server":
+        return ", ".join(plan.options.servers) or "the store alone"
+    return f"{len(visible_gpus())} GPUs" if visible_gpus() else "CPU"
+
+
+def new_run_id() -> str:
+    """The name of a run in the store and of its report folder. Names sort by time."""
+    return f"{datetime.now():%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
+
+
+def package_versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def git_commit() -> str:
+    """The checkout's commit, marked if files differ from it; "unknown" for an installed package."""
+    if CHECKOUT is None:  # the nearest repository would belong to another project
+        return "unknown"
+    git = ["git", "-C", str(CHECKOUT), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    try:
+        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

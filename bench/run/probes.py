@@ -10,10 +10,10 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from bench.arguments import COUNT, SEED, whole
+from bench.inputs import COUNT, SEED, whole
 from bench.models.suites import load_suite
 from bench.run.evaluate import evaluate
-from bench.run.options import choose
+from bench.run.options import Options, choose
 from bench.run.plans import Plan
 from bench.scoring.probes import Cost, cost_of
 from bench.scoring.sentences import show_p
@@ -47,7 +47,8 @@ def run(args: Namespace) -> int:
         for probe in args.probes.split(","):
             drawn = minimal_pairs(choose("probe", probe, PROBES), args.seed, args.pairs, args.operations)
             pairs = list(drawn)
-            plan = Plan(tuple(examples_of(pairs)), PROTOCOLS[args.protocol], dataset=probe, seed=args.seed)
+            options = Options(dataset=probe, seed=args.seed, protocol=args.protocol)
+            plan = Plan(tuple(examples_of(pairs)), options)
             found[probe] = {
                 name: cost_of(evaluate(suite.models[name], plan, store, wait=0.0).scores, pairs)
                 for name in names or suite.models

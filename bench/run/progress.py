@@ -1,22 +1,21 @@
-"""The growing store -> the progress of every model in one line. Also an estimate of a run's time."""
+"""Plan, store -> the preview of a dry run, an estimate of the time, and the number of answers so far."""
 
 from __future__ import annotations
 
 import json
-import sys
 import time
-from collections.abc import Iterable, Mapping
-
-from tqdm import tqdm
+from collections.abc import Iterable, Sequence
+from math import prod
 
 from bench import models
-from bench.models.machine import visible_gpus
+from bench.models.files import shapes_in, weights_of
+from bench.models.machine import dtype_of, visible_gpus
 from bench.records import ModelEntry
 from bench.run.plans import Plan
 from bench.store import Store
 from bench.store.completions import key_of
-from bench.task.prompts import as_text, turns
-from bench.text import in_words, printable
+from bench.task.prompts import as_text, gold_statement, turns
+from bench.text import printable
 
 ADDED = """
 SELECT runs.model, count(*) FROM completions JOIN runs ON runs.number = completions.run
@@ -29,6 +28,74 @@ AND json_extract(settings, '$.engine') IN (SELECT value FROM json_each(?))
 """
 COUNT = "SELECT count(*) FROM completions WHERE key IN (SELECT value FROM json_each(?))"
 ON_CPU, ON_GPU = (0.1, 10.0), (0.05, 0.03)  # rough guess: seconds per prompt, plus seconds per GB of weights
+SIZE, REPEATS = 2048, 3  # matrix products that measure the speed of the device
+
+
+def preview(entry: ModelEntry, plan: Plan) -> str:
+    """The preview of a model as text. Its weights are not loaded. Raises ValueError if it cannot be asked."""
+    tokenizer = models.load_tokenizer(entry)
+    prompts = [tokenizer(prompt.text).input_ids for prompt in plan.prompts(entry, tokenizer)]
+    answers = [gold_statement(example) for example in plan.examples]
+    said = [
+        "  first prompt, as the model sees it:",
+        *(f"    {printable(line)}" for line in tokenizer.decode(prompts[0]).split("\n")),
+        f"  its right answer: {printable(answers[0])}",
+        f"  estimate: {estimate(entry, prompts, tokenizer(answers, add_special_tokens=False).input_ids)}",
+    ]
+    return "\n".join([str(plan.audit(entry, tokenizer)), *said])
+
+
+def estimate(entry: ModelEntry, prompts: Sequence[list[int]], answers: Sequence[list[int]]) -> str:
+    """The time for a run's arithmetic: two operations per weight and distinct token."""
+    weights = num_weights(entry)
+    if weights is None:
+        return "none, because the suite does not give parameters"
+    tokens = distinct(prompts) + sum(map(len, answers))
+    speed, device = operations_per_second(entry)
+    minutes = 2 * weights * tokens / speed / 60
+    return (
+        f"at least {minutes:.1f} minutes on {device}: {tokens:,} distinct tokens through {weights:,} weights "
+        f"at the {speed / 1e9:,.0f} GFLOP/s of its matrix products; wrong answers cost more"
+    )
+
+
+def num_weights(entry: ModelEntry) -> int | None:
+    """The number of weights in the safetensors files, else the number in the suite."""
+    files = weights_of(entry)
+    if all(path.suffix == ".safetensors" for path in files):
+        return sum(prod(shape) for path in files for shape in shapes_in(entry, path))
+    return round(entry.parameters * 1e9) if entry.parameters else None
+
+
+def distinct(sequences: Sequence[list[int]]) -> int:
+    """The tokens of all sequences, with each shared prefix counted once."""
+    from bench.decoding.tree.tree import shared
+
+    ordered = sorted(sequences)
+    return sum(len(ids) - shared(ids, before) for before, ids in zip([[], *ordered], ordered, strict=False))
+
+
+def operations_per_second(entry: ModelEntry) -> tuple[float, str]:
+    """The measured speed of a matrix product in the model's dtype, and the name of the device."""
+    import torch
+
+    on_gpu = bool(visible_gpus())
+    device = "cuda" if on_gpu else "cpu"
+    matrix = torch.randn(SIZE, SIZE, device=device, dtype=getattr(torch, dtype_of(entry, on_gpu)))
+
+    def seconds() -> float:
+        start = time.perf_counter()
+        float((matrix @ matrix)[0, 0])  # waits for a GPU
+        return time.perf_counter() - start
+
+    best = min(seconds() for _ in range(REPEATS))
+    return 2 * SIZE**3 / best, torch.cuda.get_device_name() if on_gpu else "this CPU"
+
+
+def rough_seconds(entries: Iterable[ModelEntry], prompts: int) -> float:
+    """Estimated seconds for all models with this number of prompts each, from the size of their weights."""
+    fixed, per_gb = ON_GPU if visible_gpus() else ON_CPU
+    return sum(prompts * (fixed + per_gb * models.num_bytes(entry) / 1e9) for entry in entries)
 
 
 def last_number(store: Store) -> int:
@@ -57,46 +124,3 @@ def kept_of(store: Store, run_id: str) -> int:
     query = "SELECT count(*) FROM completions JOIN runs ON runs.number = completions.run WHERE runs.id = ?"
     [(number,)] = store.read(query, run_id)
     return int(number)
-
-
-def estimate(entries: Iterable[ModelEntry], prompts: int) -> float:
-    """Estimated seconds for all models with this number of prompts each, from the size of their weights."""
-    fixed, per_gb = ON_GPU if visible_gpus() else ON_CPU
-    return sum(prompts * (fixed + per_gb * models.num_bytes(entry) / 1e9) for entry in entries)
-
-
-class Listener:
-    """Receives the progress of models. This listener prints to stderr, above progress bars."""
-
-    def count(self, name: str, added: int) -> None:
-        """`added` more answers of a model are stored."""
-
-    def say(self, name: str, text: str) -> None:
-        tqdm.write(printable(f"{name}: {text}"), file=sys.stderr)
-
-
-LISTENER = Listener()
-
-
-class Pace:
-    """Repeated counts of answers by model -> one line of progress."""
-
-    def __init__(self, prompts: int, otherwise: str = "working") -> None:
-        self.prompts, self.otherwise = prompts, otherwise
-        self.began = time.monotonic()
-        self.first: dict[str, tuple[float, int]] = {}
-
-    def line(self, counts: Mapping[str, int]) -> str:
-        """The unfinished models, or the elapsed time if no model has an answer yet."""
-        now = time.monotonic()
-        parts, left = [], 0.0
-        for name, count in counts.items():
-            since, before = self.first.setdefault(name, (now, count))
-            if count < self.prompts:
-                parts.append(f"{name} {count} of {self.prompts} prompts")
-                if count > before:
-                    left = max(left, (now - since) / (count - before) * (self.prompts - count))
-        passed = f"{int(now - self.began) // 60}:{int(now - self.began) % 60:02}"
-        return ", ".join(
-            [*(parts or [self.otherwise]), passed, *([f"{in_words(left)} left"] if left else [])]
-        )

@@ -1,4 +1,4 @@
-"""Evaluations -> Results: the models of a schedule, compared and judged."""
+"""Suite, Plan -> Evaluations -> Results: every model once, in a good order, then compared and judged."""
 
 from __future__ import annotations
 
@@ -6,20 +6,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 
+from bench import models
 from bench.proportions import ALPHA
-from bench.records import (
-    BUCKETS,
-    Accuracy,
-    Comparison,
-    Evaluation,
-    Gate,
-    Pair,
-    Results,
-    Suite,
-    Verdict,
-)
-from bench.run.plans import Plan
-from bench.run.schedule import Schedule
+from bench.records import BUCKETS, Accuracy, Comparison, Evaluation, Gate, Pair, Results, Suite, Verdict
+from bench.run.evaluate import LISTENER, cannot_ask, evaluate, recall
+from bench.run.plans import Plan, models_of
 from bench.scoring.scores import accuracy_by_factor
 from bench.scoring.sentences import name_bucket, show_p
 from bench.scoring.stats import accuracy_of, agreement_p, gates
@@ -27,37 +18,102 @@ from bench.scoring.verdicts import adjust_over_pairs, compare, judge, judge_over
 from bench.store import Store
 
 
-class Session(Schedule):
-    """The models of a schedule, compared and judged.
+class Unavailable(Exception):
+    """This machine cannot run a model. The arguments are its name, and the reason with what to do."""
 
-    cases: number of cases in the run. A case fails only if its finding holds over all of them (Bonferroni),
-    so chance alone fails at most 5% of runs.
+
+class Session:
+    """The models of a suite under one plan. Each is evaluated when first needed, once per store.
+
+    shared: the models of the whole run, if several workers share it. A worker that waits for a model then
+    begins the largest model that no process has begun. cases: number of cases in the run. A case fails only
+    if its finding holds over all of them (Bonferroni), so chance alone fails at most 5% of runs.
     """
 
     def __init__(
-        self,
-        suite: Suite,
-        plan: Plan,
-        store: Store,
-        wait: float,
-        shared: Sequence[str] = (),
-        cases: int = 1,
+        self, suite: Suite, plan: Plan, store: Store, shared: Sequence[str] = (), cases: int = 1
     ) -> None:
-        super().__init__(suite, plan, store, wait, shared)
-        self.cases = cases
+        self.suite, self.plan, self.store = suite, plan, store
+        self.shared, self.cases, self.listener = shared, cases, LISTENER
+        self.evaluations: dict[str, Evaluation] = {}
+        self.skipped: dict[str, str] = {}
+        self.failed: dict[str, Exception] = {}
         self.measured: dict[str, dict[str, Accuracy]] = {}
         self.compared: dict[Pair, list[Comparison]] = {}
 
+    def evaluate(self, *names: str) -> list[Evaluation]:
+        """The evaluations of models. While a model is locked elsewhere, evaluate the run's other models.
+
+        Raises Unavailable for a model that cannot run here. Raises the same error again for a model that
+        failed.
+        """
+        for name in names:
+            self.check(name)
+        while pending := [name for name in names if name not in self.evaluations]:
+            if not self.work_ahead() and not any(map(self.attempt, pending)):
+                self.attempt(pending[0], self.plan.options.wait)
+        return [self.evaluations[name] for name in names]
+
+    def check(self, name: str) -> None:
+        """Raises an error for a model that cannot be asked. The error is kept and not tried again."""
+        if name in self.failed:
+            raise self.failed[name]
+        self.recall([name])
+        if name in self.evaluations:
+            return
+        try:
+            reason = self.skipped.get(name) or cannot_ask(
+                self.suite.models[name], self.plan, self.suite.models.values()
+            )
+        except (OSError, ValueError) as error:
+            self.failed[name] = error
+            raise
+        if reason:
+            self.skipped[name] = reason
+            raise Unavailable(name, reason)
+
+    def attempt(self, name: str, patience: float | None = None) -> bool:
+        """Evaluate a model. Returns False if another process still holds it after `patience` seconds."""
+        try:
+            self.evaluations[name] = evaluate(
+                self.suite.models[name], self.plan, self.store, patience or 0.0, self.listener
+            )
+        except Exception as error:
+            if isinstance(error, TimeoutError) and patience is None:
+                return False
+            self.failed[name] = error
+            raise
+        return True
+
+    def work_ahead(self) -> bool:
+        """Evaluate the largest model of the run that no process has begun. Returns False if there is none."""
+        for name in self.largest_first:
+            if name not in self.evaluations:
+                with suppress(Exception):  # the model's own case reports a failure
+                    self.check(name)
+                    if name in self.evaluations or self.attempt(name):
+                        return True
+        return False
+
     @cached_property
-    def baseline(self) -> dict[str, float]:
-        return self.plan.baseline
+    def largest_first(self) -> list[str]:
+        """Shared models, largest first, so that workers end at similar times."""
+        return sorted(self.shared, key=lambda name: -models.num_bytes(self.suite.models[name]))
+
+    def recall(self, names: Iterable[str]) -> None:
+        """Read complete evaluations from the store. Nothing is decoded."""
+        for name in names:
+            if name not in self.evaluations and name not in self.skipped:
+                with suppress(ValueError):  # its files are missing, so its settings are unknown
+                    if found := recall(self.suite.models[name], self.plan, self.store):
+                        self.evaluations[name] = found
 
     def comparisons(self, pair: Pair) -> list[Comparison]:
         """The comparisons of a pair on every bucket, adjusted over its buckets."""
         if pair not in self.compared:
             base, variant = self.evaluate(pair.base, pair.variant)
             accuracies = self.accuracies(base), self.accuracies(variant)
-            self.compared[pair] = compare(pair, base, variant, accuracies, self.baseline)
+            self.compared[pair] = compare(pair, base, variant, accuracies, self.plan.baseline)
         return self.compared[pair]
 
     def verdict(self, pair: Pair, bucket: str, family: Sequence[Pair]) -> Verdict | None:
@@ -98,13 +154,10 @@ class Session(Schedule):
 
         A pair that cannot run here is left out. One that failed counts as p = 1.
         """
+        able = [pair for pair in family if not {pair.base, pair.variant} & self.skipped.keys()]
         measured = [pair for pair in family if self.has_evaluated(pair)]
-        failed = [
-            pair
-            for pair in family
-            if pair not in measured and not {pair.base, pair.variant} & self.skipped.keys()
-        ]
-        return adjust_over_pairs([self.comparisons(pair) for pair in measured], untested=len(failed))
+        failed = len([pair for pair in able if pair not in measured])
+        return adjust_over_pairs([self.comparisons(pair) for pair in measured], untested=failed)
 
     def results(
         self,
@@ -117,25 +170,17 @@ class Session(Schedule):
         singles: models in no pair, which are compared only with random guessing.
         """
         families = [list(family) for family in families]
-        names = [
-            name
-            for name in self.suite.models
-            if name in singles or any(name in (p.base, p.variant) for f in families for p in f)
-        ]
+        asked = {*singles, *models_of(pair for family in families for pair in family)}
+        names = [name for name in self.suite.models if name in asked]
         self.recall(names)
-        verdicts = [
-            judge(entry, self.cases)
-            for family in families
-            for found in self.adjusted(family)
-            for entry in found
-        ]
+        compared = [entry for family in families for found in self.adjusted(family) for entry in found]
         evaluated = {name: self.evaluations[name] for name in names if name in self.evaluations}
         return Results(
             metadata,
             evaluated,
             {name: self.accuracies(evaluation) for name, evaluation in evaluated.items()},
-            self.baseline,
-            tuple(verdicts),
+            self.plan.baseline,
+            tuple(judge(entry, self.cases) for entry in compared),
             self.skipped | {name: str(error) for name, error in self.failed.items()},
             {name: self.gates(evaluation) for name, evaluation in evaluated.items()},
             asked=self.plan.asked,
@@ -162,7 +207,7 @@ class Session(Schedule):
 
     def gates(self, evaluation: Evaluation) -> dict[str, Gate]:
         """A model against random guessing, by bucket."""
-        return gates(self.accuracies(evaluation), self.baseline)
+        return gates(self.accuracies(evaluation), self.plan.baseline)
 
     def has_evaluated(self, pair: Pair) -> bool:
         return pair.base in self.evaluations and pair.variant in self.evaluations

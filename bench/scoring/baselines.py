@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from math import comb
 
 from bench import DATA
-from bench.arguments import SEED
+from bench.inputs import SEED
 from bench.records import BUCKETS, Example, Query, in_bucket
 from bench.task.examples import DEFAULT_SEED, PASSWORD_VARIABLE, PUBLISHED_COUNTS, load_examples
 from bench.task.world import MAX_OBJECTS

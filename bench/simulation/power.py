@@ -16,22 +16,23 @@ from statistics import fmean
 
 from tabulate import tabulate
 
-from bench.arguments import COUNT, SEED
-from bench.inputs import InputError
+from bench.inputs import COUNT, SEED, InputError
 from bench.models.suites import load_suite
 from bench.proportions import ALPHA
 from bench.records import BUCKETS, Evaluation, Example, Suite, in_bucket
-from bench.run.plans import Plan, limited
+from bench.run.options import Options
+from bench.run.plans import Plan, plan_of
 from bench.run.session import Session
 from bench.scoring.stats import POWER, expected_difference, leveled
 from bench.scoring.verdicts import families
 from bench.store import Store, existing_store
-from bench.task.examples import DEFAULT_SEED, PASSWORD_VARIABLE, load_examples
+from bench.task.examples import DEFAULT_SEED, PASSWORD_VARIABLE
 from bench.task.prompts import PROTOCOLS
 from bench.text import counted
 
 DIFFERING, DESIGN_EFFECT = 0.3, 1.4  # assumptions: two models of a family, clustered like the embedded models
 EXPLORED = BUCKETS[1:-1]
+ASKED = ("dataset", "dataset_password", "seed", "version", "limit", "protocol")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def measure(
 
     evaluations: known evaluations. The others come from the store.
     """
-    session = Session(suite, plan, store, wait=0.0)
+    session = Session(suite, plan, store)
     session.evaluations |= evaluations or {}
     session.recall(suite.models)
     found = [
@@ -127,13 +128,10 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Print the table."""
     suite = load_suite(args.suite)
-    examples = limited(
-        load_examples(args.dataset, args.seed, args.version, args.dataset_password), args.limit
-    )
+    plan = plan_of(Options(**{name: getattr(args, name) for name in ASKED}))
     pairs = args.pairs or max((len(family) for family in families(suite.pairs)), default=1)
-    plan = Plan(examples, PROTOCOLS[args.protocol], dataset=args.dataset)
     assumed = assume(args, suite, plan)
-    rows = smallest_gains(examples, pairs, assumed)
+    rows = smallest_gains(plan.examples, pairs, assumed)
     print(json.dumps(asdict(assumed) | {"rows": [asdict(row) for row in rows]}) if args.json else
           as_text(rows, assumed))  # fmt: skip
     return 0

@@ -15,8 +15,7 @@ from pathlib import Path
 import numpy as np
 from tabulate import tabulate
 
-from bench.arguments import COUNT, SEED
-from bench.inputs import InputError, read_json
+from bench.inputs import COUNT, SEED, InputError, read_json
 from bench.outputs import check_output, write_text
 from bench.simulation.measures import MEASURES
 

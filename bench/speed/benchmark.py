@@ -15,8 +15,8 @@ from unittest.mock import patch
 
 from tabulate import tabulate
 
-from bench.arguments import COUNT, number, whole
 from bench.decoding.constraint import Constraint, constraint
+from bench.inputs import COUNT, number, whole
 from bench.models import load_tokenizer
 from bench.records import ModelEntry
 from bench.task.prompts import PROTOCOLS

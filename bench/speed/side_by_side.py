@@ -24,7 +24,7 @@ from bench.decoding.tree.choices import ChoiceEngine
 from bench.decoding.tree.tree import Tree, common_prefix
 from bench.inputs import InputError
 from bench.records import Completion, Counters, Example, Prompt
-from bench.run.metadata import package_versions
+from bench.run.plans import package_versions
 from bench.speed.scripted import (
     Script,
     ScriptedReference,

@@ -9,8 +9,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
 
-from bench.arguments import text
-from bench.inputs import InputError, place
+from bench.inputs import InputError, place, utf8
 from bench.outputs import check_replaceable, replacing
 from bench.records import Completion
 from bench.store.completions import FIELDS, RUN_FIELDS, Row, Store, completion, is_intact
@@ -32,11 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     merge = actions.add_parser("merge", parents=[at], help="add the completions of other stores")
     merge.add_argument("others", nargs="+", metavar="OTHER")
     prune = actions.add_parser("prune", parents=[at], help="delete the completions of some runs")
-    prune.add_argument("--model", type=text, help="only runs of this model")
+    prune.add_argument("--model", type=utf8, help="only runs of this model")
     prune.add_argument("--before", type=date.fromisoformat, metavar="DATE", help="only runs before this date")
     prune.add_argument("--problems", action="store_true", help="delete damaged rows and disagreements")
     why = actions.add_parser("why-miss", parents=[at], help="show which settings the last run changed")
-    why.add_argument("--model", type=text, help="use the last run of this model (default: the last run)")
+    why.add_argument("--model", type=utf8, help="use the last run of this model (default: the last run)")
 
 
 def run(args: argparse.Namespace) -> int:

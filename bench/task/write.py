@@ -14,8 +14,7 @@ from typing import TextIO
 
 import pyzipper
 
-from bench.arguments import SEED, whole
-from bench.inputs import InputError, place
+from bench.inputs import SEED, InputError, place, whole
 from bench.outputs import replacing
 from bench.records import Scenario, State
 from bench.task.examples import DEFAULT_SEED

@@ -17,7 +17,6 @@ from bench.run.plans import Plan
 from bench.scoring.stats import accuracy_of
 from bench.store import Store
 from bench.task.examples import evaluation_set
-from bench.task.prompts import PROTOCOLS
 from bench.training.arms import arm_of
 from bench.training.data import LeakCheck
 from bench.training.mixtures import MIXTURES
@@ -53,7 +52,7 @@ LAST_STEPS = 50
 def measure(folder: Path, chat: bool) -> dict[str, Accuracy]:
     """Accuracy in each bucket of the evaluation set, measured like any model of a suite."""
     entry = ModelEntry(folder.name, str(folder), dtype="float32", chat=chat)
-    plan = Plan(tuple(evaluation_set()), PROTOCOLS["paper"])
+    plan = Plan(tuple(evaluation_set()))
     evaluation = evaluate(entry, plan, Store(":memory:"), wait=0)
     return {bucket: accuracy_of(evaluation.scores, bucket) for bucket in BUCKETS}
 

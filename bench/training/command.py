@@ -6,8 +6,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from bench import FIXTURES
-from bench.arguments import COUNT, SEED
-from bench.inputs import InputError
+from bench.inputs import COUNT, SEED, InputError
 from bench.training.arms import ARMS, SIZES, arm_of
 
 MODELS = FIXTURES / "tiny"

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from bench.records import Example, ModelEntry, Pair, Suite
+from bench.run.options import Options
 from bench.run.plans import Plan, limited
 from bench.run.session import Session
 from bench.store import Store
-from bench.task.prompts import PROTOCOLS
 from fixtures.llamacpp import gguf_of, llama_python, llama_server, llama_tokenize, tiny_gguf  # noqa: F401
 from fixtures.servers import serve  # noqa: F401
 
@@ -30,7 +30,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def plan(evaluation_examples: tuple[Example, ...]) -> Plan:
     """Four examples, each a batch: --boxes-limit=4 --boxes-engine=reference --boxes-batch-size=1."""
     asked = limited(evaluation_examples, 4)
-    return Plan(asked, PROTOCOLS["paper"], engine="reference", batch_size=1, run_id="night")
+    return Plan(asked, Options(engine="reference", batch_size="1", wait=60), run_id="night")
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +43,6 @@ def session_of(plan: Plan, models: dict[str, ModelEntry]) -> Callable[..., Sessi
     """A session with both models, and with others by name, on a store, as in one process of a run."""
 
     def make(store: Path | str, **others: ModelEntry) -> Session:
-        return Session(Suite("random", models | others, (PAIR,)), plan, Store(store), wait=60)
+        return Session(Suite("random", models | others, (PAIR,)), plan, Store(store))
 
     return make

@@ -12,6 +12,7 @@ from bench import ROOT, models
 from bench.records import Evaluation, Example, ModelEntry
 from bench.run.evaluate import evaluate
 from bench.run.leases import take
+from bench.run.options import Options
 from bench.run.plans import Plan
 from bench.store import Store
 from bench.task.prompts import PROTOCOLS
@@ -46,7 +47,8 @@ PAPER = tuple(TOKENIZERS)[:6]
 
 
 def run(entry: ModelEntry, engine: str, examples: tuple[Example, ...], protocol: str) -> Evaluation:
-    return evaluate(entry, Plan(examples, PROTOCOLS[protocol], engine), Store(":memory:"), wait=0)
+    plan = Plan(examples, Options(protocol=protocol, engine=engine))
+    return evaluate(entry, plan, Store(":memory:"), wait=0)
 
 
 CASES = [
@@ -93,7 +95,8 @@ def test_a_model_on_the_cpu_stands_in_no_queue_for_gpus(
     entry = ModelEntry("one", str(random_checkpoints / "one"))
     with ExitStack() as held:
         assert take(held, tmp_path / "queue.lock")
-        found = evaluate(entry, replace(plan, wait=0.0), Store(":memory:"), wait=0)
+        asked = replace(plan, options=replace(plan.options, wait=0.0))
+        found = evaluate(entry, asked, Store(":memory:"), wait=0)
     assert len(found.completions) == len(plan.examples)
 
 
@@ -101,7 +104,7 @@ def test_a_dry_run_shows_how_every_architecture_would_be_asked(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As base model and as chat model. None is refused."""
-    monkeypatch.setattr("bench.run.preview.SIZE", 64)  # the estimate is not under test
+    monkeypatch.setattr("bench.run.progress.SIZE", 64)  # the estimate is not under test
     suite = ['name = "all"']
     for number, (family, (style, template)) in enumerate(TOKENIZERS.items()):
         make_checkpoint(pytester.path / family, family, make_tokenizer(style, template=TEMPLATES[template]))

@@ -13,13 +13,12 @@ from pathlib import Path
 import pytest
 
 from bench.commands import main
-from bench.exports.after import hand_on
-from bench.exports.trackers import TRACKERS, metrics_of
+from bench.exports.trackers import TRACKERS, hand_on, metrics_of
 from bench.records import Results
 from bench.report.files import write
 from bench.run import options
-from bench.run.metadata import metadata_of
 from bench.run.options import Options
+from bench.run.plans import metadata_of
 from bench.run.session import Session
 from bench.scoring.verdicts import families
 from fixtures.environments import build, own_environment

@@ -206,7 +206,7 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does(
     [whole] = session_of(":memory:").evaluate("one")
     asked = small_memory(1)
     session = session_of(":memory:")
-    session.plan = replace(session.plan, batch_size=4)
+    session.plan = replace(session.plan, options=replace(session.plan.options, batch_size="4"))
     [halved] = session.evaluate("one")
     assert asked[0] == 4 and set(asked) == {4, 2, 1}
     assert halved.completions == whole.completions
@@ -256,7 +256,7 @@ def count_loads(suite: Suite, plan: Plan, store: Path, log: Path) -> None:
         return load(entry, *rest)
 
     models.load = load_and_tell
-    Session(suite, plan, Store(store), wait=60, shared=list(suite.models)).evaluate(*suite.models)
+    Session(suite, plan, Store(store), shared=list(suite.models)).evaluate(*suite.models)
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
@@ -308,7 +308,7 @@ def test_a_waiting_worker_takes_another_model_first_and_the_largest_of_them(
     [settings, *_] = settings_of(four["one"], worker.plan)
     with model_lock(store, settings.digest, timeout=0):
         for session, wait in ((alone, 0.0), (worker, 0.3)):
-            session.wait = wait
+            session.plan = replace(session.plan, options=replace(session.plan.options, wait=wait))
             with pytest.raises(TimeoutError):
                 session.evaluate("one", "two")
     taken = [line.split()[1] for line in log.read_text().splitlines()]
@@ -325,9 +325,9 @@ def test_who_waits_for_a_model_holds_no_gpu(
     tmp_path: Path,
 ) -> None:
     leased: list[str] = []
-    monkeypatch.setattr("bench.run.start.gpu_leases", lambda *_: leased.append("a GPU"))
+    monkeypatch.setattr("bench.run.evaluate.gpu_leases", lambda *_: leased.append("a GPU"))
     session = session_of(tmp_path / "store.sqlite")
-    session.wait = 0.1
+    session.plan = replace(session.plan, options=replace(session.plan.options, wait=0.1))
     [settings, *_] = settings_of(models["one"], session.plan)
     with model_lock(session.store.path, settings.digest, timeout=0), pytest.raises(TimeoutError):
         session.evaluate("one")
@@ -338,7 +338,7 @@ def evaluate_in_pairs(suite: Suite, plan: Plan, store: Path, order: Sequence[str
     """The work of a worker whose cases all need a pair with the first model."""
     with pytest.MonkeyPatch.context() as patch:
         script(patch, dict(zip(("one", "two", "three", "four"), (2.0, 4.0, 6.0, 8.0), strict=True)), log)
-        session = Session(suite, plan, Store(store), wait=60, shared=order)
+        session = Session(suite, plan, Store(store), shared=order)
         for name in order[1:]:
             session.evaluate(order[0], name)
 

@@ -22,6 +22,7 @@ from bench.models.suites import load_suite
 from bench.records import Completion, ModelEntry
 from bench.report.files import accuracy_csv, as_json
 from bench.report.markdown import markdown
+from bench.run.options import Options
 from bench.run.plans import Plan, limited
 from bench.run.session import Session
 from bench.store import Run, Settings, Store
@@ -108,8 +109,9 @@ def embedded(plan: Plan) -> Sessions:
     suite = load_suite("embedded")
     pair = suite.pairs[0]
     suite = replace(suite, models={name: suite.models[name] for name in (pair.base, pair.variant)})
-    asked = replace(plan, examples=limited(evaluation_set(), 24), engine="speculative", pack_tokens=512)
-    return lambda store: Session(replace(suite, pairs=(pair,)), asked, Store(store), wait=60)
+    options = Options(engine="speculative", pack_tokens="512", batch_size="1", wait=60)
+    asked = replace(plan, examples=limited(evaluation_set(), 24), options=options)
+    return lambda store: Session(replace(suite, pairs=(pair,)), asked, Store(store))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from bench import models as loading
 from bench.records import Completion, ModelEntry
 from bench.run.evaluate import evaluate, scored
+from bench.run.options import Options
 from bench.run.plans import Plan
 from bench.scoring.choices import chance
 from bench.store import Settings, Store
@@ -17,7 +18,7 @@ from bench.task.prompts import gold_statement
 
 @pytest.fixture
 def choosing(plan: Plan) -> Plan:
-    return replace(plan, metric="logprob", examples=plan.examples[:2])
+    return replace(plan, options=replace(plan.options, metric="logprob"), examples=plan.examples[:2])
 
 
 def test_choices_are_kept_and_read_again_without_the_model(
@@ -35,7 +36,7 @@ def test_choices_are_kept_and_read_again_without_the_model(
 
 
 def test_a_choice_and_a_generated_answer_are_kept_apart(choosing: Plan) -> None:
-    generating = replace(choosing, metric="generation")
+    generating = replace(choosing, options=Options())
     assert not set(choosing.engines) & set(generating.engines)
     settings = Settings({}, choosing.constraint, "reference/1")
     said = {example.id: Completion(gold_statement(example), "stop", 1) for example in choosing.examples}

@@ -17,10 +17,11 @@ from bench.models.suites import load_suite
 from bench.nights.regression import MEASURED_WORSE, NOT_MEASURED
 from bench.records import Completion, Example, in_bucket
 from bench.run.evaluate import settings_of
+from bench.run.options import Options
 from bench.run.plans import Plan
 from bench.store import Run, Store
 from bench.task.examples import evaluation_set
-from bench.task.prompts import PROTOCOLS, STATEMENT, gold_statement
+from bench.task.prompts import STATEMENT, gold_statement
 
 pytest_plugins = ["pytester"]
 
@@ -51,7 +52,7 @@ def night(pytester: pytest.Pytester, random_checkpoints: Path, asked: tuple[Exam
     for name in ("one", "two"):
         shutil.copytree(random_checkpoints / name, pytester.path / name)
     (pytester.path / "suite.toml").write_text(SUITE)
-    plan = Plan(asked, PROTOCOLS["paper"], engine="reference", run_id="before")
+    plan = Plan(asked, Options(engine="reference"), run_id="before")
     with Store(pytester.path / "store.sqlite") as store:
         for name, entry in load_suite(str(pytester.path / "suite.toml")).models.items():
             [settings] = settings_of(entry, plan)

@@ -22,8 +22,9 @@ from bench.decoding.tree.engine import SpeculativeEngine
 from bench.decoding.tree.tables import build_tables
 from bench.records import Completion, Example, ModelEntry, Prompt
 from bench.run.evaluate import evaluate
+from bench.run.options import Options
 from bench.run.plans import Plan, limited
-from bench.run.preview import distinct
+from bench.run.progress import distinct
 from bench.store import Store
 from bench.task.examples import load_examples
 from bench.task.prompts import PROTOCOLS, gold_statement
@@ -111,14 +112,14 @@ def test_its_own_chat_template_says_every_turn_after_one_bos(
     tokenizer = tokenizer_of(name)
     family = real.VOCABULARIES[name].family
     entry = ModelEntry("chatty", str(make_checkpoint(tmp_path, family, tokenizer)), chat=True)
-    plan = Plan(evaluation_examples, PROTOCOLS["paper"])
+    plan = Plan(evaluation_examples)
     found = plan.audit(entry, models.load_tokenizer(entry))
     assert found.problem is None
     assert found.roles in (
         "system, user, assistant, user",
         "user, assistant, user, assistant, user",
     )
-    [prompt] = Plan(evaluation_examples[:1], PROTOCOLS["paper"]).prompts(entry, tokenizer)
+    [prompt] = Plan(evaluation_examples[:1]).prompts(entry, tokenizer)
     assert PROTOCOLS["paper"].instruction in prompt.text
     assert prompt.text.count("Statement: ") == 2
     assert prompt.text.rindex(evaluation_examples[0].description) > prompt.text.rindex("Statement: ")
@@ -163,12 +164,12 @@ def test_both_engines_write_the_same_ten_answers(
     family = name if name in OTHERS else real.VOCABULARIES[name].family
     folder = make_checkpoint(tmp_path, family, tokenizer_of(vocabulary))
     entry = ModelEntry("untrained", str(folder))
-    plan = Plan(limited(evaluation_examples, 10), PROTOCOLS[protocol])
+    plan = Plan(limited(evaluation_examples, 10), Options(protocol=protocol))
     assert plan.audit(entry, models.load_tokenizer(entry)).problem is None
     expected, found = both(entry, plan)
     assert found == expected
     assert len(found) == 10
-    two = Plan(plan.examples[:2], PROTOCOLS[protocol], "speculative")
+    two = Plan(plan.examples[:2], Options(protocol=protocol, engine="speculative"))
     done = evaluate(entry, two, Store(":memory:"), wait=0)
     assert len(done.scores) == 14
     assert all(done.completions[example.id] == expected[example.id] for example in two.examples)
@@ -190,6 +191,6 @@ def test_a_pretrained_model_gives_forty_answers_alike(
         entry = ModelEntry("pretrained", str(find()), chat=chat)
     except real.Missing as reason:
         pytest.skip(str(reason))
-    expected, found = both(entry, Plan(limited(evaluation_examples, 40), PROTOCOLS["paper"]))
+    expected, found = both(entry, Plan(limited(evaluation_examples, 40)))
     assert found == expected
     assert len(found) == 40

@@ -17,6 +17,7 @@ from bench.models import load_tokenizer
 from bench.models.suites import load_suite
 from bench.records import Evaluation, Example, Suite
 from bench.run.evaluate import evaluate
+from bench.run.options import Options
 from bench.run.plans import Plan, limited
 from bench.run.session import Session
 from bench.store import Store
@@ -31,8 +32,8 @@ Start = Callable[..., LlamaServer]
 
 
 def session_of(store: Path | str, examples: Sequence[Example], **settings: object) -> Session:
-    plan = Plan(tuple(examples), PAPER, run_id="night", **settings)
-    return Session(Suite("one", {ENTRY.name: ENTRY}, ()), plan, Store(store), wait=60)
+    plan = Plan(tuple(examples), Options(wait=60, **settings), run_id="night")
+    return Session(Suite("one", {ENTRY.name: ENTRY}, ()), plan, Store(store))
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_llama_cpp_reads_prompts_and_answers_as_the_tokenizer_here(
 ) -> None:
     """Its most similar pre-tokenizer splits other texts differently."""
     tokenizer = load_tokenizer(ENTRY)
-    texts = [prompt.text for prompt in Plan(evaluation_examples, PAPER).prompts(ENTRY, tokenizer)]
+    texts = [prompt.text for prompt in Plan(evaluation_examples).prompts(ENTRY, tokenizer)]
     texts += [gold_statement(example) for example in evaluation_examples]
     assert llama_tokenize(texts) == tokenizer(texts).input_ids
 
@@ -56,7 +57,7 @@ def test_a_server_that_is_killed_and_started_again_answers_all_as_the_engine_her
     """Measured: 716 of 716 answers are the same. Another machine may round a tie differently."""
     served = llama_server()
     path = tmp_path / "store.sqlite"
-    session = session_of(path, evaluation_examples, engine="server", servers=(served.url,), in_flight=4)
+    session = session_of(path, evaluation_examples, engine="server", server=served.url, server_concurrency=4)
     before: list[int] = []
 
     def restart() -> None:
@@ -94,17 +95,16 @@ def test_a_server_of_the_embedded_base_model_answers_as_the_engine_here(
     Measured with vLLM 0.32.0 on a CPU: 716 of 716 answers are the same.
     """
     url = os.environ["BOXES_TEST_SERVER"]
-    [found] = session_of(":memory:", evaluation_examples, engine="server", servers=(url,)).evaluate(
-        ENTRY.name
-    )
+    [found] = session_of(":memory:", evaluation_examples, engine="server", server=url).evaluate(ENTRY.name)
     assert count_same(found, evaluation_examples) >= 709
 
 
 def test_a_served_model_thinks_as_the_engine_here(llama_server: Start, few: tuple[Example, ...]) -> None:
     """The chat model's thinking ends at its first full stop, or after 62 tokens without one."""
     entry = replace(load_suite("embedded").models["tiny-chat"], think_end=".")
-    here = Plan(few, PROTOCOLS["think"], think_tokens=62)
-    there = replace(here, engine="server", servers=(llama_server("tiny-chat", "tiny-chat").url,))
+    here = Plan(few, Options(protocol="think", think_tokens=62))
+    served = replace(here.options, engine="server", server=llama_server("tiny-chat", "tiny-chat").url)
+    there = replace(here, options=served)
     found, local = (evaluate(entry, plan, Store(":memory:"), wait=0) for plan in (there, here))
     same = sum(split_notes(found.completions[name].text)[0] == split_notes(answer.text)[0]
                for name, answer in local.completions.items())  # fmt: skip
@@ -118,7 +118,7 @@ def test_a_grammar_that_kills_the_server_is_a_failure_by_name(
 ) -> None:
     """llama.cpp ends its process if it cannot read a grammar."""
     served = llama_server()
-    settings = {"engine": "server", "servers": (served.url,)}
+    settings = {"engine": "server", "server": served.url}
     with monkeypatch.context() as patch:
         patch.setattr(client, "PAUSES", (0.1, 0.1))
         patch.setitem(server.DIALECTS, "llamacpp", lambda pattern: {"grammar": 'root ::= ( "x'})
@@ -133,7 +133,7 @@ def test_a_field_that_the_server_does_not_know_is_a_failure_and_no_score(
     llama_server: Start, few: tuple[Example, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(server.DIALECTS, "llamacpp")
-    session = session_of(":memory:", few, engine="server", servers=(llama_server().url,))
+    session = session_of(":memory:", few, engine="server", server=llama_server().url)
     with pytest.raises(ValueError, match="ignores a constraint .*vllm: it wrote .*sglang: it wrote"):
         session.evaluate(ENTRY.name)
     assert session.store.runs() == []
@@ -142,7 +142,7 @@ def test_a_field_that_the_server_does_not_know_is_a_failure_and_no_score(
 def test_a_server_with_another_model_is_a_failure_and_no_score(
     llama_server: Start, few: tuple[Example, ...]
 ) -> None:
-    session = session_of(":memory:", few, engine="server", servers=(llama_server("tiny-case").url,))
+    session = session_of(":memory:", few, engine="server", server=llama_server("tiny-case").url)
     with pytest.raises(ValueError, match="serves tiny-case, and no model of the suite"):
         session.evaluate(ENTRY.name)
     assert session.store.runs() == []

@@ -14,9 +14,9 @@ import pytest
 from bench import ROOT
 from bench.decoding import client
 from bench.records import Example, ModelEntry, Pair, Suite
+from bench.run.options import Options
 from bench.run.plans import Plan
-from bench.run.schedule import Unavailable
-from bench.run.session import Session
+from bench.run.session import Session, Unavailable
 from bench.store import Store
 from bench.task.prompts import gold_statement
 from fixtures.checkpoints import BOS, TEMPLATES, make_tokenizer
@@ -66,9 +66,10 @@ def session_of(plan: Plan, tmp_path: Path) -> Callable[..., Session]:
 
     def make(*servers: ModelServer, entries: tuple[ModelEntry, ...] = (ONE, TWO)) -> Session:
         urls = tuple(served.url for served in servers)
-        asked = replace(plan, engine="server", servers=urls, in_flight=1, run_id="served")
+        options = Options(engine="server", server=",".join(urls), server_concurrency=1, wait=60)
+        asked = replace(plan, options=options, run_id="served")
         suite = Suite("served", {entry.name: entry for entry in entries}, (Pair("code", "one", "two"),))
-        return Session(suite, asked, Store(tmp_path / "store.sqlite"), wait=60)
+        return Session(suite, asked, Store(tmp_path / "store.sqlite"))
 
     return make
 
@@ -220,15 +221,14 @@ def test_torch_stays_outside(serve: Callable[..., ModelServer], right: Callable[
         "import sys\n"
         "from bench.run import plans\n"
         "from bench.task.examples import evaluation_set\n"
-        "from bench.run.evaluate import Plan\n"
-        "from bench.task.prompts import PROTOCOLS\n"
+        "from bench.run.options import Options\n"
         "from bench.records import ModelEntry, Suite\n"
         "from bench.run.session import Session\n"
         "from bench.store import Store\n"
-        "asked, servers = plans.limited(evaluation_set(), 2), (sys.argv[1],)\n"
-        "plan = Plan(asked, PROTOCOLS['paper'], 'server', servers=servers)\n"
+        "asked, options = plans.limited(evaluation_set(), 2), Options(engine='server', server=sys.argv[1])\n"
+        "plan = plans.Plan(asked, options)\n"
         "suite = Suite('served', {'one': ModelEntry('one', 'nowhere')}, ())\n"
-        "[found] = Session(suite, plan, Store(':memory:'), wait=1).evaluate('one')\n"
+        "[found] = Session(suite, plan, Store(':memory:')).evaluate('one')\n"
         "print(len(found.scores), 'torch' in sys.modules, 'transformers' in sys.modules)"
     )
     command = [sys.executable, "-c", program, serve(right).url]

@@ -15,8 +15,7 @@ from bench import ROOT
 from bench.models.suites import load_suite
 from bench.records import ModelEntry
 from bench.report.files import write
-from bench.run.metadata import metadata_of
-from bench.run.plans import choose_models, singles_of
+from bench.run.plans import choose_models, metadata_of, singles_of
 from bench.run.session import Session
 
 pytest_plugins = ["pytester"]

@@ -10,9 +10,9 @@ from bench import models as loading
 from bench.models.suites import load_suite
 from bench.records import ModelEntry
 from bench.run.evaluate import evaluate
+from bench.run.options import Options
 from bench.run.plans import Plan
 from bench.store import Store
-from bench.task.prompts import PROTOCOLS
 
 
 def test_thinking_without_end_is_wrong_and_counted(
@@ -20,7 +20,7 @@ def test_thinking_without_end_is_wrong_and_counted(
 ) -> None:
     """A random model never writes its tag."""
     store = Store(":memory:")
-    thinks = replace(plan, protocol=PROTOCOLS["think"], think_tokens=5, examples=plan.examples[:2])
+    thinks = Plan(plan.examples[:2], Options(protocol="think", think_tokens=5, engine="reference"))
     entry = replace(models["one"], think_end="</think>")
     first = evaluate(entry, thinks, store, wait=0)
     assert first.forms == {"unfinished": 2}
@@ -34,7 +34,7 @@ def test_thinking_without_end_is_wrong_and_counted(
 def test_thinking_that_ends_leads_to_an_answer(plan: Plan) -> None:
     """tiny-chat writes its own text. Its thinking ends at the full stop, and a statement follows."""
     entry = replace(load_suite("embedded").models["tiny-chat"], think_end=".")
-    thinks = replace(plan, protocol=PROTOCOLS["think"], think_tokens=90, examples=plan.examples[:2])
+    thinks = Plan(plan.examples[:2], Options(protocol="think", think_tokens=90, engine="reference"))
     found = evaluate(entry, thinks, Store(":memory:"), wait=0)
     assert found.forms == {"whole": 2}
     assert all(one.error != "unread" for one in found.scores)
@@ -42,6 +42,6 @@ def test_thinking_that_ends_leads_to_an_answer(plan: Plan) -> None:
 
 
 def test_a_model_without_a_tag_is_refused(plan: Plan, models: dict[str, ModelEntry]) -> None:
-    thinks = replace(plan, protocol=PROTOCOLS["think"], examples=plan.examples[:1])
+    thinks = Plan(plan.examples[:1], Options(protocol="think", engine="reference"))
     with pytest.raises(ValueError, match="the tag that ends its thinking is unknown"):
         evaluate(models["one"], thinks, Store(":memory:"), wait=0)

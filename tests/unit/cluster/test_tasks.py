@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
 from bench.cluster.tasks import gpus_of_task
+from bench.run.options import Options
 from bench.run.plans import Plan
-from bench.task.prompts import PROTOCOLS
 
-PLAN = Plan((), PROTOCOLS["paper"])
 HEAD, LARGE = {"CPU": 8.0}, {"CPU": 8.0, "GPU": 4.0}
 
 
@@ -19,8 +17,8 @@ HEAD, LARGE = {"CPU": 8.0}, {"CPU": 8.0, "GPU": 4.0}
     ("changes", "nodes", "gpus"),
     [
         pytest.param({}, [HEAD, LARGE], 1, id="one by default"),
-        pytest.param({"gpus_per_model": 2}, [HEAD, LARGE], 2, id="as asked"),
-        pytest.param({"gpus_per_model": 8}, [LARGE, LARGE], 4, id="no task waits for what no node has"),
+        pytest.param({"gpus_per_worker": 2}, [HEAD, LARGE], 2, id="as asked"),
+        pytest.param({"gpus_per_worker": 8}, [LARGE, LARGE], 4, id="no task waits for what no node has"),
         pytest.param({}, [HEAD], 0, id="a cluster without any"),
         pytest.param({"engine": "server"}, [LARGE], 0, id="the server has its own"),
     ],
@@ -30,4 +28,4 @@ def test_a_task_asks_for_gpus_that_a_node_can_give(
 ) -> None:
     gone = {"Resources": {"GPU": 16.0}, "Alive": False}
     cluster = SimpleNamespace(nodes=lambda: [gone, *({"Resources": node, "Alive": True} for node in nodes)])
-    assert gpus_of_task(cluster, replace(PLAN, **changes)) == gpus
+    assert gpus_of_task(cluster, Plan((), Options(**changes))) == gpus

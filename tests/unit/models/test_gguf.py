@@ -13,9 +13,9 @@ from bench.models import machine
 from bench.models.suites import load_suite
 from bench.records import Example, ModelEntry
 from bench.run.evaluate import evaluate
+from bench.run.options import Options
 from bench.run.plans import Plan
 from bench.store import Store
-from bench.task.prompts import PROTOCOLS
 from fixtures import gguf_of
 
 
@@ -44,12 +44,10 @@ def test_both_engines_answer_it_alike_and_its_audit_is_the_folder_s(
     gguf: ModelEntry, random_checkpoints: Path, evaluation_examples: tuple[Example, ...]
 ) -> None:
     examples = evaluation_examples[:2]
-    answers = [
-        evaluate(gguf, Plan(examples, PROTOCOLS["strict"], engine), Store(":memory:"), wait=0).completions
-        for engine in ("reference", "speculative")
-    ]
+    asked = [Plan(examples, Options(protocol="strict", engine=name)) for name in ("reference", "speculative")]
+    answers = [evaluate(gguf, plan, Store(":memory:"), wait=0).completions for plan in asked]
     assert answers[0] == answers[1]
-    plan = Plan(examples, PROTOCOLS["paper"])
+    plan = Plan(examples)
     folder = ModelEntry("one", str(random_checkpoints / "one"))
     found, expected = (plan.audit(entry, models.load_tokenizer(entry)) for entry in (gguf, folder))
     assert found.problem is None

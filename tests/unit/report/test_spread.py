@@ -12,7 +12,6 @@ from bench.report.tables import spread_table
 from bench.run.plans import Plan
 from bench.run.session import Session
 from bench.store import Store
-from bench.task.prompts import PROTOCOLS
 
 
 def test_the_report_shows_the_spread_between_seeds_beside_the_interval(results: Results) -> None:
@@ -31,6 +30,6 @@ def test_the_report_shows_the_spread_between_seeds_beside_the_interval(results: 
 
 def test_a_group_is_of_models_that_were_evaluated(asked) -> None:
     models = {n: ModelEntry(n, f"/{n}", group="g" if n != "other" else "") for n in ("a", "b", "c", "other")}
-    session = Session(Suite("s", models, ()), Plan(tuple(asked), PROTOCOLS["paper"]), Store(":memory:"), 0)
+    session = Session(Suite("s", models, ()), Plan(tuple(asked)), Store(":memory:"))
     assert session.groups(["a", "b", "other"]) == {"g": ("a", "b")}
     assert session.groups(["a", "other"]) == {}

@@ -9,9 +9,9 @@ import pytest
 
 from bench import models
 from bench.records import Example, ModelEntry
-from bench.run import preview as previews
+from bench.run import progress
 from bench.run.plans import Plan
-from bench.run.preview import distinct, estimate, num_weights, preview
+from bench.run.progress import distinct, estimate, num_weights, preview
 from bench.task.prompts import PROTOCOLS, gold_statement
 
 
@@ -23,7 +23,7 @@ def entry(random_checkpoints: Path) -> ModelEntry:
 def test_it_shows_what_the_model_sees_and_should_answer(
     entry: ModelEntry, evaluation_examples: tuple[Example, ...]
 ) -> None:
-    plan = Plan(evaluation_examples[:2], PROTOCOLS["paper"])
+    plan = Plan(evaluation_examples[:2])
     lines = preview(entry, plan).split("\n")
     first = lines.index("  first prompt, as the model sees it:")
     assert lines[first + 1] == f"    {PROTOCOLS['paper'].instruction}"
@@ -45,15 +45,15 @@ def test_a_shared_prefix_is_counted_once() -> None:
 
 
 def test_the_estimate_is_two_operations_for_each_weight_and_token(entry: ModelEntry, monkeypatch) -> None:
-    monkeypatch.setattr(previews, "num_weights", lambda entry: 3_000_000)
-    monkeypatch.setattr(previews, "operations_per_second", lambda entry: (1e6, "an abacus"))
+    monkeypatch.setattr(progress, "num_weights", lambda entry: 3_000_000)
+    monkeypatch.setattr(progress, "operations_per_second", lambda entry: (1e6, "an abacus"))
     assert estimate(entry, [[1, 2], [1, 3]], [[4] * 7]).startswith(
         "at least 1.0 minutes on an abacus: 10 distinct"
     )
 
 
 def test_without_safetensors_the_suite_tells_the_size(entry: ModelEntry, monkeypatch) -> None:
-    monkeypatch.setattr(previews, "weights_of", lambda entry: [Path("one.gguf")])
+    monkeypatch.setattr(progress, "weights_of", lambda entry: [Path("one.gguf")])
     assert num_weights(entry) is None
     assert estimate(entry, [[1]], [[2]]) == "none, because the suite does not give parameters"
     assert num_weights(ModelEntry("one", "one.gguf", parameters=0.135)) == 135_000_000

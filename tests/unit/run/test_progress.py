@@ -7,12 +7,11 @@ import pytest
 
 from bench.decoding.constraint import Constraint
 from bench.records import Completion
-from bench.run import progress
+from bench.run.options import Options
 from bench.run.plans import Plan
 from bench.run.progress import added_since, kept_for, kept_of, last_number
 from bench.store import Run, Settings, Store
 from bench.task.examples import evaluation_set
-from bench.task.prompts import PROTOCOLS
 from bench.text import counted, in_words
 
 SETTINGS = Settings({"weights": "ab"}, Constraint(".*", 100), "reference/1")
@@ -36,26 +35,13 @@ def test_each_model_is_counted_from_where_the_run_began(tmp_path: Path) -> None:
 
 
 def test_answers_to_other_prompts_or_another_metric_are_not_those_of_the_run(tmp_path: Path) -> None:
-    plan = Plan(tuple(evaluation_set()[:3]), PROTOCOLS["paper"])
+    plan = Plan(tuple(evaluation_set()[:3]))
     generated = Settings({"weights": "ab"}, plan.constraint, plan.engines[0])
     with Store(tmp_path / "store.sqlite") as store:
         add(store, Run("night", "one", generated), *list(plan.keys(generated).values())[:2], "another prompt")
         assert kept_for(store, plan) == {"one": 2}
-        assert kept_for(store, replace(plan, metric="logprob")) == {}
-        assert kept_for(store, replace(plan, protocol=PROTOCOLS["strict"])) == {}
-
-
-def test_the_line_names_models_in_work_and_says_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
-    pace = progress.Pace(prompts=100)
-    assert pace.line({}) == "working, 0:00"
-    now[0] = 10
-    assert pace.line({"one": 20}) == "one 20 of 100 prompts, 0:10"  # one count gives no speed
-    now[0] = 20
-    assert pace.line({"one": 40}) == "one 40 of 100 prompts, 0:20, 30 s left"
-    now[0] = 80
-    assert pace.line({"one": 100, "two": 1}) == "two 1 of 100 prompts, 1:20"
+        assert kept_for(store, replace(plan, options=Options(metric="logprob"))) == {}
+        assert kept_for(store, replace(plan, options=Options(protocol="strict"))) == {}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from bench.run.plans import Plan
 from bench.run.session import Session
 from bench.store import Store
 from bench.task.examples import examples
-from bench.task.prompts import PROTOCOLS, SHOTS
+from bench.task.prompts import SHOTS
 
 PAIRS = tuple(Pair("code", "base", variant) for variant in ("better", "other", "absent"))
 
@@ -29,7 +29,7 @@ def session() -> Session:
     """Two variants are right in 7 more scenarios than their base, so p is about .01. A third is missing."""
     names = ("base", "better", "other", "absent")
     suite = Suite("s", {name: ModelEntry(name, f"/nowhere/{name}") for name in names}, PAIRS)
-    made = Session(suite, Plan(ASKED, PROTOCOLS["paper"]), Store(":memory:"), wait=0)
+    made = Session(suite, Plan(ASKED), Store(":memory:"))
     made.evaluations = {
         name: evaluation(name, right) for name, right in zip(names, (20, 27, 27), strict=False)
     }

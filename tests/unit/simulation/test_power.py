@@ -12,7 +12,7 @@ from bench.run.plans import Plan, limited
 from bench.simulation import power
 from bench.store import Store
 from bench.task.examples import evaluation_set, examples
-from bench.task.prompts import PROTOCOLS, SHOTS
+from bench.task.prompts import SHOTS
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_clustering_is_measured_on_evaluated_pairs() -> None:
     asked = tuple(
         e for n in range(40) for e in examples(Scenario(f"s{n:02}", SHOTS.initial, SHOTS.operations))[3:6]
     )
-    plan = Plan(asked, PROTOCOLS["paper"])
+    plan = Plan(asked)
     suite = Suite("s", {n: ModelEntry(n, f"/nowhere/{n}") for n in ("a", "b")}, (Pair("code", "a", "b"),))
     evaluations = {
         name: Evaluation(name, {}, tuple(
