@@ -174,8 +174,7 @@ def changes(results: Results, baseline: Night, model: str) -> list[Change]:
         ]
         scenarios = [score.scenario_id for score, _ in pairs]
         difference = clustered_difference(
-            [float(score.correct) - float(KINDS[was] is None) for score, was in pairs],
-            scenarios,
+            [float(score.correct) - float(KINDS[was] is None) for score, was in pairs], scenarios
         )
         before = clustered_accuracy([KINDS[was] is None for _, was in pairs], scenarios)
         found.append(Change(model, bucket, before, now, difference, MARGINS[bucket]))

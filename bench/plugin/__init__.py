@@ -5,9 +5,4 @@ No other folder imports pytest. `pytest -p bench.plugin` loads the plugin. In an
 loads it. PYTEST_DONT_REWRITE: pytest imports entry.py too early to rewrite assertions, and there are none.
 """
 
-pytest_plugins = (
-    "bench.plugin.entry",
-    "bench.plugin.hooks",
-    "bench.plugin.cases",
-    "bench.plugin.guards",
-)
+pytest_plugins = ("bench.plugin.entry", "bench.plugin.hooks", "bench.plugin.cases", "bench.plugin.guards")

@@ -60,9 +60,7 @@ def of_pairs(state: State, test: pytest.Item) -> list[Any]:
     more = [getattr(pytest.mark, f"{name}_hypothesis") for name in others] if "control" in marks else []
     return [
         pytest.param(
-            (pair, bucket),
-            id=case_id,
-            marks=more or [getattr(pytest.mark, f"{pair.hypothesis}_hypothesis")],
+            (pair, bucket), id=case_id, marks=more or [getattr(pytest.mark, f"{pair.hypothesis}_hypothesis")]
         )
         for case_id, (pair, bucket) in state.cases.items()
         if ("control" in marks) == bool(pair.control) and (pair.control or pair.hypothesis in named)

@@ -51,10 +51,7 @@ class Live(Listener):
     """
 
     def __init__(
-        self,
-        reporter: pytest.TerminalReporter,
-        prompts: int,
-        counts: Callable[[], Mapping[str, int]] | None,
+        self, reporter: pytest.TerminalReporter, prompts: int, counts: Callable[[], Mapping[str, int]] | None
     ) -> None:
         self.reporter, self.pace = reporter, Pace(prompts)
         self.counted: Counter[str] = Counter()

@@ -56,9 +56,7 @@ class Options:
     )
     engine: str = option("auto", "NAME", "auto, speculative, reference or server")
     server: str = option(
-        "",
-        "URL,...",
-        "OpenAI-compatible servers with the models; their key is $BOXES_SERVER_KEY",
+        "", "URL,...", "OpenAI-compatible servers with the models; their key is $BOXES_SERVER_KEY"
     )
     server_concurrency: int = option(16, "N", "number of simultaneous requests to a server")
     batch_size: str = option("auto", "auto|N", "prompts per batch, reference engine")
