@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +27,7 @@ from bench.run.plans import (
     models_of,
     override,
     plan_of,
+    published_of,
     singles_of,
 )
 from bench.run.session import Session
@@ -54,8 +55,7 @@ class State:
     def __init__(self, options: Options, run_id: str, worker: bool = False, command: str = "") -> None:
         self.options, self.run_id, self.worker, self.command = options, run_id, worker, command
         self.suites = load_suites(options)
-        if options.metric != "generation":  # recorded figures are from generation
-            self.suites = [replace(suite, recorded={}, recorded_baseline={}) for suite in self.suites]
+        self.published = published_of(self.suites)
         self.suite = choose_models(override(merge(self.suites), options.model_args), options.models)
         self.buckets = words(options.buckets)
         self.cases = {
@@ -102,12 +102,7 @@ class State:
     @cached_property
     def recorded(self) -> dict[tuple[Pair, str], Verdict]:
         """The verdicts on the recorded figures of the suites."""
-        verdicts = [
-            entry
-            for suite in self.suites
-            if suite.recorded
-            for entry in judge_recorded(suite, self.plan.baseline)
-        ]
+        verdicts = [entry for suite in self.suites for entry in judge_recorded(suite, self.plan.baseline)]
         return {(entry.comparison.pair, entry.comparison.bucket): entry for entry in verdicts}
 
     def recorded_accuracy(self, name: str, bucket: str) -> tuple[Accuracy, float] | None:
@@ -117,12 +112,6 @@ class State:
             if bucket in suite.recorded.get(name, {}) and bucket in baseline:
                 return suite.recorded[name][bucket], baseline[bucket]
         return None
-
-    @property
-    def published(self) -> dict[str, Mapping[str, Accuracy]]:
-        """Published accuracies by model and bucket."""
-        suites = [suite for suite in self.suites if suite.recorded_baseline]
-        return {name: found for suite in suites for name, found in suite.recorded.items()}
 
     def is_published(self, pair: Pair, bucket: str) -> bool:
         """Whether there are published figures of both models, with their own random baseline."""

@@ -19,7 +19,7 @@ from bench.records import Evaluation, Results, Suite
 from bench.report.files import check_place, write
 from bench.run.evaluate import from_store, scored
 from bench.run.options import Options
-from bench.run.plans import Plan, load_suites, merge, metadata_of, plan_of, singles_of
+from bench.run.plans import Plan, load_suites, merge, metadata_of, plan_of, published_of, singles_of
 from bench.run.session import Session
 from bench.scoring.verdicts import families, judge_recorded
 from bench.store import Settings, Store, existing_store
@@ -109,10 +109,8 @@ def run(arguments: argparse.Namespace) -> int:
             raise InputError(
                 f"{store_path} has no model with answers to all of these examples under this protocol."
             )
-        results = remake(session, made)
-        recorded = [
-            entry for suite in suites if suite.recorded for entry in judge_recorded(suite, plan.baseline)
-        ]
+        results = replace(remake(session, made), published=published_of(suites))
+        recorded = [entry for suite in suites for entry in judge_recorded(suite, plan.baseline)]
     tested = {entry.comparison.pair.hypothesis for entry in results.verdicts}
     compare = arguments.compare
     night = None if compare is None else load(find_night(compare, reports / "saved"))

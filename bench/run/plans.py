@@ -19,7 +19,7 @@ from bench.decoding.constraint import Constraint, constraint
 from bench.inputs import InputError, convert
 from bench.models.machine import visible_gpus
 from bench.models.suites import ModelFields, load_suite
-from bench.records import Example, ModelEntry, Pair, Prompt, Suite
+from bench.records import Accuracy, Example, ModelEntry, Pair, Prompt, Suite
 from bench.run.options import Options, choose, words
 from bench.scoring.baselines import baseline
 from bench.scoring.choices import chance
@@ -148,7 +148,18 @@ def limited(found: Sequence[Example], limit: int | None) -> tuple[Example, ...]:
 
 
 def load_suites(options: Options) -> list[Suite]:
-    return [load_suite(name) for name in options.suite.split(",")]
+    """The suites of these options. Recorded figures are of generated answers, so logprob has none."""
+    found = [load_suite(name) for name in options.suite.split(",")]
+    if options.metric == "generation":
+        return found
+    return [replace(suite, recorded={}, recorded_baseline={}) for suite in found]
+
+
+def published_of(suites: Iterable[Suite]) -> dict[str, Mapping[str, Accuracy]]:
+    """Published accuracies by model and bucket: recorded figures with their own random baseline."""
+    return {
+        name: found for suite in suites if suite.recorded_baseline for name, found in suite.recorded.items()
+    }
 
 
 def merge(suites: Sequence[Suite]) -> Suite:

@@ -188,7 +188,13 @@ def test_a_baseline_that_will_not_do_is_refused_before_anything_runs(bench, opti
 
 @pytest.mark.nightly
 def test_a_report_is_made_again_without_the_models(bench, night, monkeypatch):
+    """Also beside figures that were published of its models."""
+    suite = night / "suite.toml"
+    suite.write_text('recorded = "figures.csv"\nrecorded_baseline = "random.csv"\n' + suite.read_text())
+    (night / "figures.csv").write_text("model,bucket,accuracy,n\none,ops1,0.5,900\ntwo,ops1,0.6,900\n")
+    (night / "random.csv").write_text("bucket,accuracy\nops1,0.2\n")
     bench()
+    assert "Beside the published figures" in (night / "reports" / "latest" / "report.md").read_text()
     made = (night / "reports" / "latest").resolve()
     before = contents(made)
     for path in before:
