@@ -14,6 +14,7 @@ Arm = Literal["", "with", "without"]
 
 MAX_NUM_OPS = 7  # the largest number of operations on one box in the paper
 COMMIT = re.compile(r"[0-9a-f]{40}")  # a fixed revision
+BREAK = "\n\n"  # between an answer, which has no line break, and its notes
 BUCKETS = (*(f"ops{num_ops}" for num_ops in range(MAX_NUM_OPS + 1)), "ops1plus")
 
 
@@ -118,16 +119,25 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """The output of a model. After a blank line, text may have notes about how the answer was made.
+    """The output of a model. Text may have notes about how the answer was made, after a BREAK.
 
-    finish_reason: "length" if it was cut at max_new_tokens, "unfinished" if its thinking did not end. Then
-    there is no answer.
+    Notes are the log-probabilities of the clauses as JSON, or the thinking before the answer. finish_reason:
+    "length" if it was cut at max_new_tokens, "unfinished" if its thinking did not end. Then there is no
+    answer.
     """
 
     text: str
     finish_reason: Literal["stop", "length", "unfinished"]
     prompt_tokens: int
     token_ids: tuple[int, ...] = ()  # without EOS; empty if a server does not report them
+
+    @property
+    def answer(self) -> str:
+        return self.text.partition(BREAK)[0]
+
+    @property
+    def notes(self) -> str:
+        return self.text.partition(BREAK)[2]
 
 
 @dataclass(slots=True)

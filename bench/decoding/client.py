@@ -1,6 +1,6 @@
-"""Request -> reply of a model server, as text, with limits on time and size, and without the key.
+"""Request -> checked reply of a model server in OpenAI's protocol, with limits on time and size.
 
-All text from a server comes through this module. `Client.strike` removes the key before the text is parsed,
+All text from a server comes through this module. `Server.strike` removes the key before the text is parsed,
 shown or raised.
 """
 
@@ -16,11 +16,13 @@ from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import httpx2
+import msgspec
 
-from bench.inputs import InputError
+from bench.inputs import InputError, parse_json
+from bench.records import Completion
 from bench.text import printable
 
 KEY = "BOXES_SERVER_KEY"  # an environment variable, because options end up in reports
@@ -29,6 +31,8 @@ TIMEOUT = 900.0  # seconds for one answer, retries included
 LIST_TIMEOUT = 60.0  # seconds for the list of models
 MAX_BYTES = 4_000_000  # of one reply; the longest answer has about 10,000
 QUOTED = 300  # characters of a server's text in a message
+TOKEN = 128  # largest number of characters of a token, in all vocabularies that we know
+ADDED = 8  # largest number of prompt tokens besides those of its bytes: BOS, a leading space
 LOST = (httpx2.NetworkError, httpx2.RemoteProtocolError)  # errors that a retry may solve
 ADVICE = {
     401: f"Put its key into ${KEY}.",
@@ -43,6 +47,35 @@ for name in ("httpx2", "httpcore2"):
 
 class Refused(InputError):
     """A server refuses a request. Another dialect may work."""
+
+
+class Card(msgspec.Struct):
+    """A model of /v1/models."""
+
+    id: str
+    owned_by: str | None = None
+
+
+class Cards(msgspec.Struct):
+    data: Annotated[list[Card], msgspec.Meta(max_length=10_000)]
+
+
+class Choice(msgspec.Struct):
+    text: str
+    finish_reason: Literal["stop", "length"]
+
+
+class Usage(msgspec.Struct):
+    prompt_tokens: Annotated[int, msgspec.Meta(gt=0)]
+    completion_tokens: Annotated[int, msgspec.Meta(ge=0)]
+
+
+class Reply(msgspec.Struct):
+    """The fields of a reply of /v1/completions that are used."""
+
+    model: str
+    choices: Annotated[list[Choice], msgspec.Meta(min_length=1, max_length=1)]
+    usage: Usage
 
 
 def server_key() -> str:
@@ -83,8 +116,8 @@ def result(future: Future[Value]) -> Value:
     raise error.with_traceback(None)
 
 
-class Client:
-    """HTTP to one server. Errors name the server, what is wrong, and what to do."""
+class Server:
+    """One model server. Errors name the server, what is wrong, and what to do."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -113,13 +146,46 @@ class Client:
         """Text from the server for a message: one line, without the key, cut after 300 characters."""
         return printable(self.strike(str(said))[: 10 * QUOTED])[:QUOTED]
 
-    async def get(self, path: str) -> str:
-        """The body of a reply. Raises ConnectionError, within LIST_TIMEOUT."""
-        return await self.within(LIST_TIMEOUT, self.ask_again("GET", path, None, PAUSES[:2]))
+    def models(self) -> dict[str, str]:
+        """The id and owner of each model. Raises ConnectionError if the server does not list them."""
+        asked = self.within(LIST_TIMEOUT, self.ask_again("GET", "models", None, PAUSES[:2]))
+        return {card.id: card.owned_by or "" for card in self.decode(result(self.start(asked)), Cards).data}
 
-    async def post(self, path: str, body: Mapping[str, Any]) -> str:
-        """The body of a reply. Raises Refused or ConnectionError, within TIMEOUT."""
-        return await self.within(TIMEOUT, self.ask_again("POST", path, body, PAUSES))
+    def ask(self, model: str, prompt: str, max_tokens: int, fields: Mapping[str, Any]) -> Future[str]:
+        """Ask for one answer. The future raises Refused or ConnectionError.
+
+        fields: the fields of the request in which servers differ.
+        """
+        body = {"model": model, "prompt": prompt, "temperature": 0, "max_tokens": max_tokens, **fields}
+        return self.start(self.within(TIMEOUT, self.ask_again("POST", "completions", body, PAUSES)))
+
+    def read(self, answer: Future[str], model: str, prompt: str, max_tokens: int) -> Completion:
+        """Wait for an answer and check it. Raises Refused, ConnectionError or InputError."""
+        reply = self.reply(answer, model, prompt, max_tokens)
+        (choice,), wrote = reply.choices, reply.usage.completion_tokens
+        if choice.finish_reason == "length" and (wrote < max_tokens or not choice.text):
+            raise InputError(
+                f"{self.name} cut an answer of {len(choice.text)} characters after {wrote} of {max_tokens} "
+                "tokens. Give it a longer context: --max-model-len of vLLM, --context-length of SGLang, "
+                "-c of llama.cpp."
+            )
+        return Completion(choice.text, choice.finish_reason, reply.usage.prompt_tokens)
+
+    def reply(self, answer: Future[str], model: str, prompt: str, max_tokens: int) -> Reply:
+        """Wait for a reply and check its model and numbers. Raises the same errors as `read`."""
+        found = self.decode(result(answer), Reply)
+        if problem := impossible(found, model, prompt, max_tokens):
+            raise InputError(f"{self.name} {self.quote(problem)}.")
+        return found
+
+    def decode(self, said: str, kind: type[Value]) -> Value:
+        try:
+            return parse_json(said, kind, "its reply")
+        except InputError as error:
+            raise ConnectionError(
+                f"{self.name} does not speak OpenAI's protocol: {self.quote(error)} "
+                "Check --boxes-server. A URL usually ends in /v1."
+            ) from None
 
     async def within(self, seconds: float, work: Coroutine[Any, Any, str]) -> str:
         try:
@@ -178,3 +244,18 @@ class Client:
         return kind(
             f"{self.name} answered {status}: {self.quote(said)}. {ADVICE.get(status, 'See its log.')}"
         )
+
+
+def impossible(reply: Reply, model: str, prompt: str, max_tokens: int) -> str | None:
+    """The reason why a reply's model or numbers are impossible; None if they are possible."""
+    text, read, wrote = reply.choices[0].text, reply.usage.prompt_tokens, reply.usage.completion_tokens
+    if reply.model != model:
+        return f"was asked for {model}, but {reply.model} answered. Serve {model}"
+    if not len(prompt) / TOKEN <= read <= len(prompt.encode()) + ADDED:
+        return f"counted {read} tokens in a prompt of {len(prompt)} characters"
+    if wrote > max_tokens or len(text) > wrote * TOKEN:
+        return (
+            f"counted {wrote} tokens in an answer of {len(text)} characters, "
+            f"but the request allowed at most {max_tokens}"
+        )
+    return None

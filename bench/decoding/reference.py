@@ -1,4 +1,7 @@
-"""Prompt -> Completion by outlines, batch by batch: the reference that other engines must equal."""
+"""Prompt -> Completion by outlines, batch by batch: the reference that other engines must equal.
+
+Also prompt -> Thought, with the same greedy decoding and no constraint.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,12 @@ from typing import Any
 
 import torch
 from outlines.backends.outlines_core import OutlinesCoreLogitsProcessor
-from transformers import GenerationConfig
+from transformers import BatchEncoding, GenerationConfig
 
 from bench.decoding.constraint import Constraint
 from bench.decoding.device import check_finite, clock, device_of, peak_bytes
 from bench.decoding.spelling import index_for, spell
+from bench.decoding.thinking import Thought, thought_of
 from bench.records import Completion, Counters, Prompt
 
 MASK = "outlines_core.kernels.torch"  # the module in which outlines applies its mask
@@ -41,12 +45,6 @@ class ReferenceEngine:
         self.counters = Counters()
         self.spelling = spell(tokenizer)
         self.mask = OutlinesCoreLogitsProcessor(index_for(constraint.regex, tokenizer), "torch")
-        self.config = GenerationConfig(
-            max_new_tokens=constraint.max_new_tokens,
-            do_sample=False,
-            eos_token_id=self.tokenizer.eos_token_id,
-            pad_token_id=self.tokenizer.pad_token_id,
-        )
 
     def complete(self, prompts: Sequence[Prompt]) -> Iterator[list[tuple[Prompt, Completion]]]:
         """Complete prompts of similar length together. The batch is halved each time memory runs out."""
@@ -66,29 +64,20 @@ class ReferenceEngine:
 
     def complete_batch(self, texts: Sequence[str]) -> list[Completion]:
         with clock(self.counters, "total_seconds"):
-            inputs = self.tokenizer(list(texts), padding=True, return_tensors="pt").to(self.model.device)
-            written = self.generate(inputs.input_ids, inputs.attention_mask)
+            inputs = encode(self.model, self.tokenizer, texts)
+            masking = self.counters.mask_seconds
+            self.mask.reset()
+            with clock(self.counters, "model_seconds"):
+                limit = self.constraint.max_new_tokens
+                rows = generate(self.model, self.tokenizer, inputs, limit, self.masked(self.mask))
+            self.counters.model_seconds -= self.counters.mask_seconds - masking
+            self.counters.model_tokens += int(inputs.attention_mask.sum()) - len(rows)
             completions = [
                 self.completion(ids, int(mask.sum()))
-                for ids, mask in zip(written.tolist(), inputs.attention_mask, strict=True)
+                for ids, mask in zip(rows, inputs.attention_mask, strict=True)
             ]
         self.counters.peak_bytes = peak_bytes(self.model.device)
         return completions
-
-    def generate(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """The model's tokens after each row. (B, T) -> (B, new tokens), filled up with padding."""
-        masking = self.counters.mask_seconds
-        self.mask.reset()
-        with clock(self.counters, "model_seconds"), neutral_generation(self.model), torch.inference_mode():
-            rows = self.model.generate(
-                input_ids=input_ids,
-                attention_mask=attention_mask,
-                generation_config=self.config,
-                logits_processor=[self.masked(self.mask)],
-            )
-        self.counters.model_seconds -= self.counters.mask_seconds - masking
-        self.counters.model_tokens += int(attention_mask.sum()) - len(input_ids)
-        return rows[:, input_ids.shape[1] :]
 
     def masked(self, mask: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
         """The mask with a check for finite logits, called once per forward pass."""
@@ -105,19 +94,100 @@ class ReferenceEngine:
     def completion(self, ids: list[int], prompt_tokens: int) -> Completion:
         """The completion: stopped at the end-of-sequence token, or cut without one."""
         stopped = self.tokenizer.eos_token_id in ids
-        ids = ids[: ids.index(self.tokenizer.eos_token_id)] if stopped else ids
+        ids = before(self.tokenizer.eos_token_id, ids)
         text = "".join(self.spelling[token] for token in ids)
         return Completion(text, "stop" if stopped else "length", prompt_tokens, tuple(ids))
 
 
-@contextmanager
-def neutral_generation(model: Any) -> Iterator[None]:
-    """Remove the checkpoint's own generation settings. Their penalties would change a greedy answer."""
-    kept, model.generation_config = model.generation_config, GenerationConfig()
+class Thinker:
+    """Calls to `think` give each prompt's thought, which ends with the tag or after max_tokens."""
+
+    def __init__(
+        self, model: Any, tokenizer: Any, tag: str, max_tokens: int, batch_size: int | None = None
+    ) -> None:
+        self.model = model
+        self.tokenizer = tokenizer  # padded on the left
+        self.tag = tag
+        self.max_tokens = max_tokens
+        self.batch_size = batch_size or device_of(model).batch_size
+
+    def think(self, prompts: Sequence[Prompt]) -> Iterator[list[tuple[Prompt, Thought]]]:
+        """Think about prompts of similar length together."""
+        waiting = sorted(prompts, key=lambda prompt: len(prompt.text))
+        for first in range(0, len(waiting), self.batch_size):
+            batch = waiting[first : first + self.batch_size]
+            yield list(zip(batch, self.think_batch([prompt.text for prompt in batch]), strict=True))
+
+    def think_batch(self, texts: Sequence[str]) -> list[Thought]:
+        inputs = encode(self.model, self.tokenizer, texts)
+        length = inputs.input_ids.shape[1]
+        window = len(self.tag.encode()) + 1  # the largest number of tokens of the tag, and one before it
+
+        def says_tag(input_ids: torch.Tensor, *scores: Any, **others: Any) -> torch.Tensor:
+            """Ends each row whose last tokens contain the tag."""
+            recent = input_ids[:, max(length, input_ids.shape[1] - window) :]
+            says = [self.tag in self.decode(ids) for ids in recent.tolist()]
+            return torch.tensor(says, device=input_ids.device)
+
+        rows = generate(self.model, self.tokenizer, inputs, self.max_tokens, self.process, [says_tag])
+        return [
+            self.thought(before(self.tokenizer.eos_token_id, ids), int(mask.sum()))
+            for ids, mask in zip(rows, inputs.attention_mask, strict=True)
+        ]
+
+    def process(self, input_ids: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        check_finite(logits)
+        return logits
+
+    def thought(self, ids: list[int], prompt_tokens: int) -> Thought:
+        return thought_of(self.decode(ids), self.tag, len(ids), prompt_tokens)
+
+    def decode(self, ids: list[int]) -> str:
+        """The text with special tokens, because a tag may be one."""
+        return self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+
+
+def encode(model: Any, tokenizer: Any, texts: Sequence[str]) -> BatchEncoding:
+    """The texts as rows of tokens, padded on the left."""
+    return tokenizer(list(texts), padding=True, return_tensors="pt").to(model.device)
+
+
+def generate(
+    model: Any,
+    tokenizer: Any,
+    inputs: BatchEncoding,
+    max_new_tokens: int,
+    process: Callable[..., torch.Tensor],
+    stopping: Sequence[Callable[..., torch.Tensor]] = (),
+) -> list[list[int]]:
+    """The likeliest tokens after each row, filled up with padding.
+
+    The checkpoint's own generation settings are removed, because penalties would change a greedy answer.
+    """
+    config = GenerationConfig(
+        max_new_tokens=max_new_tokens,
+        do_sample=False,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.eos_token_id,  # so that a finished row ends at its first EOS
+    )
+    own, model.generation_config = model.generation_config, GenerationConfig()
     try:
-        yield
+        with torch.inference_mode():
+            rows = model.generate(
+                input_ids=inputs.input_ids,
+                attention_mask=inputs.attention_mask,
+                generation_config=config,
+                logits_processor=[process],
+                stopping_criteria=list(stopping),
+            )
     finally:
-        model.generation_config = kept
+        model.generation_config = own
+    return rows[:, inputs.input_ids.shape[1] :].tolist()
+
+
+def before(end: int, ids: list[int]) -> list[int]:
+    """The tokens before the end of the sequence, or all of them."""
+    return ids[: ids.index(end)] if end in ids else ids
 
 
 @contextmanager

@@ -12,73 +12,54 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import regex
 
-from bench.decoding.client import Client, Refused, result
-from bench.decoding.constraint import Constraint
-from bench.decoding.grammar import gbnf
-from bench.decoding.reply import Cards, Reply, cut_early, impossible
-from bench.inputs import InputError, parse_json
+from bench.decoding.client import Refused, Server
+from bench.decoding.constraint import Constraint, gbnf
+from bench.decoding.thinking import Thought, thought_of
+from bench.inputs import InputError
 from bench.records import Completion, Counters, Prompt
 from bench.text import printable
 
-# Request fields for a constraint and for plain greedy decoding, by kind of server. Without them vLLM and
-# SGLang would use penalties from the checkpoint's generation_config.json.
-DIALECTS: Mapping[str, Callable[[str], dict[str, Any]]] = {
-    "vllm": lambda pattern: {"structured_outputs": {"regex": pattern}, "repetition_penalty": 1.0},
-    "sglang": lambda pattern: {"regex": pattern, "repetition_penalty": 1.0},
-    "llamacpp": lambda pattern: {"grammar": gbnf(pattern), "repeat_penalty": 1.0},
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """The fields of a request in which kinds of servers differ.
+
+    plain: for greedy decoding. Without them vLLM and SGLang would use penalties from the checkpoint's
+    generation_config.json. constrain: regex -> fields for a constraint. stop: tag -> fields that tell the
+    server to end at the tag and to show it. Without the tag, an ended thought looks like one that was cut.
+    """
+
+    plain: Mapping[str, Any]
+    constrain: Callable[[str], dict[str, Any]]
+    stop: Callable[[str], dict[str, Any]]
+
+
+DIALECTS = {
+    "vllm": Dialect(
+        {"repetition_penalty": 1.0},
+        lambda pattern: {"structured_outputs": {"regex": pattern}},
+        lambda tag: {"stop": [tag], "include_stop_str_in_output": True, "skip_special_tokens": False},
+    ),
+    "sglang": Dialect(
+        {"repetition_penalty": 1.0},
+        lambda pattern: {"regex": pattern},
+        lambda tag: {"stop": [tag], "no_stop_trim": True, "skip_special_tokens": False},
+    ),
+    "llamacpp": Dialect(
+        {"repeat_penalty": 1.0},
+        lambda pattern: {"grammar": gbnf(pattern)},
+        lambda tag: {},  # it shows no stop string. It continues after the tag, and the rest is dropped
+    ),
 }
 OWNERS = {"me": "llamacpp"}  # owned_by in /v1/models, if it is not the dialect's name (llama-cpp-python)
 CANARY = Constraint("(xq|zq){3}", 24)  # no model writes this without the constraint
 SHOWN, NAME = 5, 100  # number of model names in a message, and characters of each
-Kind = TypeVar("Kind")
-
-
-class Server(Client):
-    """One model server, asked in OpenAI's protocol."""
-
-    def models(self) -> dict[str, str]:
-        """The id and owner of each model. Raises ConnectionError if the server does not list them."""
-        said = result(self.start(self.get("models")))
-        return {card.id: card.owned_by or "" for card in self.decode(said, Cards).data}
-
-    def ask(self, model: str, prompt: str, constraint: Constraint, dialect: str) -> Future[str]:
-        """Ask for one answer. The future raises Refused or ConnectionError."""
-        body = {
-            "model": model,
-            "prompt": prompt,
-            "temperature": 0,
-            "max_tokens": constraint.max_new_tokens,
-            **DIALECTS[dialect](constraint.regex),
-        }
-        return self.start(self.post("completions", body))
-
-    def read(self, answer: Future[str], model: str, prompt: str, constraint: Constraint) -> Completion:
-        """Wait for an answer and check it. Raises Refused, ConnectionError or InputError."""
-        reply = self.reply(answer, model, prompt, constraint.max_new_tokens)
-        if problem := cut_early(reply, constraint.max_new_tokens):
-            raise InputError(f"{self.name} {problem}.")
-        (choice,) = reply.choices
-        return Completion(choice.text, choice.finish_reason, reply.usage.prompt_tokens)
-
-    def reply(self, answer: Future[str], model: str, prompt: str, max_tokens: int) -> Reply:
-        """Wait for a reply and check its model and numbers. Raises the same errors as `read`."""
-        found = self.decode(result(answer), Reply)
-        if problem := impossible(found, model, prompt, max_tokens):
-            raise InputError(f"{self.name} {self.quote(problem)}.")
-        return found
-
-    def decode(self, said: str, kind: type[Kind]) -> Kind:
-        try:
-            return parse_json(said, kind, "its reply")
-        except InputError as error:
-            raise ConnectionError(
-                f"{self.name} does not speak OpenAI's protocol: {self.quote(error)} "
-                "Check --boxes-server. A URL usually ends in /v1."
-            ) from None
+Read = TypeVar("Read")
 
 
 def find(names: Sequence[str], known: Collection[str], urls: Sequence[str]) -> tuple[str, str] | None:
@@ -139,8 +120,9 @@ class ServerEngine:
         self.count_tokens = count_tokens
         self.in_flight = in_flight
         self.counters = Counters()
-        self.dialect = self.find_dialect(canary)
-        self.name = f"server/1 {self.dialect}"
+        kind = self.find_dialect(canary)
+        self.dialect = DIALECTS[kind]
+        self.name = f"server/1 {kind}"
         self.reason = f"asked for: {model} at {server.url}"
 
     def find_dialect(self, canary: Prompt) -> str:
@@ -149,14 +131,17 @@ class ServerEngine:
         likely = OWNERS.get(owner, owner)
         said = []
         for dialect in sorted(DIALECTS, key=lambda dialect: dialect != likely):
-            asked = self.server.ask(self.model, canary.text, CANARY, dialect)
+            kind = DIALECTS[dialect]
+            fields = {**kind.plain, **kind.constrain(CANARY.regex)}
+            limit = CANARY.max_new_tokens
+            asked = self.server.ask(self.model, canary.text, limit, fields)
             try:
-                answer = self.server.read(asked, self.model, canary.text, CANARY)
+                answer = self.server.read(asked, self.model, canary.text, limit)
             except Refused as error:
                 said.append(f"{dialect}: {error}")
                 continue
             if CANARY.matches(answer.text):
-                self.check_count(canary, answer)
+                self.check_count(canary, answer.prompt_tokens)
                 return dialect
             said.append(f"{dialect}: it wrote {self.server.quote(repr(answer.text))}")
         raise InputError(
@@ -165,24 +150,64 @@ class ServerEngine:
         )
 
     def complete(self, prompts: Sequence[Prompt]) -> Iterator[list[tuple[Prompt, Completion]]]:
-        """Complete in the order of scenarios, whose prompts begin alike. A batch has about in_flight prompts.
+        """Complete prompts under the constraint. Raises InputError if an answer breaks it."""
+        limit = self.constraint.max_new_tokens
 
-        If a request fails, the answers in flight are yielded before its error is raised.
+        def read(prompt: Prompt, answer: Future[str]) -> Completion:
+            found = self.server.read(answer, self.model, prompt.text, limit)
+            self.check_count(prompt, found.prompt_tokens)
+            begun = regex.fullmatch(self.constraint.regex, found.text, partial=True)
+            if begun is None or (found.finish_reason == "stop" and not self.constraint.matches(found.text)):
+                raise InputError(
+                    f"{self.server.name} ignores the constraint: it wrote "
+                    f"{self.server.quote(repr(found.text))}. See its log. "
+                    "It may have been started again with other settings."
+                )
+            return found
+
+        return self.ask_all(prompts, limit, self.dialect.constrain(self.constraint.regex), read)
+
+    def think(
+        self, prompts: Sequence[Prompt], tag: str, max_tokens: int
+    ) -> Iterator[list[tuple[Prompt, Thought]]]:
+        """The model's thoughts, without constraint, up to the tag or max_tokens."""
+
+        def read(prompt: Prompt, answer: Future[str]) -> Thought:
+            reply = self.server.reply(answer, self.model, prompt.text, max_tokens)
+            self.check_count(prompt, reply.usage.prompt_tokens)
+            return thought_of(
+                reply.choices[0].text, tag, reply.usage.completion_tokens, reply.usage.prompt_tokens
+            )
+
+        return self.ask_all(prompts, max_tokens, self.dialect.stop(tag), read)
+
+    def ask_all(
+        self,
+        prompts: Sequence[Prompt],
+        max_tokens: int,
+        fields: Mapping[str, Any],
+        read: Callable[[Prompt, Future[str]], Read],
+    ) -> Iterator[list[tuple[Prompt, Read]]]:
+        """Ask in the order of scenarios, whose prompts begin alike. A batch has about in_flight prompts.
+
+        fields: the fields of the requests in which servers differ. read: makes a result of a reply. If a
+        request fails, the answers in flight are yielded before its error is raised.
         """
+        fields = {**self.dialect.plain, **fields}
         waiting = deque(sorted(prompts, key=lambda prompt: (prompt.scenario_id, len(prompt.text))))
         flying: dict[Future[str], Prompt] = {}
-        done: list[tuple[Prompt, Completion]] = []
+        done: list[tuple[Prompt, Read]] = []
         failures: list[Exception] = []
         started = time.perf_counter()
         try:
             while flying or (waiting and not failures):
                 while waiting and not failures and len(flying) < self.in_flight:
                     prompt = waiting.popleft()
-                    flying[self.ask(prompt)] = prompt
+                    flying[self.server.ask(self.model, prompt.text, max_tokens, fields)] = prompt
                 for answer in wait(flying, return_when=FIRST_COMPLETED).done:
                     prompt = flying.pop(answer)
                     try:
-                        done.append((prompt, self.read(prompt, answer)))
+                        done.append((prompt, read(prompt, answer)))
                     except (ConnectionError, InputError) as error:
                         failures.append(error)
                 if len(done) >= self.in_flight or (done and not flying):
@@ -196,27 +221,12 @@ class ServerEngine:
         if failures:
             raise failures[0]
 
-    def ask(self, prompt: Prompt) -> Future[str]:
-        return self.server.ask(self.model, prompt.text, self.constraint, self.dialect)
-
-    def read(self, prompt: Prompt, answer: Future[str]) -> Completion:
-        """The answer to one prompt. Raises InputError if it breaks the constraint."""
-        found = self.server.read(answer, self.model, prompt.text, self.constraint)
-        self.check_count(prompt, found)
-        begun = regex.fullmatch(self.constraint.regex, found.text, partial=True)
-        if begun is None or (found.finish_reason == "stop" and not self.constraint.matches(found.text)):
-            raise InputError(
-                f"{self.server.name} ignores the constraint: it wrote {self.server.quote(repr(found.text))}. "
-                "See its log. It may have been started again with other settings."
-            )
-        return found
-
-    def check_count(self, prompt: Prompt, answer: Completion) -> None:
+    def check_count(self, prompt: Prompt, counted: int) -> None:
         """Raises InputError if the server counts other prompt tokens than the model's tokenizer here."""
-        expected = self.count_tokens(prompt.text) if self.count_tokens else answer.prompt_tokens
-        if answer.prompt_tokens != expected:
+        expected = self.count_tokens(prompt.text) if self.count_tokens else counted
+        if counted != expected:
             raise InputError(
-                f"{self.server.name} read {answer.prompt_tokens} tokens in a prompt of {expected}. It has "
+                f"{self.server.name} read {counted} tokens in a prompt of {expected}. It has "
                 f"another tokenizer than {self.model} here, or a BOS is missing or doubled. Compare the two."
             )
 

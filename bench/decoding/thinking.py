@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from bench.decoding import Engine, engine_name
-from bench.decoding.notes import BREAK, with_notes
-from bench.records import Completion, Prompt
+from bench.records import BREAK, Completion, Prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +21,10 @@ class Thought:
     finished: bool
     prompt_tokens: int
 
+    @property
+    def notes(self) -> str:
+        return f"{self.tokens} tokens of thinking:\n{self.text}"
+
 
 Think = Callable[[Sequence[Prompt]], Iterator[list[tuple[Prompt, Thought]]]]
 
@@ -30,6 +33,11 @@ def thought_of(text: str, tag: str, tokens: int, prompt_tokens: int) -> Thought:
     """The text up to its first closing tag. Without a tag, the thinking did not end."""
     before, found, _ = text.partition(tag)
     return Thought(before + found, tokens, bool(found), prompt_tokens)
+
+
+def thinking_tokens(completion: Completion) -> int:
+    """The number of tokens that a model spent thinking, with or without an answer."""
+    return int(completion.notes.partition(" ")[0])
 
 
 class ThinkingEngine:
@@ -46,8 +54,13 @@ class ThinkingEngine:
         """Complete in the batches of the thinking. Thinking that did not end gets no answer."""
         for batch in self.think(prompts):
             thoughts = {prompt.example_id: (prompt, thought) for prompt, thought in batch}
-            if lost := [(prompt, unfinished(thought)) for prompt, thought in batch if not thought.finished]:
-                yield lost
+            unfinished = [
+                (prompt, Completion(BREAK + thought.notes, "unfinished", thought.prompt_tokens))
+                for prompt, thought in batch
+                if not thought.finished
+            ]
+            if unfinished:
+                yield unfinished
             longer = [
                 replace(prompt, text=prompt.text + thought.text + BREAK)
                 for prompt, thought in batch
@@ -57,15 +70,7 @@ class ThinkingEngine:
                 yield [finish(*thoughts[asked.example_id], answer) for asked, answer in done]
 
 
-def unfinished(thought: Thought) -> Completion:
-    return Completion(with_notes("", write_thought(thought)), "unfinished", thought.prompt_tokens)
-
-
 def finish(prompt: Prompt, thought: Thought, answer: Completion) -> tuple[Prompt, Completion]:
     """The answer to the prompt with thinking, as the answer to the prompt itself."""
-    text = with_notes(answer.text, write_thought(thought))
+    text = answer.text + BREAK + thought.notes
     return prompt, replace(answer, text=text, prompt_tokens=thought.prompt_tokens)
-
-
-def write_thought(thought: Thought) -> str:
-    return f"{thought.tokens} tokens of thinking:\n{thought.text}"

@@ -7,7 +7,6 @@ import gzip
 import json
 from collections.abc import Iterator, Mapping, Sequence
 
-from bench.decoding.notes import split_notes
 from bench.records import Evaluation, Example, Results, Score
 from bench.report.panels import section_of
 from bench.run.evaluate import read
@@ -66,10 +65,10 @@ def pack_answer(example: Example, results: Results, name: str, scores: Scores) -
 def answer_and_thinking(example: Example, results: Results, name: str) -> tuple[str, str]:
     """The answer, and the thinking before it. Log-probabilities are left out: they are for programs."""
     evaluation = results.evaluations[name]
-    text = evaluation.completions[example.id].text
+    completion = evaluation.completions[example.id]
     if evaluation.thinking:
-        return split_notes(text)
-    return (split_notes(text)[0] if results.metadata.get("metric") == "logprob" else text), ""
+        return completion.answer, completion.notes
+    return completion.answer if results.metadata.get("metric") == "logprob" else completion.text, ""
 
 
 def rows(evaluation: Evaluation, plan: Plan, *, released: bool = True) -> Iterator[dict[str, object]]:

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from bench import models
 from bench.decoding import Engine
-from bench.decoding.notes import split_notes, thinking_tokens
+from bench.decoding.thinking import ThinkingEngine, thinking_tokens
 from bench.inputs import InputError
 from bench.models.chat import closing_tag
 from bench.models.machine import visible_gpus
@@ -133,8 +133,7 @@ def loaded(entry: ModelEntry, plan: Plan, say: Callable[[str], object]) -> Itera
         here = models.load(entry, [f"cuda:{index}" for index in leased] or ["cpu"], tokenizer)
         engine = plan.engine_for(here.model, here.tokenizer, [models.fingerprint(entry), package_versions()])
         if tag:
-            from bench.decoding.think_local import Thinker
-            from bench.decoding.thinking import ThinkingEngine
+            from bench.decoding.reference import Thinker
 
             limit, batch_size = plan.options.think_tokens, plan.options.number("batch_size")
             thinker = Thinker(here.model, here.tokenizer, tag, limit, batch_size)
@@ -148,7 +147,8 @@ def loaded(entry: ModelEntry, plan: Plan, say: Callable[[str], object]) -> Itera
 @contextmanager
 def served(entry: ModelEntry, plan: Plan, say: Callable[[str], object]) -> Iterator[Running]:
     """Use the model on the first server that has it."""
-    from bench.decoding.server import Server, ServerEngine, find
+    from bench.decoding.client import Server
+    from bench.decoding.server import ServerEngine, find
 
     names = models.served_names(entry)
     if (found := find(names, names, plan.options.servers)) is None:
@@ -165,11 +165,8 @@ def served(entry: ModelEntry, plan: Plan, say: Callable[[str], object]) -> Itera
             server, name, plan.constraint, prompts[0], count_tokens=count, in_flight=at_once
         )
         if tag:
-            from bench.decoding.think_server import ServerThinker
-            from bench.decoding.thinking import ThinkingEngine
-
-            thinker = ServerThinker(asked, tag, plan.options.think_tokens)
-            engine = ThinkingEngine(asked, thinker.think, plan.options.think_tokens)
+            think = partial(asked.think, tag=tag, max_tokens=plan.options.think_tokens)
+            engine = ThinkingEngine(asked, think, plan.options.think_tokens)
         yield engine, prompts, {"device": url}
 
 
@@ -222,5 +219,5 @@ def read(completion: Completion, example: Example, plan: Plan) -> tuple[Answer, 
     if plan.scores_choices:
         return read_choice(completion, example)
     if plan.thinks:
-        completion = replace(completion, text=split_notes(completion.text)[0])
+        completion = replace(completion, text=completion.answer)
     return read_answer(completion, plan.constraint, plan.version, plan.num_boxes), []

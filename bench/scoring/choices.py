@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean
 
-from bench.decoding.notes import read_logprobs, split_notes
 from bench.records import BUCKETS, Answer, Completion, Example, Score, in_bucket
 from bench.task.prompts import choices
 
@@ -14,7 +14,7 @@ Margins = list[float]  # per box, in nats: log-probability of the true clause mi
 
 def read_choice(completion: Completion, example: Example) -> tuple[Answer, Margins]:
     """The likeliest contents of each box. In a tie, the first clause wins."""
-    logprobs = read_logprobs(split_notes(completion.text)[1])
+    logprobs = json.loads(completion.notes)
     boxes = [
         found[max(range(len(found)), key=scored.__getitem__)]
         for found, scored in zip(choices(example), logprobs, strict=True)

@@ -21,9 +21,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench import DATA
+from bench.decoding.client import Cards, Server
 from bench.decoding.constraint import constraint
-from bench.decoding.reply import Cards
-from bench.decoding.server import Server, listed
+from bench.decoding.server import listed
 from bench.inputs import InputError
 from bench.models.files import weights_of
 from bench.models.suites import NAME, load_suite
@@ -208,7 +208,7 @@ def test_a_server_s_reply(examples: int) -> None:
     def read(data: bytes) -> None:
         answer: Future[str] = Future()
         answer.set_result(data.decode(errors="replace"))
-        found = server.read(answer, "one", prompt, PAPER)
+        found = server.read(answer, "one", prompt, PAPER.max_new_tokens)
         assert found.finish_reason in ("stop", "length") and 0 < found.prompt_tokens <= len(prompt) + 8
         assert len(found.text) <= 128 * PAPER.max_new_tokens
 

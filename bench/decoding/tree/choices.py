@@ -8,6 +8,7 @@ clause is a prefix of another.
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from operator import itemgetter
@@ -16,12 +17,11 @@ from typing import Any
 import torch
 
 from bench.decoding.device import check_finite, clock, device_of, peak_bytes
-from bench.decoding.notes import read_logprobs, split_notes, with_notes, write_logprobs
 from bench.decoding.select import unsupported
 from bench.decoding.spelling import encode_inside
 from bench.decoding.tree.engine import ENCODED_AT_ONCE
 from bench.decoding.tree.tree import Tree, attachment, common_prefix, pack_size
-from bench.records import Completion, Counters, Prompt
+from bench.records import BREAK, Completion, Counters, Prompt
 from bench.task.examples import examples
 from bench.task.prompts import PROTOCOLS, SHOTS, STATEMENT, build_choices
 
@@ -146,7 +146,7 @@ class ChoiceEngine:
         finally:
             self.counters = Counters()
         alone = self.score_alone(ids, self.pieces(prompt))
-        pairs = zip(itertools.chain(*alone), itertools.chain(*logprobs_of(done)), strict=True)
+        pairs = zip(itertools.chain(*alone), itertools.chain(*json.loads(done.notes)), strict=True)
         furthest = max(abs(one - other) for one, other in pairs)
         allowed = 1e-3 if self.model.dtype == torch.float32 else 1.0
         return None if furthest < allowed else f"a probe's scores differ by {furthest:.2g}"
@@ -208,8 +208,5 @@ def completion(prompt: Prompt, prompt_tokens: int, logprobs: Sequence[Sequence[f
     best = [max(range(len(found)), key=found.__getitem__) for found in logprobs]
     chosen = [clauses[index] for clauses, index in zip(prompt.drafts, best, strict=True)]
     statement = STATEMENT + ", ".join(chosen) + "."
-    return Completion(with_notes(statement, write_logprobs(logprobs)), "stop", prompt_tokens)
-
-
-def logprobs_of(done: Completion) -> list[list[float]]:
-    return read_logprobs(split_notes(done.text)[1])
+    notes = json.dumps([[round(value, 6) for value in found] for found in logprobs])
+    return Completion(statement + BREAK + notes, "stop", prompt_tokens)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.decoding.constraint import constraint
-from bench.decoding.grammar import gbnf
+from bench.decoding.constraint import constraint, gbnf
 from bench.task.prompts import PROTOCOLS
 from bench.task.wording import WORDINGS
 from fixtures.servers import regex_of

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from bench.decoding import client
-from bench.decoding.server import Server, ServerEngine, find
+from bench.decoding.client import Server
+from bench.decoding.server import ServerEngine, find
 from fixtures.hostile import BROKEN, ENDLESS, LISTS, WRONG, everything_told
 from fixtures.servers import Behaviour, ModelServer
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from bench.decoding import ENGINES, client
-from bench.decoding.server import DIALECTS, Server, ServerEngine, find
+from bench.decoding.client import Server
+from bench.decoding.server import DIALECTS, ServerEngine, find
 from bench.task.prompts import gold_statement
 from fixtures.hostile import everything_told
 from fixtures.servers import ModelServer, stream

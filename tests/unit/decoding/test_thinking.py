@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,13 +13,12 @@ from hypothesis import example as case
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.decoding.client import Server
 from bench.decoding.constraint import constraint
-from bench.decoding.notes import split_notes, thinking_tokens
-from bench.decoding.server import Server, ServerEngine
+from bench.decoding.reference import Thinker
+from bench.decoding.server import ServerEngine
 from bench.decoding.spelling import encode_inside
-from bench.decoding.think_local import Thinker
-from bench.decoding.think_server import ServerThinker
-from bench.decoding.thinking import ThinkingEngine, thought_of
+from bench.decoding.thinking import ThinkingEngine, thinking_tokens, thought_of
 from bench.inputs import InputError
 from bench.models.chat import closing_tag
 from bench.records import Completion, Counters, ModelEntry, Prompt
@@ -88,7 +88,7 @@ def test_what_is_read_is_the_statement_behind_the_thinking(before: str, after: s
     """With any thinking, even with statements in it, and with any text that a server adds after the tag."""
     [(prompt, done)], engine = thinking(before + TAG + after)
     assert engine.asked == [f"{prompt.text}{before.partition(TAG)[0]}{TAG}\n\n"]
-    answer = read_answer(Completion(split_notes(done.text)[0], done.finish_reason, 1), RULE)
+    answer = read_answer(Completion(done.answer, done.finish_reason, 1), RULE)
     assert answer.form == "whole"
     assert answer.boxes == tuple(query.target for query in EXAMPLES[0].queries)
 
@@ -144,12 +144,11 @@ def test_a_served_model_thinks_and_then_answers_under_the_constraint(dialect: st
 
     with closing(Server(serve(says, dialect).url)) as server:
         asked = ServerEngine(server, "one", RULE, PROMPTS[0])
-        thinker = ServerThinker(asked, TAG, 64)
-        engine = ThinkingEngine(asked, thinker.think, 64)
+        engine = ThinkingEngine(asked, partial(asked.think, tag=TAG, max_tokens=64), 64)
         done = {prompt.text: answer for pack in engine.complete(PROMPTS) for prompt, answer in pack}
     well, badly, endless = (done[prompt.text] for prompt in PROMPTS)
-    assert split_notes(well.text)[0] == right
-    assert split_notes(badly.text)[0] == wrong
+    assert well.answer == right
+    assert badly.answer == wrong
     assert endless.finish_reason == "unfinished"
     assert engine.name == f"think/1 64 server/1 {dialect}"
     assert thinking_tokens(well) >= len(WELL.split())
@@ -166,10 +165,10 @@ def test_a_thought_whose_numbers_cannot_be_right_is_refused(text: str, tokens: i
 
     served = serve(lambda prompt: "so be it")
     with closing(Server(served.url)) as server:
-        thinker = ServerThinker(ServerEngine(server, "one", RULE, PROMPTS[0]), TAG, 64)
+        engine = ServerEngine(server, "one", RULE, PROMPTS[0])
         served.edit = edit
         with pytest.raises(InputError, match=f"counted {tokens} tokens in an answer of {len(text)} char"):
-            list(thinker.think(PROMPTS[:1]))
+            list(engine.think(PROMPTS[:1], TAG, 64))
 
 
 class Template:

@@ -10,9 +10,8 @@ from dataclasses import replace
 
 import pytest
 
-from bench.decoding.notes import with_notes
 from bench.nights.regression import compare_nights, night_of
-from bench.records import Pair, Suite
+from bench.records import BREAK, Pair, Suite
 from bench.report.drawings import drawings_of, render
 from bench.report.examples import pack
 from bench.report.files import write
@@ -105,7 +104,7 @@ def test_what_a_completion_keeps_beside_the_answer_is_no_part_of_it(
     example = next(example for example in asked if example.id == "s00-1")
     before = results.evaluations["before"]
     said = before.completions[example.id]
-    completions = {example.id: replace(said, text=with_notes(said.text, notes))}
+    completions = {example.id: replace(said, text=said.text + BREAK + notes)}
     noted = replace(
         results,
         evaluations={"before": replace(before, completions=completions, thinking=thinking)},

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from bench.decoding.notes import with_notes, write_logprobs
-from bench.records import Completion, Operation, Scenario
+from bench.records import BREAK, Completion, Operation, Scenario
 from bench.scoring.choices import chance, mean_margins, read_choice
 from bench.scoring.scores import score
 from bench.task.examples import examples
@@ -20,9 +21,8 @@ def test_the_likeliest_clause_is_the_answer_and_its_lead_the_margin() -> None:
     found = choices(EXAMPLE)
     assert [len(clauses) for clauses in found] == [3, 3]
     logprobs = [[-2.0, -1.5, -9.0], [-0.5, -4.0, -3.0]]
-    answer, margins = read_choice(
-        Completion(with_notes("Statement: ...", write_logprobs(logprobs)), "stop", 1), EXAMPLE
-    )
+    completion = Completion("Statement: ..." + BREAK + json.dumps(logprobs), "stop", 1)
+    answer, margins = read_choice(completion, EXAMPLE)
     assert answer.boxes == (frozenset({"car", "key"}), frozenset())
     assert margins == [-0.5, 2.5]
     scores = score(EXAMPLE, answer)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 from transformers import MistralConfig, MistralForCausalLM
 
 from bench import models
-from bench.decoding.notes import read_logprobs, split_notes
 from bench.decoding.tree.choices import ChoiceEngine
 from bench.models import LoadedModel
 from bench.models.suites import load_suite
@@ -44,7 +45,7 @@ def one_by_one(model, tokenizer, prompt: Prompt) -> list[list[float]]:
 
 
 def leads(completion: Completion) -> list[list[float]]:
-    logprobs = read_logprobs(split_notes(completion.text)[1])
+    logprobs = json.loads(completion.notes)
     return [[score - scores[0] for score in scores] for scores in logprobs]
 
 
