@@ -69,7 +69,7 @@ def audit(
 
     config: the config of a model in memory. For other models, it is read from their folder.
     """
-    from bench.decoding.spelling import encode, encode_inside, spell
+    from bench.decoding.automaton import encode, encode_inside, spell
 
     ids = tokenizer(prompts[0].text).input_ids
     prompt_tokens = len(tokenizer(max((prompt.text for prompt in prompts), key=len)).input_ids)

@@ -17,9 +17,9 @@ import torch
 from outlines.backends.outlines_core import OutlinesCoreLogitsProcessor
 from transformers import BatchEncoding, GenerationConfig
 
+from bench.decoding.automaton import index_for, spell
 from bench.decoding.constraint import Constraint
 from bench.decoding.device import check_finite, clock, device_of, peak_bytes
-from bench.decoding.spelling import index_for, spell
 from bench.decoding.thinking import Thought, thought_of
 from bench.records import Completion, Counters, Prompt
 

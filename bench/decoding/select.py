@@ -1,8 +1,7 @@
-"""Model -> the right engine for it: structural checks, then two prompts through both engines."""
+"""Engine name, model -> an engine. "auto" checks the model's structure, then probes both engines."""
 
 from __future__ import annotations
 
-import inspect
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +11,10 @@ from bench.cache import kept
 from bench.decoding import Engine
 from bench.decoding.constraint import Constraint
 from bench.decoding.tree.attention import attention_of
+from bench.decoding.tree.choices import ChoiceEngine
 from bench.decoding.tree.drafts import Costs
 from bench.decoding.tree.engine import SpeculativeEngine
+from bench.decoding.tree.tree import unsupported
 from bench.inputs import InputError
 from bench.records import Completion, Counters
 from bench.task.examples import examples
@@ -22,43 +23,57 @@ from bench.task.prompts import PROTOCOLS, SHOTS, build
 if TYPE_CHECKING:
     from bench.decoding.reference import ReferenceEngine
 
-NEEDED = ("attention_mask", "position_ids", "past_key_values", "logits_to_keep")
-ATTENTION = ("eager", "sdpa")  # kinds of attention that accept an additive mask over any columns
-LAYERS = {"full_attention", "sliding_attention"}
-
 
 class Obstacle(Exception):
     """The reason why the speculative engine cannot run a model."""
 
 
-def automatic(
+def engine_for(
+    name: str,
     model: Any,
     tokenizer: Any,
     constraint: Constraint,
     *,
-    batch_size: int | None,
-    pack_tokens: int | None,
+    batch_size: int | None = None,
+    pack_tokens: int | None = None,
     identity: object = None,
 ) -> Engine:
-    """The speculative engine if it gives the reference engine's answers, else the reference engine.
+    """The engine of this name for a loaded model: auto, reference, speculative or logprob.
 
-    identity: see engine_for.
+    "auto" is the speculative engine if it gives the reference engine's answers, else the reference engine.
+    "logprob" scores clauses and needs no constraint. batch_size, pack_tokens: None for the device's default.
+    identity: the model's files and the versions of packages, as JSON. "auto" probes a model once for each
+    identity, or every time if it is None. Raises ValueError if the engine cannot run this model.
     """
-    try:
-        if obstacle := unsupported(model):
-            raise Obstacle(obstacle)
-        speculative = SpeculativeEngine(
-            model, tokenizer, constraint, pack_tokens=pack_tokens, batch_size=batch_size
-        )
-        check_once(speculative, identity)
-    except Obstacle as found:
-        from bench.decoding.reference import ReferenceEngine
+    if name == "logprob":
+        return ChoiceEngine(model, tokenizer, pack_tokens=pack_tokens)
+    if name not in ("auto", "reference", "speculative"):
+        raise InputError(f"no engine {name!r} for a loaded model. Choose auto, reference or speculative.")
+    reason = "asked for"
+    if name != "reference":
+        try:
+            if obstacle := unsupported(model):
+                raise Obstacle(obstacle)
+            speculative = SpeculativeEngine(
+                model, tokenizer, constraint, pack_tokens=pack_tokens, batch_size=batch_size
+            )
+            if name == "auto":
+                check_once(speculative, identity)
+                speculative.reason = (
+                    "the model takes trees of tokens, and a probe equalled the reference engine"
+                )
+            return speculative
+        except Obstacle as found:
+            if name == "speculative":
+                raise InputError(
+                    f"the speculative engine cannot run this model: {found}. Use reference or auto."
+                ) from None
+            reason = f"not speculative: {found}"
+    from bench.decoding.reference import ReferenceEngine  # outlines takes seconds to import
 
-        reference = ReferenceEngine(model, tokenizer, constraint, batch_size=batch_size)
-        reference.reason = f"not speculative: {found}"
-        return reference
-    speculative.reason = "the model takes trees of tokens, and a probe equalled the reference engine"
-    return speculative
+    reference = ReferenceEngine(model, tokenizer, constraint, batch_size=batch_size)
+    reference.reason = reason
+    return reference
 
 
 def check_once(speculative: SpeculativeEngine, identity: object) -> None:
@@ -78,31 +93,6 @@ def check_once(speculative: SpeculativeEngine, identity: object) -> None:
         probe()
     else:
         kept("probe", [identity, str(model.dtype), attention_of(model), device], probe)
-
-
-def check_supported(model: Any) -> None:
-    """Raises InputError if the structural checks exclude the speculative engine."""
-    if obstacle := unsupported(model):
-        raise InputError(f"the speculative engine cannot run this model: {obstacle}. Use reference or auto.")
-
-
-def unsupported(model: Any) -> str | None:
-    """The reason why the model cannot run trees of tokens; None if no reason is known."""
-    config = model.config.get_text_config()
-    if config.is_encoder_decoder:
-        return "an encoder-decoder has no prompt to share"
-    missing = [name for name in NEEDED if name not in inspect.signature(type(model).forward).parameters]
-    if missing:
-        return f"{type(model).__name__} takes no {' and no '.join(missing)}"
-    if getattr(model, "_is_stateful", False):
-        return f"{type(model).__name__} keeps a state that cannot be shared between branches"
-    if getattr(config, "alibi", False):
-        return "its positions are distances in the cache (ALiBi)"
-    if attention_of(model) not in ATTENTION:
-        return f"its attention is {attention_of(model)}, which takes no mask for a tree"
-    if others := set(getattr(config, "layer_types", None) or ()) - LAYERS:
-        return f"it has layers of {', '.join(sorted(others))}"
-    return None
 
 
 def difference(speculative: SpeculativeEngine, reference: ReferenceEngine) -> str | None:

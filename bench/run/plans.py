@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from bench import CHECKOUT, __version__, models
-from bench.decoding import CHOICE, ENGINES, Engine, engine_for, engine_name
+from bench.decoding import CHOICE, ENGINES, Engine, engine_name
 from bench.decoding.audit import Audit, audit
 from bench.decoding.constraint import Constraint, constraint
 from bench.inputs import InputError, convert
@@ -113,7 +113,9 @@ class Plan:
         return audit(entry, tokenizer, prompts, golds, self.constraint, config)
 
     def engine_for(self, model: Any, tokenizer: Any, identity: object = None) -> Engine:
-        """The engine of a loaded model. identity: as in decoding.engine_for."""
+        """The engine of a loaded model. identity: as in decoding.select.engine_for."""
+        from bench.decoding.select import engine_for  # imports torch
+
         return engine_for(
             "logprob" if self.scores_choices else self.options.engine,
             model,

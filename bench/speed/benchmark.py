@@ -107,8 +107,8 @@ def startup(path: Path, asked: Constraint) -> dict[str, Any]:
 
 
 def parts(model: Any, tokenizer: Any, asked: Constraint) -> dict[str, tuple[float, float]]:
+    from bench.decoding.automaton import spell
     from bench.decoding.select import SpeculativeEngine, check_once
-    from bench.decoding.spelling import spell
 
     tokenizer = copy.copy(tokenizer)  # for which nothing is known yet in this process
     seconds: dict[str, tuple[float, float]] = {}

@@ -21,8 +21,9 @@ from typing import Any, Literal
 from tabulate import tabulate
 
 from bench import models
-from bench.decoding import Engine, engine_for
+from bench.decoding import Engine
 from bench.decoding.constraint import constraint
+from bench.decoding.select import engine_for
 from bench.inputs import InputError
 from bench.models.machine import lacks_package
 from bench.models.suites import load_suite

@@ -14,8 +14,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, PreTrainedTokenizerBase
 
 from bench import FIXTURES
+from bench.decoding.automaton import encode_inside
 from bench.decoding.reference import ReferenceEngine
-from bench.decoding.spelling import encode_inside
 from bench.decoding.tree.engine import Branch, SpeculativeEngine
 from bench.decoding.tree.tree import Tree
 from bench.records import Completion, Contents, Example, Query

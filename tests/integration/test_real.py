@@ -15,11 +15,10 @@ import pytest
 import torch
 
 from bench import models
+from bench.decoding.automaton import build_tables, encode_inside, index_of, spell, tokens_for
 from bench.decoding.constraint import constraint
 from bench.decoding.reference import ReferenceEngine
-from bench.decoding.spelling import encode_inside, index_of, spell, tokens_for
 from bench.decoding.tree.engine import SpeculativeEngine
-from bench.decoding.tree.tables import build_tables
 from bench.records import Completion, Example, ModelEntry, Prompt
 from bench.run.evaluate import evaluate
 from bench.run.options import Options

@@ -16,11 +16,9 @@ from typing import Any
 
 import torch
 
+from bench.decoding.automaton import encode_inside
 from bench.decoding.device import check_finite, clock, device_of, peak_bytes
-from bench.decoding.select import unsupported
-from bench.decoding.spelling import encode_inside
-from bench.decoding.tree.engine import ENCODED_AT_ONCE
-from bench.decoding.tree.tree import Tree, attachment, common_prefix, pack_size
+from bench.decoding.tree.tree import Tree, common_prefix, encode, pack_size, plant, unsupported
 from bench.records import BREAK, Completion, Counters, Prompt
 from bench.task.examples import examples
 from bench.task.prompts import PROTOCOLS, SHOTS, STATEMENT, build_choices
@@ -47,7 +45,7 @@ class ChoiceEngine:
 
     def complete(self, prompts: Sequence[Prompt]) -> Iterator[list[tuple[Prompt, Completion]]]:
         """Score prompts that begin alike together. Packs get smaller each time memory runs out."""
-        waiting = sorted(zip(self.encode(prompts), prompts, strict=True), key=itemgetter(0))
+        waiting = sorted(encode(self.tokenizer, prompts), key=itemgetter(0))
         while waiting and self.alone:
             ids, prompt = waiting.pop()
             yield [(prompt, completion(prompt, len(ids), self.score_alone(ids, self.pieces(prompt))))]
@@ -69,11 +67,6 @@ class ChoiceEngine:
                 self.counters.peak_bytes = peak_bytes(self.model.device)
                 yield done
 
-    def encode(self, prompts: Sequence[Prompt]) -> Iterator[list[int]]:
-        for first in range(0, len(prompts), ENCODED_AT_ONCE):
-            texts = [prompt.text for prompt in prompts[first : first + ENCODED_AT_ONCE]]
-            yield from self.tokenizer(texts).input_ids
-
     def root(self, tree: Tree, sequences: Sequence[list[int]]) -> list[int]:
         """Run the tokens that all prompts begin with. Returns their columns."""
         root = tree.add([], sequences[0][: common_prefix(sequences)])
@@ -87,13 +80,10 @@ class ChoiceEngine:
     ) -> list[tuple[Prompt, Completion]]:
         """One forward pass over the prompts and all their clauses."""
         tree.keep(len(root), [])
-        steps: list[Steps] = []
-        before, path = pack[0][0][: len(root)], root
-        for input_ids, prompt in pack:
-            start = attachment(input_ids, before)
-            path = path[:start] + tree.add(path[:start], input_ids[start:])
-            steps.append(grow(tree, path, self.pieces(prompt)))
-            before = input_ids
+        paths = plant(tree, root, [ids for ids, _ in pack])
+        steps = [
+            grow(tree, path, self.pieces(prompt)) for path, (_, prompt) in zip(paths, pack, strict=True)
+        ]
         scores = iter(self.sums([clause for boxes in steps for box in boxes for clause in box], tree))
         return [
             (prompt, completion(prompt, len(ids), [[next(scores) for _ in box] for box in boxes]))

@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
+from bench.decoding.automaton import encode_inside
 from bench.decoding.device import device_of
-from bench.decoding.spelling import encode_inside
 from bench.task.prompts import STATEMENT
 
 PATIENCE = 8_000.0  # tokens that drafts may lose before they must pay

@@ -20,19 +20,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
+from bench.decoding.automaton import build_tables
 from bench.decoding.constraint import Constraint
 from bench.decoding.device import check_finite, clock, device_of, peak_bytes
+from bench.decoding.tree.attention import narrowed
 from bench.decoding.tree.drafts import Costs, Drafter
-from bench.decoding.tree.tables import build_tables, narrowed
-from bench.decoding.tree.tree import Tree, attachment, common_prefix, pack_size, shared
+from bench.decoding.tree.tree import Tree, common_prefix, encode, pack_size, plant, shared
 from bench.records import Completion, Counters, Prompt
 
 if TYPE_CHECKING:
     from bench.decoding.reference import ReferenceEngine
-
-ENCODED_AT_ONCE = 256  # prompts per call of the tokenizer
-
-Encoded = tuple[list[int], Prompt]
 
 
 @dataclass(slots=True)
@@ -88,7 +85,7 @@ class SpeculativeEngine:
         """Complete prompts that begin alike together. Packs are halved each time memory runs out."""
         if not prompts:
             return
-        waiting = sorted(self.encode(prompts), key=itemgetter(0))
+        waiting = sorted(encode(self.tokenizer, prompts), key=itemgetter(0))
         tree, root = self.root([ids for ids, _ in waiting])
         active: list[Branch] = []
         while active or (waiting and self.costs.balance >= 0):
@@ -99,7 +96,11 @@ class SpeculativeEngine:
                         prune(tree, len(root), active)
                     if waiting and self.costs.balance >= 0 and 4 * live <= self.pack_tokens:
                         size = pack_size([ids for ids, _ in waiting], len(root), self.pack_tokens)
-                        active += plant(tree, root, waiting[:size])
+                        paths = plant(tree, root, [ids for ids, _ in waiting[:size]])
+                        active += [
+                            Branch(prompt, ids, list(path))
+                            for (ids, prompt), path in zip(waiting[:size], paths, strict=True)
+                        ]
                         waiting = waiting[size:]
                     self.draft(active)
                     self.verify(tree, active)
@@ -116,12 +117,6 @@ class SpeculativeEngine:
                 yield [(branch.prompt, self.finish(branch)) for branch in done]
         if waiting:
             yield from self.hand_over([prompt for _, prompt in waiting], len(prompts))
-
-    def encode(self, prompts: Sequence[Prompt]) -> Iterator[Encoded]:
-        """Encode prompts in parts, because a tokenizer's call needs several times the memory of the ids."""
-        for first in range(0, len(prompts), ENCODED_AT_ONCE):
-            part = prompts[first : first + ENCODED_AT_ONCE]
-            yield from zip(self.tokenizer([prompt.text for prompt in part]).input_ids, part, strict=True)
 
     @cached_property
     def reference(self) -> ReferenceEngine:
@@ -235,15 +230,3 @@ def prune(tree: Tree, first: int, branches: Sequence[Branch]) -> None:
     number = dict(zip(kept, tree.keep(first, kept), strict=True))
     for branch in branches:
         branch.path = [number.get(column, column) for column in branch.path]
-
-
-def plant(tree: Tree, root: list[int], pack: Sequence[Encoded]) -> list[Branch]:
-    """One branch per prompt. It leaves the path of the previous branch at their first different token."""
-    branches: list[Branch] = []
-    before, path = pack[0][0][: len(root)], root
-    for input_ids, prompt in pack:
-        start = attachment(input_ids, before)
-        path = path[:start] + tree.add(path[:start], input_ids[start:])
-        branches.append(Branch(prompt, input_ids, list(path)))
-        before = input_ids
-    return branches

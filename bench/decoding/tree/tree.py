@@ -5,7 +5,8 @@ Each token sees the path from the root to itself and nothing else. Its position 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,35 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicLayer
 
-from bench.decoding.tree.attention import CPU_KERNEL, Blocks, attention_in, blocks_of, prefix_of
+from bench.decoding.tree.attention import CPU_KERNEL, Blocks, attention_in, attention_of, blocks_of, prefix_of
+from bench.records import Prompt
 
 ANSWER_TOKENS = 64  # tokens in a typical answer
+ENCODED_AT_ONCE = 256  # prompts per call of the tokenizer
+NEEDED = ("attention_mask", "position_ids", "past_key_values", "logits_to_keep")
+ATTENTION = ("eager", "sdpa")  # kinds of attention that accept an additive mask over any columns
+LAYERS = {"full_attention", "sliding_attention"}
+
+Tokens = list[int]
+
+
+def unsupported(model: Any) -> str | None:
+    """The reason why the model cannot run trees of tokens; None if no reason is known."""
+    config = model.config.get_text_config()
+    if config.is_encoder_decoder:
+        return "an encoder-decoder has no prompt to share"
+    missing = [name for name in NEEDED if name not in inspect.signature(type(model).forward).parameters]
+    if missing:
+        return f"{type(model).__name__} takes no {' and no '.join(missing)}"
+    if getattr(model, "_is_stateful", False):
+        return f"{type(model).__name__} keeps a state that cannot be shared between branches"
+    if getattr(config, "alibi", False):
+        return "its positions are distances in the cache (ALiBi)"
+    if attention_of(model) not in ATTENTION:
+        return f"its attention is {attention_of(model)}, which takes no mask for a tree"
+    if others := set(getattr(config, "layer_types", None) or ()) - LAYERS:
+        return f"it has layers of {', '.join(sorted(others))}"
+    return None
 
 
 class Tree:
@@ -148,7 +175,24 @@ def with_room(states: Tensor, used: int, columns: int) -> Tensor:
     return longer
 
 
-Tokens = list[int]
+def encode(tokenizer: Any, prompts: Sequence[Prompt]) -> Iterator[tuple[Tokens, Prompt]]:
+    """Encode prompts in parts, because a tokenizer's call needs several times the memory of the ids."""
+    for first in range(0, len(prompts), ENCODED_AT_ONCE):
+        part = prompts[first : first + ENCODED_AT_ONCE]
+        yield from zip(tokenizer([prompt.text for prompt in part]).input_ids, part, strict=True)
+
+
+def plant(tree: Tree, root: list[int], sequences: Sequence[Tokens]) -> Iterator[list[int]]:
+    """Add sequences. Each leaves the path of the previous one at their first different token.
+
+    Yields the path of each, before the next is added. root: the path that all have in common.
+    """
+    before, path = sequences[0][: len(root)], root
+    for tokens in sequences:
+        start = attachment(tokens, before)
+        path = path[:start] + tree.add(path[:start], tokens[start:])
+        yield path
+        before = tokens
 
 
 def shared(one: Tokens, other: Tokens) -> int:

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from bench import models
-from bench.decoding import engine_for
 from bench.decoding.constraint import constraint
 from bench.decoding.reference import ReferenceEngine
+from bench.decoding.select import engine_for
 from bench.decoding.tree.engine import SpeculativeEngine
 from bench.models.suites import load_suite
 from bench.speed.scripted import random_model as random_weights
@@ -43,7 +43,7 @@ ARCHITECTURES = [
 def test_every_architecture_answers_as_the_reference_does(
     architecture, changes, random_model, tokenizer, prompts, paper, complete, monkeypatch
 ):
-    monkeypatch.setattr("bench.decoding.tree.tables.WORTH", 0)  # it would not pay with so few tokens
+    monkeypatch.setattr("bench.decoding.tree.attention.WORTH", 0)  # it would not pay with so few tokens
     model = random_model(architecture, **changes)
     expected = complete(ReferenceEngine(model, tokenizer, paper), prompts[:5])
     engine = engine_for("auto", model, tokenizer, paper)

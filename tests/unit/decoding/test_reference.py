@@ -94,13 +94,13 @@ def test_a_batch_that_does_not_fit_is_halved(random_model, tokenizer, prompts, c
     engine = ReferenceEngine(random_model(), tokenizer, Constraint("x", 2), batch_size=7)
     sizes = []
 
-    def generate(input_ids, attention_mask, whole=engine.generate):
-        sizes.append(len(input_ids))
-        if len(input_ids) > 2:
+    def complete_batch(texts, whole=engine.complete_batch):
+        sizes.append(len(texts))
+        if len(texts) > 2:
             raise torch.OutOfMemoryError("the device is full")
-        return whole(input_ids, attention_mask)
+        return whole(texts)
 
-    monkeypatch.setattr(engine, "generate", generate)
+    monkeypatch.setattr(engine, "complete_batch", complete_batch)
     assert len(complete(engine, prompts)) == len(prompts)
     assert sizes == [7, 3, 1, 1, 1, 1, 1, 1, 1]
 

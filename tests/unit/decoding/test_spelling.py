@@ -6,7 +6,7 @@ import copy
 
 import pytest
 
-from bench.decoding.spelling import encode_inside, index_for, spell
+from bench.decoding.automaton import encode_inside, index_for, spell
 from bench.task.examples import evaluation_set
 from bench.task.prompts import gold_statement
 from fixtures.checkpoints import STYLES, Style, make_tokenizer

@@ -13,11 +13,11 @@ from hypothesis import example as case
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.decoding.automaton import encode_inside
 from bench.decoding.client import Server
 from bench.decoding.constraint import constraint
 from bench.decoding.reference import Thinker
 from bench.decoding.server import ServerEngine
-from bench.decoding.spelling import encode_inside
 from bench.decoding.thinking import ThinkingEngine, thinking_tokens, thought_of
 from bench.inputs import InputError
 from bench.models.chat import closing_tag

@@ -10,9 +10,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bench.decoding import engine_for, select
+from bench.decoding import select
 from bench.decoding.constraint import Constraint
 from bench.decoding.reference import ReferenceEngine
+from bench.decoding.select import engine_for
 from bench.decoding.tree.engine import SpeculativeEngine
 
 SHORT = Constraint("Statement: (Box [0-9] contains( [a-z]+)*, ){3}.*", 30)
@@ -60,7 +61,7 @@ def test_packs_of_any_size_give_the_same_answers(pack_tokens, model, tokenizer, 
 
 
 def test_an_output_layer_in_part_gives_the_same_answers(engine, prompts, expected, complete, monkeypatch):
-    monkeypatch.setattr("bench.decoding.tree.tables.WORTH", 0)
+    monkeypatch.setattr("bench.decoding.tree.attention.WORTH", 0)
     assert engine.tables.narrow.any()
     assert complete(patient(engine), prompts) == expected
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bench.decoding.tree.tables import narrowed
+from bench.decoding.tree.attention import narrowed
 
 TOKENS = torch.tensor([3, 5, 250])
 NARROW = torch.tensor([True, False, True])

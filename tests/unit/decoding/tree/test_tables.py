@@ -8,8 +8,7 @@ import pytest
 import regex as partial
 import torch
 
-from bench.decoding.spelling import encode_inside, index_of, spell, tokens_for
-from bench.decoding.tree.tables import build_tables
+from bench.decoding.automaton import build_tables, encode_inside, index_of, spell, tokens_for
 from bench.task.prompts import gold_statement
 
 CPU = torch.device("cpu")
