@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 import pandas as pd
 
 from bench.inputs import InputError
-from bench.models.named import entry_of
+from bench.models.suites import entry_of
 from bench.records import Accuracy, Evaluation, Pair, Results, Suite, Verdict
 from bench.report.examples import rows
 from bench.run import plans

@@ -7,13 +7,13 @@ run it, and the loaded model. Nothing is downloaded.
 from bench.models.chat import render_for
 from bench.models.files import num_bytes
 from bench.models.loading import LoadedModel, load, load_tokenizer, padded_left
-from bench.models.machine import fingerprint, unavailable
-from bench.models.served import (
+from bench.models.machine import (
+    fingerprint,
     has_tokenizer,
     lacks_template,
     served_fingerprint,
     served_names,
-    served_tokenizer,
+    unavailable,
 )
 
 __all__ = [
@@ -28,6 +28,5 @@ __all__ = [
     "render_for",
     "served_fingerprint",
     "served_names",
-    "served_tokenizer",
     "unavailable",
 ]

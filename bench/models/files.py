@@ -212,10 +212,6 @@ def weights_digest(entry: ModelEntry) -> str:
     return files_digest([folder / "config.json", *weights_of(entry), *code])
 
 
-def tokenizer_digest(entry: ModelEntry) -> str:
-    return files_digest(tokenizer_files(entry))
-
-
 def tokenizer_files(entry: ModelEntry) -> list[Path]:
     """The files of a model's tokenizer. A GGUF file contains its tokenizer."""
     folder = folder_of(entry)

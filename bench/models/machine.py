@@ -1,17 +1,22 @@
-"""Model entry -> whether this machine can run the model, and the model's fingerprint. Without torch."""
+"""Model entry -> whether this machine can run the model or a server has it, and its fingerprint.
+
+torch is not imported.
+"""
 
 from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeVar
 
-from bench.models.files import adapter_of, files_digest, is_gguf, tokenizer_digest, weights_digest, weights_of
+from bench.models.files import adapter_of, files_digest, is_gguf, tokenizer_files, weights_digest, weights_of
 from bench.records import ModelEntry
 
+Found = TypeVar("Found")
 GPU_DRIVER = Path("/proc/driver/nvidia/gpus")
 
 
@@ -65,9 +70,48 @@ def fingerprint(entry: ModelEntry) -> dict[str, object]:
         "adapter": files_digest(adapter_of(entry)) if entry.adapter else None,
         "dtype": dtype_of(entry, on_gpu=bool(visible_gpus())),
         "quantization": entry.quantization,
-        "tokenizer": tokenizer_digest(entry),
+        "tokenizer": files_digest(tokenizer_files(entry)),
         "chat": entry.chat,
     }
+
+
+def served_names(entry: ModelEntry) -> tuple[str, ...]:
+    """The ids under which a server may have the model. With an adapter, the hub id is a different model."""
+    return (entry.path, entry.name) if entry.source == "hub" and not entry.adapter else (entry.name,)
+
+
+def served_fingerprint(entry: ModelEntry) -> dict[str, object]:
+    """All facts known on this machine about a model that runs on a server.
+
+    We cannot see the server's precision and quantization. So each build of a model needs its own name.
+    """
+    return {
+        "served": list(served_names(entry)),
+        "revision": entry.revision,
+        "weights": if_here(weights_digest, entry),
+        "tokenizer": files_digest(tokenizer_files(entry)) if has_tokenizer(entry) else None,
+        "chat": entry.chat,
+    }
+
+
+def lacks_template(entry: ModelEntry) -> str | None:
+    """The reason why a chat model cannot be asked. This machine, not the server, renders its turns."""
+    if not entry.chat or has_tokenizer(entry):
+        return None
+    get = f'Run hf download {entry.path} --include "*token*" "chat_template*" "config.json".'
+    put = f"Copy tokenizer and config.json into {entry.path}."
+    return f"a chat model's tokenizer must be on this machine. {get if entry.source == 'hub' else put}"
+
+
+def has_tokenizer(entry: ModelEntry) -> bool:
+    return bool(if_here(tokenizer_files, entry))
+
+
+def if_here(find: Callable[[ModelEntry], Found], entry: ModelEntry) -> Found | None:
+    try:
+        return find(entry)
+    except ValueError:
+        return None
 
 
 def dtype_of(entry: ModelEntry, on_gpu: bool) -> str:

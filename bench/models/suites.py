@@ -1,4 +1,7 @@
-"""Suite file (TOML), recorded figures (CSV) -> Suite. Every error names the file and the key or line."""
+"""Suite file (TOML), recorded figures (CSV) -> Suite. The name of a model -> ModelEntry.
+
+Every error names the file and the key or line.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import csv
 import io
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -122,6 +126,27 @@ def model_of(table: ModelTable, suite: Path, number: int) -> ModelEntry:
     if not HUB.fullmatch(table.hub):
         raise InputError(f"{where}: hub: {table.hub!r} is not a model id. Write owner/name.")
     return ModelEntry(table.name, table.hub, "hub", **fields)
+
+
+def entry_of(text: str | Path, *, chat: bool = False, name: str | None = None) -> ModelEntry:
+    """The entry that a suite file would have for a hub id, a folder, a GGUF file or an embedded model.
+
+    Raises ValueError if there is no such model.
+    """
+    embedded = load_suite("embedded").models
+    if str(text) in embedded:
+        found = embedded[str(text)]
+        return replace(found, name=name or found.name)
+    path = place(text)
+    if isinstance(text, Path) or path.exists() or text.startswith((".", "/", "~")):
+        if not path.exists():
+            raise InputError(
+                f"no model at {path}. Give a folder with a checkpoint, or a hub id (owner/name)."
+            )
+        return ModelEntry(name or name_of(path.resolve().name), str(path.resolve()), chat=chat)
+    if not HUB.fullmatch(str(text)):
+        raise InputError(f"{str(text)!r} is not a model. Give a hub id (owner/name), folder or GGUF file.")
+    return ModelEntry(name or name_of(str(text).rpartition("/")[2]), str(text), "hub", chat=chat)
 
 
 def relative(text: str, suite: Path) -> Path:

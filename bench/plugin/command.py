@@ -14,8 +14,7 @@ import tomlkit
 
 from bench import CASES, CHECKOUT, ROOT
 from bench.inputs import InputError
-from bench.models.named import entry_of
-from bench.models.suites import name_of
+from bench.models.suites import entry_of, name_of
 from bench.outputs import write_text
 from bench.run import options
 

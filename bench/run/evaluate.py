@@ -153,7 +153,7 @@ def served(entry: ModelEntry, plan: Plan, say: Callable[[str], object]) -> Itera
     names = models.served_names(entry)
     if (found := find(names, names, plan.options.servers)) is None:
         raise InputError(f"model {entry.name}: no server is given. Give one with --boxes-server=URL.")
-    tokenizer = models.served_tokenizer(entry)
+    tokenizer = models.load_tokenizer(entry) if models.has_tokenizer(entry) else None
     prompts = plan.prompts(entry, tokenizer)
     tag = closing_tag(entry, tokenizer) if plan.thinks else None
     count = (lambda text: len(tokenizer(text).input_ids)) if tokenizer else None

@@ -83,7 +83,7 @@ class ScriptedReference(ReferenceEngine):
         self.script = script
         self.constrained = constrained
 
-    def complete_batch(self, texts: Sequence[str]) -> list[Completion]:
+    def complete_batch(self, texts: list[str]) -> list[Completion]:
         self.answers = [self.script.get(text, []) for text in texts]
         self.step = 0
         return super().complete_batch(texts)

@@ -101,7 +101,7 @@ class Scripted(Thinker):
         texts = encode_inside(self.tokenizer, list(scripts.values()))
         self.scripts = dict(zip(scripts, texts, strict=True))
 
-    def think_batch(self, texts: Sequence[str]):
+    def think_batch(self, texts: list[str]):
         self.rows, self.step = [self.scripts[text] for text in texts], 0
         return super().think_batch(texts)
 

@@ -340,5 +340,5 @@ def test_tokenizer_alone_is_enough_of_a_served_model(hub: ModelEntry) -> None:
     """The files after hf download --include without the weights."""
     (files.folder_of(hub) / "model.safetensors").unlink()
     assert models.has_tokenizer(hub)
-    assert models.served_tokenizer(hub).eos_token == "</s>"
+    assert models.load_tokenizer(hub).eos_token == "</s>"
     assert models.lacks_template(replace(hub, chat=True)) is None
