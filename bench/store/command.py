@@ -148,7 +148,7 @@ def prune(store: Store, args: argparse.Namespace) -> Iterator[str]:
             deleted = store.database.execute(f"DELETE FROM completions WHERE run IN ({chosen})", bounds)
             store.database.execute(f"DELETE FROM runs WHERE number IN ({chosen})", bounds)
             yield f"{deleted.rowcount} completions were deleted"
-    store.compact()
+    store.read("VACUUM")  # returns the space of deleted rows to the disk
 
 
 def why_miss(store: Store, args: argparse.Namespace) -> Iterator[str]:

@@ -206,13 +206,6 @@ class Store:
             (str(row[0]), json.dumps(row, default=repr), now()),
         )
 
-    def compact(self) -> None:
-        """Return the space of deleted rows to the disk. Raises OSError."""
-        try:
-            self.database.execute("VACUUM")
-        except sqlite3.Error as error:
-            raise OSError(explained(error, self.path)) from error
-
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing. IMMEDIATE, because SQLite refuses a reader that becomes a writer."""

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -59,31 +59,22 @@ def open_database(path: Path | str) -> tuple[sqlite3.Connection, list[str]]:
     if str(path) == ":memory:":
         return create(connect(path)), []
     path = real(path)
-    try:
+    with explaining(path):
         check_path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        check_lock(lock := f"{path}.lock")
+        lock = f"{path}.lock"
+        # where no file can be made, as in /proc, FileLock would wait until its timeout
+        os.close(os.open(lock, os.O_RDWR | os.O_CREAT, 0o666))
         # one opener at a time, so that others see a complete schema or a complete recovery
         with FileLock(lock, timeout=BUSY_SECONDS):
             return open_file(path)
-    except Timeout:
-        raise InputError(f"another process is opening {path}. Start again when it is done.") from None
-    except sqlite3.Error as error:
-        raise InputError(explained(error, path)) from None
-    except OSError as error:
-        raise InputError(f"cannot open the store {path}: {error.strerror}. Choose another file.") from None
-
-
-def check_lock(path: str) -> None:
-    """Raises OSError where no file can be made, as in /proc. FileLock would wait there until its timeout."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o666))
 
 
 def open_to_read(path: Path | str) -> tuple[sqlite3.Connection, list[str]]:
     """A connection that writes nothing to the file or beside it. Raises InputError."""
     path = real(path)
     notices = []
-    try:
+    with explaining(path):
         check_path(path)
         uri = f"{path.absolute().as_uri()}?mode=ro"
         if not os.access(path.parent, os.W_OK):  # nobody writes here, so SQLite needs no files beside it
@@ -96,6 +87,15 @@ def open_to_read(path: Path | str) -> tuple[sqlite3.Connection, list[str]]:
             connection.close()
             raise InputError(f"{path} is damaged. Run python -m bench store verify --store {path} first.")
         return connection, notices
+
+
+@contextmanager
+def explaining(path: Path) -> Iterator[None]:
+    """Errors that opening a store can cause, as InputError."""
+    try:
+        yield
+    except Timeout:
+        raise InputError(f"another process is opening {path}. Start again when it is done.") from None
     except sqlite3.Error as error:
         raise InputError(explained(error, path)) from None
     except OSError as error:
