@@ -275,7 +275,8 @@ def readable_numbers(damaged: sqlite3.Connection, table: str) -> set[int]:
     for order in ("number", "number DESC", "id" if table == "runs" else "key"):
         with suppress(*DAMAGED):
             for (number,) in damaged.execute(f"SELECT number FROM {table} ORDER BY {order}"):
-                seen.add(number)
+                if isinstance(number, int):  # a damaged page can give NULL
+                    seen.add(number)
     return seen
 
 
