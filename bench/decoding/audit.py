@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,13 +78,30 @@ def audit(
     starts = {text for text in spelling if text and golds[0].startswith(text)}
     cut = sum(len(answer) > constraint.max_new_tokens for answer in answers)
     bos = count_bos(prompts[0].text, tokenizer)
-    problem = (
-        wrong_ends(tokenizer, bos)
-        or no_room(config or load_config(entry), prompt_tokens + constraint.max_new_tokens)
-        or forbidden(golds, constraint)
-        or misspelled(golds, answers, spelling)
-        or too_short(cut, len(golds), constraint)
-    )
+
+    def problems() -> Iterator[str]:
+        """The reasons why the model cannot be asked, and what to do."""
+        if tokenizer.eos_token_id is None:
+            yield "its tokenizer has no EOS token, so no answer can end. Set one in tokenizer_config.json."
+        expected = (1,) if has_own_bos(tokenizer) else (0, 1)
+        if bos not in expected:
+            yield f"its first prompt has {bos} BOS tokens but needs {expected[0]}. Fix its tokenizer."
+        needed = prompt_tokens + constraint.max_new_tokens
+        room = (config or load_config(entry)).get("max_position_embeddings", needed)
+        if needed > room:
+            yield f"prompt and answer may need {needed} tokens, but its context has {room}. Leave it out."
+        for gold in golds:
+            if not constraint.matches(gold):
+                yield f"the constraint forbids a right answer ({gold!r}). Choose another protocol."
+        for gold, ids in zip(golds, answers, strict=True):
+            if wrong := misspelled(gold, ids, spelling):
+                yield f"its tokenizer cannot write a right answer ({gold!r}): {wrong}. Leave it out."
+        if 2 * cut > len(golds):
+            yield (
+                f"{cut} of {len(golds)} right answers are longer than {constraint.max_new_tokens} of its "
+                "tokens. Choose a protocol that allows more."
+            )
+
     return Audit(
         roles=roles_for(entry, tokenizer),
         first_tokens=tuple(zip(ids[:SHOWN], tokenizer.convert_ids_to_tokens(ids[:SHOWN]), strict=True)),
@@ -95,18 +112,9 @@ def audit(
         longest=max(map(len, answers)),
         cut=cut,
         max_new_tokens=constraint.max_new_tokens,
-        problem=problem,
+        problem=next(problems(), None),
         warning=plain_chat(entry, tokenizer),
     )
-
-
-def wrong_ends(tokenizer: Any, bos: int) -> str | None:
-    if tokenizer.eos_token_id is None:
-        return "its tokenizer has no EOS token, so no answer can end. Set one in tokenizer_config.json."
-    expected = (1,) if has_own_bos(tokenizer) else (0, 1)
-    if bos not in expected:
-        return f"its first prompt has {bos} BOS tokens but needs {expected[0]}. Fix its tokenizer."
-    return None
 
 
 def plain_chat(entry: ModelEntry, tokenizer: Any) -> str | None:
@@ -117,47 +125,12 @@ def plain_chat(entry: ModelEntry, tokenizer: Any) -> str | None:
     return None
 
 
-def no_room(config: Mapping[str, Any], tokens: int) -> str | None:
-    room = config.get("max_position_embeddings", tokens)
-    if tokens > room:
-        return f"prompt and answer may need {tokens} tokens, but its context has {room}. Leave it out."
-    return None
-
-
-def forbidden(golds: Sequence[str], constraint: Constraint) -> str | None:
-    for gold in golds:
-        if not constraint.matches(gold):
-            return f"the constraint forbids a right answer ({gold!r}). Choose another protocol."
-    return None
-
-
-def misspelled(golds: Sequence[str], answers: Sequence[list[int]], spelling: Sequence[str]) -> str | None:
-    """The first token of a right answer whose text differs from the answer.
-
-    answers: the tokenizer's own tokens of each right answer.
-    """
-    for gold, ids in zip(golds, answers, strict=True):
-        place = 0
-        for token in ids:
-            text = spelling[token]
-            if not text or not gold.startswith(text, place):
-                return (
-                    f"its tokenizer cannot write a right answer ({gold!r}): token {token} is {text!r} "
-                    f"where the answer has {gold[place : place + SHOWN]!r}. Leave it out."
-                )
-            place += len(text)
-        if place < len(gold):
-            return (
-                f"its tokenizer cannot write a right answer ({gold!r}): it leaves out {gold[place:]!r}. "
-                "Leave it out."
-            )
-    return None
-
-
-def too_short(cut: int, golds: int, constraint: Constraint) -> str | None:
-    if 2 * cut > golds:
-        return (
-            f"{cut} of {golds} right answers are longer than {constraint.max_new_tokens} of its tokens. "
-            "Choose a protocol that allows more."
-        )
-    return None
+def misspelled(gold: str, ids: Sequence[int], spelling: Sequence[str]) -> str | None:
+    """Where the text of the tokenizer's own tokens differs from a right answer; None if it is the same."""
+    place = 0
+    for token in ids:
+        text = spelling[token]
+        if not text or not gold.startswith(text, place):
+            return f"token {token} is {text!r} where the answer has {gold[place : place + SHOWN]!r}"
+        place += len(text)
+    return f"it leaves out {gold[place:]!r}" if place < len(gold) else None
