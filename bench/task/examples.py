@@ -107,32 +107,30 @@ def full_split(
     return [example for scenario in scenarios for example in examples(scenario)[1:]]
 
 
-def evaluation_set(
-    seed: int = DEFAULT_SEED, num_scenarios: int = NUM_SCENARIOS, version: str = "base"
-) -> list[Example]:
+def evaluation_set(seed: int = DEFAULT_SEED, version: str = "base") -> list[Example]:
     """716 examples after 1 to 12 operations. Their 5,012 queries have exactly PUBLISHED_COUNTS.
 
     For versions of another size, it is a random choice of the same number of examples.
     Raises ValueError if the scenarios of a seed cannot meet the counts.
     """
     if not has_published_size(version):
-        kept = random_states(seed, num_scenarios, version)
-    elif (seed, num_scenarios) == (DEFAULT_SEED, NUM_SCENARIOS):
+        kept = random_states(seed, version)
+    elif seed == DEFAULT_SEED:
         kept = committed_states()
     else:
-        return choose(full_split(seed, num_scenarios, version), PUBLISHED_COUNTS, seed)
-    scenarios = generate(num_scenarios, seed=seed, version=version)
+        return choose(full_split(seed, version=version), PUBLISHED_COUNTS, seed)
+    scenarios = generate(NUM_SCENARIOS, seed=seed, version=version)
     return [
         example for number, scenario in enumerate(scenarios) for example in examples(scenario, kept[number])
     ]
 
 
-def random_states(seed: int, num_scenarios: int, version: str) -> Mapping[int, list[int]]:
+def random_states(seed: int, version: str) -> Mapping[int, list[int]]:
     """Number of a scenario -> the numbers of operations after which it is asked."""
     per_scenario = SIZES[version].num_operations
-    total = num_scenarios * per_scenario
+    total = NUM_SCENARIOS * per_scenario
     kept: dict[int, list[int]] = defaultdict(list)
-    for index in sorted(Random(f"{seed}/examples").sample(range(total), min(NUM_EXAMPLES, total))):
+    for index in sorted(Random(f"{seed}/examples").sample(range(total), NUM_EXAMPLES)):
         kept[index // per_scenario].append(index % per_scenario + 1)
     return kept
 

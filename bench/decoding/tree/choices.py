@@ -18,7 +18,7 @@ import torch
 
 from bench.decoding.automaton import encode_inside
 from bench.decoding.device import check_finite, clock, device_of, peak_bytes
-from bench.decoding.tree.tree import Tree, common_prefix, encode, pack_size, plant, unsupported
+from bench.decoding.tree.tree import Tree, common_prefix, encode, pack_size, plant, rooted, run, unsupported
 from bench.records import BREAK, Completion, Counters, Prompt
 from bench.task.examples import examples
 from bench.task.prompts import PROTOCOLS, SHOTS, STATEMENT, build_choices
@@ -50,8 +50,7 @@ class ChoiceEngine:
             ids, prompt = waiting.pop()
             yield [(prompt, completion(prompt, len(ids), self.score_alone(ids, self.pieces(prompt))))]
         while waiting:
-            tree = Tree(self.model)
-            root = self.root(tree, [ids for ids, _ in waiting])
+            tree, root = rooted(self.model, [ids for ids, _ in waiting], self.counters)
             while waiting:
                 size = pack_size([ids for ids, _ in waiting], len(root), self.pack_tokens)
                 try:
@@ -66,14 +65,6 @@ class ChoiceEngine:
                 waiting = waiting[size:]
                 self.counters.peak_bytes = peak_bytes(self.model.device)
                 yield done
-
-    def root(self, tree: Tree, sequences: Sequence[list[int]]) -> list[int]:
-        """Run the tokens that all prompts begin with. Returns their columns."""
-        root = tree.add([], sequences[0][: common_prefix(sequences)])
-        if root:
-            with torch.inference_mode():
-                self.forward(tree, root[-1:])
-        return root
 
     def score_pack(
         self, tree: Tree, root: list[int], pack: Sequence[tuple[list[int], Prompt]]
@@ -128,9 +119,8 @@ class ChoiceEngine:
         prompt = replace(prompt, drafts=few)
         ids = self.tokenizer(prompt.text).input_ids
         try:
-            tree = Tree(self.model)
             with torch.inference_mode():
-                [(_, done)] = self.score_pack(tree, self.root(tree, [ids]), [(ids, prompt)])
+                [(_, done)] = self.score_pack(*rooted(self.model, [ids], self.counters), [(ids, prompt)])
         except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
             return f"a probe failed ({str(error).splitlines()[0]})"
         finally:
@@ -145,20 +135,11 @@ class ChoiceEngine:
         """The log-probability of each clause's tokens, from one pass."""
         columns = sorted({column for clause in clauses for column, _ in clause})
         rows = {column: row for row, column in enumerate(columns)}
-        logits = self.forward(tree, columns)
+        logits = precise(run(tree, columns, self.counters))
         where = [(rows[column], token) for clause in clauses for column, token in clause]
         row, token = torch.tensor(where, device=logits.device).T
         logprobs = iter((logits[row, token] - logits.logsumexp(-1)[row]).tolist())
         return [sum(next(logprobs) for _ in clause) for clause in clauses]
-
-    def forward(self, tree: Tree, columns: Sequence[int]) -> torch.Tensor:
-        """Logits at some columns. -> (N, V)"""
-        self.counters.forward_passes += 1
-        self.counters.model_tokens += len(tree.input_ids)
-        with clock(self.counters, "model_seconds"):
-            logits = precise(tree.run(columns))
-            check_finite(logits)
-        return logits
 
 
 def precise(logits: torch.Tensor) -> torch.Tensor:

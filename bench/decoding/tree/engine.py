@@ -22,10 +22,10 @@ import torch
 
 from bench.decoding.automaton import build_tables
 from bench.decoding.constraint import Constraint
-from bench.decoding.device import check_finite, clock, device_of, peak_bytes
+from bench.decoding.device import clock, device_of, peak_bytes
 from bench.decoding.tree.attention import narrowed
 from bench.decoding.tree.drafts import Costs, Drafter
-from bench.decoding.tree.tree import Tree, common_prefix, encode, pack_size, plant, shared
+from bench.decoding.tree.tree import Tree, encode, pack_size, plant, rooted, run, shared
 from bench.records import Completion, Counters, Prompt
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class SpeculativeEngine:
         if not prompts:
             return
         waiting = sorted(encode(self.tokenizer, prompts), key=itemgetter(0))
-        tree, root = self.root([ids for ids, _ in waiting])
+        tree, root = rooted(self.model, [ids for ids, _ in waiting], self.counters)
         active: list[Branch] = []
         while active or (waiting and self.costs.balance >= 0):
             try:
@@ -131,14 +131,6 @@ class SpeculativeEngine:
         self.reason += f"; drafts did not pay: {len(left)} of {total} prompts went to the reference engine"
         yield from self.reference.complete(left)
 
-    def root(self, sequences: Sequence[list[int]]) -> tuple[Tree, list[int]]:
-        """A tree of the tokens that all sequences begin with, and their columns."""
-        tree = Tree(self.model)
-        root = tree.add([], sequences[0][: common_prefix(sequences)])
-        if root:
-            self.forward(tree, root[-1:], [0])
-        return tree, root
-
     def draft(self, branches: Sequence[Branch]) -> None:
         """Guess the rest of each answer, within the automaton, the token limit and memory."""
         length = min(self.costs.draft_length(len(branches)), self.positions // len(branches))
@@ -151,7 +143,10 @@ class SpeculativeEngine:
             self.counters.drafted_tokens += len(branch.draft)
 
     def verify(self, tree: Tree, branches: Sequence[Branch]) -> None:
-        """One forward pass: each answer grows by the accepted part of its draft and one more token."""
+        """One forward pass: each answer grows by the accepted part of its draft and one more token.
+
+        Logits are exact for the tokens that the state of their column allows.
+        """
         first = len(tree.positions)
         columns: list[int] = []
         states: list[int] = []
@@ -160,24 +155,12 @@ class SpeculativeEngine:
             columns += branch.path[-len(branch.draft) - 1 :]
             states += [branch.state, *self.tables.walk(branch.state, branch.draft)]
         self.costs.spend(len(tree.input_ids))
-        choices = iter(self.choose(self.forward(tree, columns, states), states))
+        with narrowed(self.model, self.tables.narrow[states], self.tables.few):
+            logits = run(tree, columns, self.counters)  # (N, V)
+        choices = iter(self.choose(logits, states))
         for branch in branches:
             self.accept(branch, [next(choices) for _ in range(len(branch.draft) + 1)])
         prune(tree, first, branches)
-
-    def forward(self, tree: Tree, columns: Sequence[int], states: Sequence[int]) -> torch.Tensor:
-        """Logits at some columns. -> (N, V), exact for the tokens that each column's state allows"""
-        self.counters.forward_passes += 1
-        self.counters.model_tokens += len(tree.input_ids)
-        narrow = self.tables.narrow[list(states)]
-        with (
-            clock(self.counters, "model_seconds"),
-            torch.inference_mode(),
-            narrowed(self.model, narrow, self.tables.few),
-        ):
-            logits = tree.run(columns)
-            check_finite(logits)
-        return logits
 
     def choose(self, logits: torch.Tensor, states: Sequence[int]) -> list[int]:
         """The likeliest token that each state allows. logits: (N, V)

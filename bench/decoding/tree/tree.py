@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicLayer
 
+from bench.decoding.device import check_finite, clock
 from bench.decoding.tree.attention import CPU_KERNEL, Blocks, attention_in, attention_of, blocks_of, prefix_of
-from bench.records import Prompt
+from bench.records import Counters, Prompt
 
 ANSWER_TOKENS = 64  # tokens in a typical answer
 ENCODED_AT_ONCE = 256  # prompts per call of the tokenizer
@@ -173,6 +174,25 @@ def with_room(states: Tensor, used: int, columns: int) -> Tensor:
     longer = states.new_empty(*states.shape[:-2], columns, states.shape[-1])
     longer[..., :used, :] = states[..., :used, :]
     return longer
+
+
+def run(tree: Tree, columns: Sequence[int], counters: Counters) -> Tensor:
+    """Tree.run, counted. Raises FloatingPointError for logits that are not finite."""
+    counters.forward_passes += 1
+    counters.model_tokens += len(tree.input_ids)
+    with clock(counters, "model_seconds"), torch.inference_mode():
+        logits = tree.run(columns)
+        check_finite(logits)
+    return logits
+
+
+def rooted(model: Any, sequences: Sequence[Tokens], counters: Counters) -> tuple[Tree, list[int]]:
+    """A tree of the tokens that all sequences begin with, and their columns."""
+    tree = Tree(model)
+    root = tree.add([], sequences[0][: common_prefix(sequences)])
+    if root:
+        run(tree, root[-1:], counters)
+    return tree, root
 
 
 def encode(tokenizer: Any, prompts: Sequence[Prompt]) -> Iterator[tuple[Tokens, Prompt]]:

@@ -41,7 +41,7 @@ def test_the_evaluation_set_has_exactly_the_published_counts(version):
 
 @pytest.mark.parametrize("version", sorted(SIZES.keys() - set(STANDARD)))
 def test_a_version_of_another_size_asks_as_many_examples(version):
-    found = evaluation_set(num_scenarios=100, version=version)
+    found = evaluation_set(version=version)
     assert len({example.id for example in found}) == 716
     assert {len(example.queries) for example in found} == {SIZES[version].num_boxes}
 

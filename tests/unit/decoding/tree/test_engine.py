@@ -90,11 +90,11 @@ def test_a_pack_that_does_not_fit_is_halved(model, tokenizer, prompts, expected,
 def test_a_pass_asks_for_no_more_logits_than_fit(engine, prompts, expected, complete, monkeypatch):
     asked = []
 
-    def forward(tree, columns, states, whole=engine.forward):
-        asked.append(len(columns))
-        return whole(tree, columns, states)
+    def choose(logits, states, whole=engine.choose):
+        asked.append(len(logits))
+        return whole(logits, states)
 
-    monkeypatch.setattr(engine, "forward", forward)
+    monkeypatch.setattr(engine, "choose", choose)
     engine.positions = 20
     assert complete(patient(engine), prompts) == expected
     assert 1 < max(asked) <= 20 + len(prompts)
