@@ -72,9 +72,7 @@ class ChoiceEngine:
         """One forward pass over the prompts and all their clauses."""
         tree.keep(len(root), [])
         paths = plant(tree, root, [ids for ids, _ in pack])
-        steps = [
-            grow(tree, path, self.pieces(prompt)) for path, (_, prompt) in zip(paths, pack, strict=True)
-        ]
+        steps = [grow(tree, path, self.pieces(prompt)) for path, (_, prompt) in zip(paths, pack, strict=True)]
         scores = iter(self.sums([clause for boxes in steps for box in boxes for clause in box], tree))
         return [
             (prompt, completion(prompt, len(ids), [[next(scores) for _ in box] for box in boxes]))

@@ -116,7 +116,10 @@ class SpeculativeEngine:
                 active = [branch for branch in active if not branch.finish_reason]
                 yield [(branch.prompt, self.finish(branch)) for branch in done]
         if waiting:
-            yield from self.hand_over([prompt for _, prompt in waiting], len(prompts))
+            left = f"{len(waiting)} of {len(prompts)} prompts went to the reference engine"
+            self.reason += f"; drafts did not pay: {left}"
+            self.reference.counters = self.counters
+            yield from self.reference.complete([prompt for _, prompt in waiting])
 
     @cached_property
     def reference(self) -> ReferenceEngine:
@@ -124,12 +127,6 @@ class SpeculativeEngine:
         from bench.decoding.reference import ReferenceEngine
 
         return ReferenceEngine(self.model, self.tokenizer, self.constraint, batch_size=self.batch_size)
-
-    def hand_over(self, left: Sequence[Prompt], total: int) -> Iterator[list[tuple[Prompt, Completion]]]:
-        """Let the reference engine complete the rest."""
-        self.reference.counters = self.counters
-        self.reason += f"; drafts did not pay: {len(left)} of {total} prompts went to the reference engine"
-        yield from self.reference.complete(left)
 
     def draft(self, branches: Sequence[Branch]) -> None:
         """Guess the rest of each answer, within the automaton, the token limit and memory."""
