@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.decoding.constraint import Constraint
 from bench.models.chat import count_bos, has_own_bos, roles_for
 from bench.models.loading import load_config
 from bench.records import ModelEntry, Prompt
+from bench.task.prompts import Constraint
 from bench.text import printable
 
 CHAT_NAME = re.compile(r"(?i)(^|[-_.])(instruct|chat|it)($|[-_.])")

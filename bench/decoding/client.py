@@ -174,9 +174,19 @@ class Server:
     def reply(self, answer: Future[str], model: str, prompt: str, max_tokens: int) -> Reply:
         """Wait for a reply and check its model and numbers. Raises the same errors as `read`."""
         found = self.decode(result(answer), Reply)
-        if problem := impossible(found, model, prompt, max_tokens):
-            raise InputError(f"{self.name} {self.quote(problem)}.")
-        return found
+        text, read, wrote = found.choices[0].text, found.usage.prompt_tokens, found.usage.completion_tokens
+        if found.model != model:
+            problem = f"was asked for {model}, but {found.model} answered. Serve {model}"
+        elif not len(prompt) / TOKEN <= read <= len(prompt.encode()) + ADDED:
+            problem = f"counted {read} tokens in a prompt of {len(prompt)} characters"
+        elif wrote > max_tokens or len(text) > wrote * TOKEN:
+            problem = (
+                f"counted {wrote} tokens in an answer of {len(text)} characters, "
+                f"but the request allowed at most {max_tokens}"
+            )
+        else:
+            return found
+        raise InputError(f"{self.name} {self.quote(problem)}.")
 
     def decode(self, said: str, kind: type[Value]) -> Value:
         try:
@@ -244,18 +254,3 @@ class Server:
         return kind(
             f"{self.name} answered {status}: {self.quote(said)}. {ADVICE.get(status, 'See its log.')}"
         )
-
-
-def impossible(reply: Reply, model: str, prompt: str, max_tokens: int) -> str | None:
-    """The reason why a reply's model or numbers are impossible; None if they are possible."""
-    text, read, wrote = reply.choices[0].text, reply.usage.prompt_tokens, reply.usage.completion_tokens
-    if reply.model != model:
-        return f"was asked for {model}, but {reply.model} answered. Serve {model}"
-    if not len(prompt) / TOKEN <= read <= len(prompt.encode()) + ADDED:
-        return f"counted {read} tokens in a prompt of {len(prompt)} characters"
-    if wrote > max_tokens or len(text) > wrote * TOKEN:
-        return (
-            f"counted {wrote} tokens in an answer of {len(text)} characters, "
-            f"but the request allowed at most {max_tokens}"
-        )
-    return None

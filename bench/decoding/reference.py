@@ -18,11 +18,11 @@ from outlines.backends.outlines_core import OutlinesCoreLogitsProcessor
 from transformers import BatchEncoding, GenerationConfig
 
 from bench.decoding.automaton import index_for, spell
-from bench.decoding.constraint import Constraint
 from bench.decoding.device import check_finite, clock, device_of, peak_bytes
 from bench.decoding.thinking import Thought, thought_of
 from bench.models import padded_left
 from bench.records import Completion, Counters, Prompt
+from bench.task.prompts import Constraint
 
 Made = TypeVar("Made")
 MASK = "outlines_core.kernels.torch"  # the module in which outlines applies its mask

@@ -9,7 +9,6 @@ import torch
 
 from bench.cache import kept
 from bench.decoding import Engine
-from bench.decoding.constraint import Constraint
 from bench.decoding.tree.attention import attention_of
 from bench.decoding.tree.choices import ChoiceEngine
 from bench.decoding.tree.drafts import Costs
@@ -18,7 +17,7 @@ from bench.decoding.tree.tree import unsupported
 from bench.inputs import InputError
 from bench.records import Completion, Counters
 from bench.task.examples import examples
-from bench.task.prompts import PROTOCOLS, SHOTS, build
+from bench.task.prompts import PROTOCOLS, SHOTS, Constraint, build
 
 if TYPE_CHECKING:
     from bench.decoding.reference import ReferenceEngine

@@ -7,6 +7,8 @@ numbers of tokens.
 
 from __future__ import annotations
 
+import json
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -18,10 +20,10 @@ from typing import Any, TypeVar
 import regex
 
 from bench.decoding.client import Refused, Server
-from bench.decoding.constraint import Constraint, gbnf
 from bench.decoding.thinking import Thought, thought_of
 from bench.inputs import InputError
 from bench.records import Completion, Counters, Prompt
+from bench.task.prompts import Constraint
 from bench.text import printable
 
 
@@ -58,6 +60,12 @@ DIALECTS = {
 }
 OWNERS = {"me": "llamacpp"}  # owned_by in /v1/models, if it is not the dialect's name (llama-cpp-python)
 CANARY = Constraint("(xq|zq){3}", 24)  # no model writes this without the constraint
+PARTS = re.compile(
+    r"(?P<operator>\((?!\?)|[)|*+?]|\{\d+(,\d*)?\})"  # the same in both
+    r"|(?P<characters>\[(?:[^\\\[\]]|\\[\\\[\]^-])+\])"  # a character class, the same in both
+    r"|\\(?P<escaped>[^A-Za-z0-9])"
+    r"|(?P<plain>[^\\.^$(){}\[\]])"
+)
 SHOWN, NAME = 5, 100  # number of model names in a message, and characters of each
 Read = TypeVar("Read")
 
@@ -238,3 +246,19 @@ class ServerEngine:
         with suppress(ConnectionError):
             if self.model not in (served := self.server.models()):
                 raise InputError(f"{self.server.name} now serves {listed(served)}, not {self.model}.")
+
+
+def gbnf(regex: str) -> str:
+    """A grammar with one rule in llama.cpp's format, GBNF, equivalent to the regex.
+
+    Raises ValueError for anything but characters, classes, groups, |, *, +, ? and {m,n}.
+    """
+    said, place = [], 0
+    while place < len(regex):
+        part = PARTS.match(regex, place)
+        if part is None:
+            raise InputError(f"no grammar can be made from {regex!r}: {regex[place:]!r} is not supported.")
+        character = part["escaped"] or part["plain"]
+        said.append(json.dumps(character) if character else part[0])
+        place = part.end()
+    return f"root ::= {' '.join(said)}"

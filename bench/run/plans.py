@@ -15,7 +15,6 @@ from typing import Any
 from bench import CHECKOUT, __version__, models
 from bench.decoding import CHOICE, ENGINES, Engine, engine_name
 from bench.decoding.audit import Audit, audit
-from bench.decoding.constraint import Constraint, constraint
 from bench.inputs import InputError, convert
 from bench.models.machine import visible_gpus
 from bench.models.suites import ModelFields, load_suite
@@ -25,7 +24,17 @@ from bench.scoring.baselines import baseline
 from bench.scoring.choices import chance
 from bench.store import Settings
 from bench.task.examples import digest_of_examples, load_examples
-from bench.task.prompts import PROTOCOLS, Protocol, as_text, build, build_choices, gold_statement, turns
+from bench.task.prompts import (
+    PROTOCOLS,
+    Constraint,
+    Protocol,
+    as_text,
+    build,
+    build_choices,
+    constraint,
+    gold_statement,
+    turns,
+)
 
 PACKAGES = (  # whose versions are recorded
     "torch", "transformers", "tokenizers", "outlines", "outlines_core",

@@ -15,7 +15,7 @@ from bench.records import Answer, Completion, Contents
 from bench.task.wording import WORDINGS
 
 if TYPE_CHECKING:  # this module also runs in environments without our dependencies
-    from bench.decoding.constraint import Constraint
+    from bench.task.prompts import Constraint
 
 OPENING = "Box 0 contains"  # only the first clause may begin so; it is recognized by its place
 NEXT_BOX = re.compile(r", and Box|, Box| and Box|; Box")

@@ -15,11 +15,10 @@ from unittest.mock import patch
 
 from tabulate import tabulate
 
-from bench.decoding.constraint import Constraint, constraint
 from bench.inputs import COUNT, number, whole
 from bench.models import load_tokenizer
 from bench.records import ModelEntry
-from bench.task.prompts import PROTOCOLS
+from bench.task.prompts import PROTOCOLS, Constraint, constraint
 
 SHAPES = {  # of Llama models with random weights: hidden size, feed-forward size, layers, heads
     "tiny": (128, 384, 5, 2),

@@ -22,7 +22,6 @@ from tabulate import tabulate
 
 from bench import models
 from bench.decoding import Engine
-from bench.decoding.constraint import constraint
 from bench.decoding.select import engine_for
 from bench.inputs import InputError
 from bench.models.machine import lacks_package
@@ -31,7 +30,7 @@ from bench.outputs import check_output, write_text
 from bench.records import Completion, ModelEntry, Prompt
 from bench.speed import benchmark
 from bench.task.examples import evaluation_set
-from bench.task.prompts import PROTOCOLS, build
+from bench.task.prompts import PROTOCOLS, build, constraint
 
 PROMPTS = 40  # per embedded model
 LARGE_RUN = "--err 0.1 --scenarios 5 --repeats 1"  # 5 scenarios of 12 states: 60 prompts

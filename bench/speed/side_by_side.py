@@ -18,7 +18,6 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bench.decoding import Engine
-from bench.decoding.constraint import constraint
 from bench.decoding.device import usable
 from bench.decoding.tree.choices import ChoiceEngine
 from bench.decoding.tree.tree import Tree, common_prefix
@@ -34,7 +33,7 @@ from bench.speed.scripted import (
     scripted_answer,
 )
 from bench.task.examples import NUM_EXAMPLES, NUM_SCENARIOS, evaluation_set, examples
-from bench.task.prompts import PROTOCOLS, build, build_choices
+from bench.task.prompts import PROTOCOLS, build, build_choices, constraint
 from bench.task.world import generate
 
 STATES = 12  # states per scenario in the published test split

@@ -19,10 +19,10 @@ from typing import Annotated, Any
 
 import msgspec
 
-from bench.decoding.constraint import Constraint
 from bench.inputs import InputError, convert, parse_json
 from bench.records import Completion
 from bench.store.database import explained, open_database, open_to_read, to_json
+from bench.task.prompts import Constraint
 
 FIELDS = "key, text, finish_reason, prompt_tokens, token_ids, digest"
 Row = tuple[Any, ...]

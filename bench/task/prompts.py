@@ -1,4 +1,4 @@
-"""Example -> Prompt, for base and chat models, with drafts or choices. PROTOCOLS is the table of protocols.
+"""Example -> Prompt, for base and chat models. Protocol -> the Constraint of answers.
 
 Source of the instruction and the two examples: Kim, Schuster & Toshniwal (2024), arXiv:2405.21068,
 released scripts, branch shtoshni/outlines. They are data of the protocol.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -78,6 +79,39 @@ PROTOCOLS = {
         Protocol("strict", INSTRUCTION, WELL_FORMED, max_new_tokens=256),
     )
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """The form of an answer: one fixed regex for all prompts, and the limit in tokens."""
+
+    regex: str
+    max_new_tokens: int
+
+    def matches(self, text: str) -> bool:
+        return re.fullmatch(self.regex, text) is not None
+
+
+@cache
+def constraint(protocol: Protocol, version: str = "base", num_boxes: int = 7) -> Constraint:
+    """The constraint of a protocol for one version of the task.
+
+    A protocol's limit is for seven boxes in the words of the base version. For longer statements, it grows in
+    proportion to the statement that all boxes are empty.
+    """
+    wording = WORDINGS[version]
+    contents = protocol.contents.replace("<name>", wording.name)
+    clauses = []
+    for box in range(num_boxes):
+        before, after = wording.clause.format(box=wording.name_box(box), objects="\0").split(" \0")
+        clauses.append(re.escape(before).replace(r"\ ", " ") + contents + re.escape(after))
+    longer = max(1.0, empty_length(version, num_boxes) / empty_length("base", 7))
+    return Constraint(STATEMENT + ", ".join(clauses) + r"\.", round(protocol.max_new_tokens * longer))
+
+
+def empty_length(version: str, num_boxes: int) -> int:
+    """The number of characters in the statement that all boxes are empty."""
+    return len(WORDINGS[version].state_all((frozenset(),) * num_boxes))
 
 
 @cache

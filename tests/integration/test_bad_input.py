@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from bench import ROOT
-from bench.decoding.constraint import Constraint
 from bench.records import Completion
 from bench.store import Run, Settings, Store
+from bench.task.prompts import Constraint
 
 pytest_plugins = ["pytester"]
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from bench import DATA, ROOT
-from bench.decoding.constraint import Constraint
 from bench.inputs import MISTAKE
 from bench.records import Completion, ModelEntry
 from bench.store import Run, Settings, Store
+from bench.task.prompts import Constraint
 
 pytest_plugins = ["pytester"]
 

@@ -31,7 +31,7 @@ WORKERS.set_forkserver_preload(["bench.run.session", "bench.models.loading", "tr
 FILL = """
 import resource, sys
 from pathlib import Path
-from bench.decoding.constraint import Constraint
+from bench.task.prompts import Constraint
 from bench.records import Completion
 from bench.store import Run, Settings, Store
 

@@ -17,7 +17,6 @@ from random import Random
 import pytest
 
 from bench import ROOT
-from bench.decoding.constraint import Constraint
 from bench.models.suites import load_suite
 from bench.records import Completion, ModelEntry
 from bench.report.files import accuracy_csv, as_json
@@ -27,6 +26,7 @@ from bench.run.plans import Plan, limited
 from bench.run.session import Session
 from bench.store import Run, Settings, Store
 from bench.task.examples import evaluation_set
+from bench.task.prompts import Constraint
 
 pytest_plugins = ["pytester"]
 

@@ -16,7 +16,6 @@ import torch
 
 from bench import models
 from bench.decoding.automaton import build_tables, encode_inside, index_of, spell, tokens_for
-from bench.decoding.constraint import constraint
 from bench.decoding.reference import ReferenceEngine
 from bench.decoding.tree.engine import SpeculativeEngine
 from bench.records import Completion, Example, ModelEntry, Prompt
@@ -26,7 +25,7 @@ from bench.run.plans import Plan, limited
 from bench.run.progress import distinct
 from bench.store import Store
 from bench.task.examples import load_examples
-from bench.task.prompts import PROTOCOLS, gold_statement
+from bench.task.prompts import PROTOCOLS, constraint, gold_statement
 from bench.task.wording import WORDINGS
 from fixtures import real
 from fixtures.checkpoints import make_checkpoint

@@ -26,7 +26,6 @@ import pytest
 import pyzipper
 
 from bench.commands import main
-from bench.decoding.constraint import Constraint
 from bench.nights.files import load, save
 from bench.nights.regression import night_of
 from bench.records import Completion, ModelEntry
@@ -34,6 +33,7 @@ from bench.report.files import write
 from bench.report.history import write_history
 from bench.run.session import Session
 from bench.store import Run, Settings, Store
+from bench.task.prompts import Constraint
 from fixtures.clock import shift_clock
 
 FORK = multiprocessing.get_context("fork")

@@ -22,7 +22,6 @@ from hypothesis import strategies as st
 
 from bench import DATA
 from bench.decoding.client import Cards, Server
-from bench.decoding.constraint import constraint
 from bench.decoding.server import listed
 from bench.inputs import InputError
 from bench.models.files import weights_of
@@ -35,7 +34,7 @@ from bench.run.plans import choose_models, override
 from bench.scoring.predictions import score_predictions
 from bench.store import Run, Settings, Store, command
 from bench.store.completions import FIELDS, RUN_FIELDS, completion, digest
-from bench.task.prompts import PROTOCOLS
+from bench.task.prompts import PROTOCOLS, constraint
 from bench.task.release import PASSWORD, read_release
 from bench.task.write import rows
 from fixtures.fuzz import Make, as_json, damaged, edited, either, random_text, written

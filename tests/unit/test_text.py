@@ -17,9 +17,9 @@ from markdown_it import MarkdownIt
 from bench import text
 from bench.__main__ import main
 from bench.cluster.command import write_job
-from bench.decoding.constraint import Constraint
 from bench.records import Completion
 from bench.store import Run, Settings, Store
+from bench.task.prompts import Constraint
 
 HOSTILE = (
     "![i](http://evil.example/x.png)",

@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from bench.decoding.automaton import build_tables
-from bench.decoding.constraint import Constraint
 from bench.decoding.device import clock, device_of, peak_bytes
 from bench.decoding.tree.attention import narrowed
 from bench.decoding.tree.drafts import Costs, Drafter
 from bench.decoding.tree.tree import Tree, encode, pack_size, plant, rooted, run, shared
 from bench.records import Completion, Counters, Prompt
+from bench.task.prompts import Constraint
 
 if TYPE_CHECKING:
     from bench.decoding.reference import ReferenceEngine

@@ -10,10 +10,9 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from bench.decoding.constraint import Constraint, constraint
 from bench.records import Completion, Example, Prompt
 from bench.task.examples import examples
-from bench.task.prompts import PROTOCOLS, build, gold_statement
+from bench.task.prompts import PROTOCOLS, Constraint, build, constraint, gold_statement
 from bench.task.world import generate
 
 EOS = "<|endoftext|>"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.decoding.constraint import constraint, gbnf
-from bench.task.prompts import PROTOCOLS
+from bench.decoding.server import gbnf
+from bench.task.prompts import PROTOCOLS, constraint
 from bench.task.wording import WORDINGS
 from fixtures.servers import regex_of
 

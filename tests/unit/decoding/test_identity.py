@@ -6,14 +6,13 @@ import pytest
 import torch
 
 from bench import models
-from bench.decoding.constraint import constraint
 from bench.decoding.reference import ReferenceEngine
 from bench.decoding.select import engine_for
 from bench.decoding.tree.engine import SpeculativeEngine
 from bench.models.suites import load_suite
 from bench.speed.scripted import random_model as random_weights
 from bench.task.examples import evaluation_set
-from bench.task.prompts import PROTOCOLS, build
+from bench.task.prompts import PROTOCOLS, build, constraint
 
 ENGINES = (ReferenceEngine, SpeculativeEngine)
 

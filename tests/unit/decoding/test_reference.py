@@ -11,8 +11,8 @@ import pytest
 import torch
 from outlines.types import Regex
 
-from bench.decoding.constraint import Constraint
 from bench.decoding.reference import MASK, ReferenceEngine, uncompiled_mask
+from bench.task.prompts import Constraint
 
 
 @pytest.fixture

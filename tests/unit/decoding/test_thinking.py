@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from bench.decoding.automaton import encode_inside
 from bench.decoding.client import Server
-from bench.decoding.constraint import constraint
 from bench.decoding.reference import Thinker
 from bench.decoding.server import ServerEngine
 from bench.decoding.thinking import ThinkingEngine, thinking_tokens, thought_of
@@ -25,7 +24,7 @@ from bench.records import Completion, Counters, ModelEntry, Prompt
 from bench.scoring.answers import read_answer
 from bench.speed.scripted import BIAS
 from bench.task.examples import examples
-from bench.task.prompts import PROTOCOLS, SHOTS, build, gold_statement
+from bench.task.prompts import PROTOCOLS, SHOTS, build, constraint, gold_statement
 
 TAG = "</think>"
 THINK = PROTOCOLS["think"]

@@ -8,13 +8,12 @@ import sys
 import pytest
 
 import bench
-from bench.decoding.constraint import constraint
 from bench.exports.boxes import buckets_of, score
 from bench.exports.tasks import document, yaml_of
 from bench.records import Completion, Example
 from bench.scoring import scores
 from bench.scoring.answers import read_answer
-from bench.task.prompts import PROTOCOLS, build, gold_statement
+from bench.task.prompts import PROTOCOLS, build, constraint, gold_statement
 
 PAPER = PROTOCOLS["paper"]
 yaml = pytest.importorskip("yaml", reason="needs pip install pyyaml", exc_type=ImportError)

@@ -8,10 +8,9 @@ from dataclasses import replace
 import pytest
 
 from bench.decoding.audit import audit
-from bench.decoding.constraint import constraint
 from bench.models import render_for
 from bench.records import Example, ModelEntry, Prompt
-from bench.task.prompts import PROTOCOLS, as_text, build, gold_statement, turns
+from bench.task.prompts import PROTOCOLS, as_text, build, constraint, gold_statement, turns
 from fixtures.checkpoints import BOS, EOS, STYLES, TEMPLATES, Style, make_checkpoint, make_tokenizer
 
 CHAT = ModelEntry("chatty", "nowhere", chat=True)

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from bench.decoding.constraint import Constraint
 from bench.records import Completion
 from bench.run.options import Options
 from bench.run.plans import Plan
 from bench.run.progress import added_since, kept_for, kept_of, last_number
 from bench.store import Run, Settings, Store
 from bench.task.examples import evaluation_set
+from bench.task.prompts import Constraint
 from bench.text import counted, in_words
 
 SETTINGS = Settings({"weights": "ab"}, Constraint(".*", 100), "reference/1")

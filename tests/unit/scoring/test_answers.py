@@ -2,11 +2,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.decoding.constraint import constraint
 from bench.records import Completion
 from bench.scoring.answers import clauses, read_answer, read_contents
 from bench.task.examples import examples
-from bench.task.prompts import PROTOCOLS, gold_statement
+from bench.task.prompts import PROTOCOLS, constraint, gold_statement
 from bench.task.world import SIZES, generate
 
 PAPER = constraint(PROTOCOLS["paper"])

@@ -7,13 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.__main__ import main
-from bench.decoding.constraint import constraint
 from bench.records import Completion, Operation, Scenario
 from bench.scoring.answers import clauses, read_answer
 from bench.scoring.predictions import is_right, score_predictions
 from bench.scoring.scores import score
 from bench.task.examples import examples
-from bench.task.prompts import PROTOCOLS, SHOTS
+from bench.task.prompts import PROTOCOLS, SHOTS, constraint
 from bench.task.wording import name_objects
 from bench.task.write import rows
 

@@ -22,12 +22,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.decoding.constraint import Constraint
 from bench.inputs import InputError
 from bench.records import Completion
 from bench.store import Run, Settings, Store, check_store, command
 from bench.store.completions import digest
 from bench.store.database import APPLICATION_ID, SCHEMA_VERSION, filesystem
+from bench.task.prompts import Constraint
 
 MODEL = {"weights": "1f" * 32, "adapter": None, "dtype": "float32", "attention": "sdpa", "chat": False}
 REGEX = "Box 0 contains( [a-z]+)*"

@@ -7,12 +7,11 @@ from collections import Counter
 
 import pytest
 
-from bench.decoding.constraint import constraint
 from bench.records import Completion, Example
 from bench.scoring.answers import read_answer
 from bench.task.examples import load_examples
 from bench.task.probes import PROBES, MinimalPair, minimal_pairs
-from bench.task.prompts import PROTOCOLS, build, gold_statement
+from bench.task.prompts import PROTOCOLS, build, constraint, gold_statement
 
 SENTENCES = {
     r"Put (.+) into Box (\d)\.": "put",

@@ -1,8 +1,7 @@
 import pytest
 
-from bench.decoding.constraint import constraint
 from bench.task.examples import evaluation_set, examples
-from bench.task.prompts import PROTOCOLS, SHOTS, build, gold_statement, shot_turns
+from bench.task.prompts import PROTOCOLS, SHOTS, build, constraint, gold_statement, shot_turns
 from bench.task.world import SIZES
 
 # Kim, Schuster & Toshniwal (2024), released scripts, branch shtoshni/outlines.

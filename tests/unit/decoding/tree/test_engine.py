@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench.decoding import select
-from bench.decoding.constraint import Constraint
 from bench.decoding.reference import ReferenceEngine
 from bench.decoding.select import engine_for
 from bench.decoding.tree.engine import SpeculativeEngine
+from bench.task.prompts import Constraint
 
 SHORT = Constraint("Statement: (Box [0-9] contains( [a-z]+)*, ){3}.*", 30)
 
