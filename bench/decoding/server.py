@@ -206,7 +206,7 @@ class ServerEngine:
         flying: dict[Future[str], Prompt] = {}
         done: list[tuple[Prompt, Read]] = []
         failures: list[Exception] = []
-        started = time.perf_counter()
+        started = time.perf_counter() - self.counters.total_seconds  # thinking may have begun before
         try:
             while flying or (waiting and not failures):
                 while waiting and not failures and len(flying) < self.in_flight:

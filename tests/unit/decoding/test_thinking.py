@@ -141,8 +141,10 @@ def test_a_served_model_thinks_and_then_answers_under_the_constraint(dialect: st
             return f"{thoughts[asked]} and so on"
         return right if asked == PROMPTS[0].text else wrong
 
-    with closing(Server(serve(says, dialect).url)) as server:
+    served = serve(says, dialect)
+    with closing(Server(served.url)) as server:
         asked = ServerEngine(server, "one", RULE, PROMPTS[0])
+        served.slow = 0.1
         engine = ThinkingEngine(asked, partial(asked.think, tag=TAG, max_tokens=64), 64)
         done = {prompt.text: answer for pack in engine.complete(PROMPTS) for prompt, answer in pack}
     well, badly, endless = (done[prompt.text] for prompt in PROMPTS)
@@ -151,6 +153,7 @@ def test_a_served_model_thinks_and_then_answers_under_the_constraint(dialect: st
     assert endless.finish_reason == "unfinished"
     assert engine.name == f"think/1 64 server/1 {dialect}"
     assert thinking_tokens(well) >= len(WELL.split())
+    assert asked.counters.total_seconds >= 2 * served.slow
 
 
 @pytest.mark.parametrize(
