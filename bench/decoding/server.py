@@ -60,9 +60,9 @@ DIALECTS = {
 }
 OWNERS = {"me": "llamacpp"}  # owned_by in /v1/models, if it is not the dialect's name (llama-cpp-python)
 CANARY = Constraint("(xq|zq){3}", 24)  # no model writes this without the constraint
-PARTS = re.compile(
-    r"(?P<operator>\((?!\?)|[)|*+?]|\{\d+(,\d*)?\})"  # the same in both
-    r"|(?P<characters>\[(?:[^\\\[\]]|\\[\\\[\]^-])+\])"  # a character class, the same in both
+PARTS = re.compile(  # of a regex that a grammar can express
+    r"(?P<operator>\((?!\?)|[)|*+?]|\{\d+(,\d*)?\})"  # the same in a grammar
+    r"|(?P<characters>\[(?:[^\\\[\]]|\\[\\\[\]^-])+\])"  # a character class, the same in a grammar
     r"|\\(?P<escaped>[^A-Za-z0-9])"
     r"|(?P<plain>[^\\.^$(){}\[\]])"
 )
@@ -128,30 +128,29 @@ class ServerEngine:
         self.count_tokens = count_tokens
         self.in_flight = in_flight
         self.counters = Counters()
-        kind = self.find_dialect(canary)
-        self.dialect = DIALECTS[kind]
-        self.name = f"server/1 {kind}"
+        name = self.find_dialect(canary)
+        self.dialect = DIALECTS[name]
+        self.name = f"server/1 {name}"
         self.reason = f"asked for: {model} at {server.url}"
 
     def find_dialect(self, canary: Prompt) -> str:
-        """Find out how the server takes a constraint. The dialect suggested by /v1/models is tried first."""
+        """The name of the server's dialect. The one suggested by /v1/models is tried first."""
         owner = self.server.models().get(self.model, "")
         likely = OWNERS.get(owner, owner)
         said = []
-        for dialect in sorted(DIALECTS, key=lambda dialect: dialect != likely):
-            kind = DIALECTS[dialect]
-            fields = {**kind.plain, **kind.constrain(CANARY.regex)}
-            limit = CANARY.max_new_tokens
+        limit = CANARY.max_new_tokens
+        for name, dialect in sorted(DIALECTS.items(), key=lambda known: known[0] != likely):
+            fields = {**dialect.plain, **dialect.constrain(CANARY.regex)}
             asked = self.server.ask(self.model, canary.text, limit, fields)
             try:
                 answer = self.server.read(asked, self.model, canary.text, limit)
             except Refused as error:
-                said.append(f"{dialect}: {error}")
+                said.append(f"{name}: {error}")
                 continue
             if CANARY.matches(answer.text):
                 self.check_count(canary, answer.prompt_tokens)
-                return dialect
-            said.append(f"{dialect}: it wrote {self.server.quote(repr(answer.text))}")
+                return name
+            said.append(f"{name}: it wrote {self.server.quote(repr(answer.text))}")
         raise InputError(
             f"{self.server.name} ignores a constraint ({'; '.join(said)}). "
             "Use a version of vLLM, SGLang or llama.cpp that takes structured_outputs, regex or grammar."
