@@ -83,7 +83,11 @@ def weights_of(entry: ModelEntry) -> list[Path]:
         readable(entry, path)
     config = read_json(folder / "config.json", dict[str, Any])
     shapes = [shape for path in files if path.suffix == ".safetensors" for shape in shapes_in(entry, path)]
-    check_weights_named(entry, config)
+    if (named := config.get("transformers_weights")) is not None:  # transformers would load these instead
+        raise InputError(
+            f"model {entry.name}: config.json names its weights (transformers_weights: {named!r}). "
+            f"Remove this key, and name the file {WEIGHTS[0]}."
+        )
     if shapes:
         check_size(entry, config, shapes)
     return files
@@ -153,15 +157,6 @@ class Index(msgspec.Struct):
     """model.safetensors.index.json: tensor -> its file."""
 
     weight_map: Annotated[dict[str, str], msgspec.Meta(min_length=1)]
-
-
-def check_weights_named(entry: ModelEntry, config: Mapping[str, object]) -> None:
-    """Refuse a config.json that names weights. transformers would load them instead of the checked files."""
-    if (named := config.get("transformers_weights")) is not None:
-        raise InputError(
-            f"model {entry.name}: config.json names its weights (transformers_weights: {named!r}). "
-            f"Remove this key, and name the file {WEIGHTS[0]}."
-        )
 
 
 def shapes_in(entry: ModelEntry, path: Path) -> list[list[int]]:

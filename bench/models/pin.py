@@ -6,7 +6,6 @@ A branch changes, so a suite that names a branch may measure other weights next 
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 
 import tomlkit
 
@@ -14,7 +13,7 @@ from bench.inputs import read_text
 from bench.models.files import folder_of, how_to_download
 from bench.models.suites import find_suite, load_suite
 from bench.outputs import write_text
-from bench.records import ModelEntry, Suite
+from bench.records import ModelEntry
 from bench.text import say
 
 
@@ -24,33 +23,23 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Write the commits, and print a line for each model that is still not pinned."""
-    found, missing = commits_of(load_suite(args.suite))
+    found: dict[str, str] = {}
+    missing: list[ModelEntry] = []
+    for entry in load_suite(args.suite).models.values():
+        if not entry.pinned:
+            try:
+                found[entry.name] = folder_of(entry).name  # the name of a snapshot is its commit
+            except ValueError:
+                missing.append(entry)
     path = find_suite(args.suite)
-    write_commits(path, found)
+    document = tomlkit.parse(read_text(path))  # with its comments
+    for table in document["models"]:
+        if table["name"] in found:
+            table["revision"] = found[table["name"]]
+    write_text(path, tomlkit.dumps(document))
     for name, commit in found.items():
         say(f"{name}: {commit}")
     for entry in missing:
         say(f"{entry.name}: not pinned, because it is not downloaded. {how_to_download(entry)}")
     say(f"{path}: {len(found)} models pinned, {len(missing)} not pinned.")
     return 0
-
-
-def commits_of(suite: Suite) -> tuple[dict[str, str], list[ModelEntry]]:
-    """The commit of each model's snapshot in the cache, by name, and the models without a snapshot."""
-    found, missing = {}, []
-    for entry in suite.models.values():
-        if not entry.pinned:
-            try:
-                found[entry.name] = folder_of(entry).name
-            except ValueError:
-                missing.append(entry)
-    return found, missing
-
-
-def write_commits(path: Path, commits: dict[str, str]) -> None:
-    """Set `revision` of these models. The rest of the file, with its comments, is unchanged."""
-    document = tomlkit.parse(read_text(path))
-    for table in document["models"]:
-        if table["name"] in commits:
-            table["revision"] = commits[table["name"]]
-    write_text(path, tomlkit.dumps(document))

@@ -238,18 +238,17 @@ def read_baseline(path: Path, asked: Mapping[str, Accuracy]) -> dict[str, float]
 def read_rows(path: Path, read: Callable[[Row], Read]) -> list[Read]:
     lines = csv.DictReader(io.StringIO(read_text(path), newline=""))
     try:
-        return [read(row) for row in map(as_many_as_columns, lines)]
+        found = []
+        for row in lines:
+            if None in row:  # csv puts values beyond the last column there
+                raise ValueError("there are more values than columns")
+            found.append(read(row))
+        return found
     except (LookupError, TypeError, ValueError, csv.Error) as error:
         why = {KeyError: f"no column {error}", TypeError: "a value is missing"}.get(type(error), error)
         raise InputError(
             f"{path}, line {lines.line_num}: cannot be read as recorded figures: {why}."
         ) from None
-
-
-def as_many_as_columns(row: Row) -> Row:
-    if None in row:  # csv puts values beyond the last column there
-        raise ValueError("there are more values than columns")
-    return row
 
 
 def model_row(row: Row) -> tuple[str, str, Accuracy]:

@@ -124,8 +124,9 @@ class Store:
         The first answer of a key stays. A different second answer is recorded as a disagreement.
         Raises OSError if the disk is full. Everything added before is kept.
         """
+        tables = map(to_json, (run.settings.as_dict(), run.metadata, run.counters))
         with self.transaction():
-            number = self.record_run(run)
+            number = self.keep_run((run.id, run.settings.digest, run.model, now(), *tables))
             return sum(self.insert(key, answer, number) for key, answer in rows)
 
     def insert(self, key: str, answer: Completion, run: int) -> bool:
@@ -147,12 +148,8 @@ class Store:
             )
         return False
 
-    def record_run(self, run: Run) -> int:
-        """Write or update the record of a run. Returns the run's number in this store."""
-        settings, metadata, counters = map(to_json, (run.settings.as_dict(), run.metadata, run.counters))
-        return self.keep_run((run.id, run.settings.digest, run.model, now(), settings, metadata, counters))
-
     def keep_run(self, row: Row) -> int:
+        """Write or update the record of a run. row: RUN_FIELDS. Returns the run's number in this store."""
         (number,) = self.database.execute(
             f"INSERT INTO runs ({RUN_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (id, settings_digest) DO UPDATE "

@@ -113,10 +113,11 @@ def check_store(path: Path | str) -> None:
     path = place(path)
     if path.exists():
         open_database(path)[0].close()
-    elif not (folder := nearest_folder(path)).is_dir():
+        return
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir():
         raise InputError(f"cannot open the store {path}: {folder} is not a folder. Choose another.")
-    else:
-        check_space(folder, LEAST_FREE_BYTES)
+    check_space(folder, LEAST_FREE_BYTES)
 
 
 def existing_store(path: Path | str) -> Path:
@@ -125,10 +126,6 @@ def existing_store(path: Path | str) -> Path:
     if not path.exists():
         raise InputError(f"no store at {path}. Give one with --store. pytest --boxes-store creates it.")
     return path
-
-
-def nearest_folder(path: Path) -> Path:
-    return next(parent for parent in path.absolute().parents if parent.exists())
 
 
 def check_path(path: Path) -> None:

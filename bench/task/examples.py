@@ -113,7 +113,8 @@ def evaluation_set(seed: int = DEFAULT_SEED, version: str = "base") -> list[Exam
     For versions of another size, it is a random choice of the same number of examples.
     Raises ValueError if the scenarios of a seed cannot meet the counts.
     """
-    if not has_published_size(version):
+    size, published = SIZES[version], SIZES["base"]
+    if (size.num_boxes, size.num_operations) != (published.num_boxes, published.num_operations):
         kept = random_states(seed, version)
     elif seed == DEFAULT_SEED:
         kept = committed_states()
@@ -145,12 +146,6 @@ def committed_states() -> Mapping[int, list[int]]:
         _, number, done = example_id.split("-")
         kept[int(number)].append(int(done))
     return kept
-
-
-def has_published_size(version: str) -> bool:
-    """Whether a version's scenarios have as many boxes and operations as the published data set."""
-    size, published = SIZES[version], SIZES["base"]
-    return (size.num_boxes, size.num_operations) == (published.num_boxes, published.num_operations)
 
 
 def choose(found: Iterable[Example], counts: Sequence[int], seed: int) -> list[Example]:
