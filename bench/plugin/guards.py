@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from traceback import walk_tb
 
 import pytest
 
@@ -47,13 +48,8 @@ def boundary(config: pytest.Config) -> Iterator[None]:
 
 
 def passes_through_bench(error: BaseException) -> bool:
-    at = error.__traceback__
-    while at:
-        file = Path(at.tb_frame.f_code.co_filename)
-        if ROOM in file.parents and file != Path(__file__):
-            return True
-        at = at.tb_next
-    return False
+    files = [Path(frame.f_code.co_filename) for frame, _ in walk_tb(error.__traceback__)]
+    return any(ROOM in file.parents and file != Path(__file__) for file in files)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -73,10 +73,6 @@ def looks_only(config: pytest.Config) -> bool:
     return any(config.getoption(name, False) for name in (*PRINTED, *LOOKED_AT))
 
 
-def runs_nothing(config: pytest.Config) -> bool:
-    return looks_only(config) or config.getoption("boxes_dry_run")
-
-
 def share_cores(workers: int) -> None:
     """Give a worker its share of the cores before torch is imported, unless the user set the number."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -105,7 +101,7 @@ def state_of(config: pytest.Config) -> State:
             options = asked_of(config)
             command = command_of(config.invocation_params.args, options.dataset_password)
             config.stash[STATE] = state = State(options, config.stash[RUN_ID], is_worker(config), command)
-            if not (is_worker(config) or runs_nothing(config)):
+            if not (is_worker(config) or looks_only(config) or config.getoption("boxes_dry_run")):
                 from bench.plugin.terminal import Terminal
 
                 state.check()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
@@ -33,17 +32,9 @@ from bench.run.plans import (
 from bench.run.session import Session
 from bench.scoring.verdicts import families, judge_recorded
 from bench.store import Store, check_store
-from bench.text import printable
 
 if TYPE_CHECKING:
     from bench.plugin.nights import Nights
-
-
-class Aside(Listener):
-    """The listener of a worker. Its messages begin on a new line, because they mix with other output."""
-
-    def say(self, name: str, text: str) -> None:
-        print("", printable(f"{name}: {text}"), sep="\n", file=sys.stderr, flush=True)
 
 
 class State:
@@ -81,7 +72,7 @@ class State:
         store = Store(self.options.store_path)
         session = Session(self.suite, self.plan, store, shared, cases=max(1, self.num_cases))
         if self.worker:
-            session.listener = Aside()
+            session.listener = Listener(before="\n")  # its messages mix with other output
         return session
 
     @cached_property

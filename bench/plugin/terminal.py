@@ -11,15 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from bench import models
 from bench.plugin.cases import FAILED, SKIPPED
 from bench.plugin.live import Live
 from bench.plugin.state import State
 from bench.records import BUCKETS, ModelEntry, Results, Verdict
-from bench.run.evaluate import cannot_ask
 from bench.run.plans import models_of
-from bench.run.progress import added_since, kept_for, kept_of, last_number, rough_seconds
-from bench.run.progress import preview as previewed
+from bench.run.progress import added_since, kept_for, kept_of, last_number, preview, rough_seconds
 from bench.scoring.sentences import CONTROL_CASES
 from bench.scoring.verdicts import families
 from bench.store import Store
@@ -248,19 +245,10 @@ def lines_by_kind(skipped: Mapping[str, str], entries: Mapping[str, ModelEntry])
 
 def show_models(state: State, write_line: Callable[[str], object]) -> None:
     """Show the preview of every model that this machine can run, without its weights."""
+    entries = state.suite.models
     for name in [*models_of(state.suite.pairs), *state.singles]:
         try:
-            said = preview(state, state.suite.models[name])
+            said = preview(entries[name], state.plan, entries.values())
         except (OSError, ValueError) as error:  # from a server; files were checked before
             said = printable(str(error))
         write_line(f"{name}: {said}")
-
-
-def preview(state: State, entry: ModelEntry) -> str:
-    """The preview of a model, or the reason why it cannot be asked."""
-    if reason := cannot_ask(entry, state.plan, state.suite.models.values()):
-        return reason
-    if state.options.engine == "server" and not models.has_tokenizer(entry):
-        return "is served and would get plain text, because its tokenizer is not on this machine"
-    pinned = "" if entry.pinned else "\n  not pinned: run python -m bench pin SUITE"
-    return f"{pinned}\n{previewed(entry, state.plan)}"

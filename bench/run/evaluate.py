@@ -38,13 +38,19 @@ Running = tuple[Engine, list[Prompt], dict[str, str]]  # the engine, its prompts
 
 
 class Listener:
-    """Receives the progress of models. This listener prints to stderr, above progress bars."""
+    """Receives the progress of models. This listener prints to stderr, above progress bars.
+
+    before: text before each message.
+    """
+
+    def __init__(self, before: str = "") -> None:
+        self.before = before
 
     def count(self, name: str, added: int) -> None:
         """`added` more answers of a model are stored."""
 
     def say(self, name: str, text: str) -> None:
-        tqdm.write(printable(f"{name}: {text}"), file=sys.stderr)
+        tqdm.write(self.before + printable(f"{name}: {text}"), file=sys.stderr)
 
 
 LISTENER = Listener()

@@ -11,6 +11,7 @@ from bench import models
 from bench.models.files import shapes_in, weights_of
 from bench.models.machine import dtype_of, visible_gpus
 from bench.records import ModelEntry
+from bench.run.evaluate import cannot_ask
 from bench.run.plans import Plan
 from bench.store import Store
 from bench.store.completions import key_of
@@ -31,8 +32,16 @@ ON_CPU, ON_GPU = (0.1, 10.0), (0.05, 0.03)  # rough guess: seconds per prompt, p
 SIZE, REPEATS = 2048, 3  # matrix products that measure the speed of the device
 
 
-def preview(entry: ModelEntry, plan: Plan) -> str:
-    """The preview of a model as text. Its weights are not loaded. Raises ValueError if it cannot be asked."""
+def preview(entry: ModelEntry, plan: Plan, others: Iterable[ModelEntry] = ()) -> str:
+    """The preview of a model as text, or the reason why it cannot be asked. Its weights are not loaded.
+
+    others: as in cannot_ask. Raises ValueError and OSError, as it does.
+    """
+    if reason := cannot_ask(entry, plan, others):
+        return reason
+    if plan.options.engine == "server" and not models.has_tokenizer(entry):
+        return "is served and would get plain text, because its tokenizer is not on this machine"
+    pinned = "" if entry.pinned else "\n  not pinned: run python -m bench pin SUITE"
     tokenizer = models.load_tokenizer(entry)
     prompts = [tokenizer(prompt.text).input_ids for prompt in plan.prompts(entry, tokenizer)]
     answers = [gold_statement(example) for example in plan.examples]
@@ -42,7 +51,7 @@ def preview(entry: ModelEntry, plan: Plan) -> str:
         f"  its right answer: {printable(answers[0])}",
         f"  estimate: {estimate(entry, prompts, tokenizer(answers, add_special_tokens=False).input_ids)}",
     ]
-    return "\n".join([str(plan.audit(entry, tokenizer)), *said])
+    return "\n".join([pinned, str(plan.audit(entry, tokenizer)), *said])
 
 
 def estimate(entry: ModelEntry, prompts: Sequence[list[int]], answers: Sequence[list[int]]) -> str:
