@@ -58,10 +58,7 @@ def pytest_collection(session: pytest.Session):
         return (yield)
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtestloop(session: pytest.Session):
-    with boundary(session.config):
-        return (yield)
+pytest_runtestloop = pytest_collection
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

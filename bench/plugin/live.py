@@ -139,14 +139,10 @@ class Live(Listener):
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logstart(self):
+        """Hide the line while pytest writes."""
         with self.lock:
             self.erase()
             yield
             self.written = time.monotonic()
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_logreport(self):
-        with self.lock:
-            self.erase()
-            yield
-            self.written = time.monotonic()
+    pytest_runtest_logreport = pytest_runtest_logstart
