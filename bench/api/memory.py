@@ -14,7 +14,7 @@ from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from bench import models
-from bench.decoding.tree.drafts import Costs
+from bench.decoding.device import Costs
 from bench.decoding.tree.engine import SpeculativeEngine
 from bench.inputs import InputError
 from bench.models.suites import name_of

@@ -1,4 +1,4 @@
-"""Model -> defaults for its device, and the measurements and checks of every engine.
+"""Model -> defaults for its device, the account of costs, and the measurements and checks of every engine.
 
 Everything that differs between a CPU and a GPU is in this module.
 """
@@ -39,6 +39,7 @@ class Device:
     tree_passes: float
 
 
+PATIENCE = 8_000.0  # tokens that drafts may lose before they must pay
 DEVICES = {
     "cpu": Device(16, 4800, 1200, 2**30, pass_weights=24, layer_starts=40, tree_passes=3),  # measured
     "cuda": Device(
@@ -62,6 +63,48 @@ def usable(device: str) -> str:
 def device_of(model: Any) -> Device:
     """The defaults for the device of a model."""
     return DEVICES["cpu" if model.device.type == "cpu" else "cuda"]
+
+
+class Costs:
+    """Learns how often the model refuses a drafted token, and compares costs with the reference engine.
+
+    balance: tokens saved so far. Below zero, drafts cost more than they save.
+    """
+
+    def __init__(self, model: Any) -> None:
+        layers = model.config.get_text_config().num_hidden_layers
+        millions = sum(weights.numel() for weights in model.parameters()) / 1e6
+        self.device = device_of(model)
+        self.pass_tokens = self.device.pass_weights + self.device.layer_starts * layers / millions
+        self.accepted, self.refused = 19, 1  # initial estimate: one in twenty is refused
+        self.balance = PATIENCE
+
+    def learn(self, drafted: int, accepted: int) -> None:
+        self.accepted += accepted
+        self.refused += accepted < drafted
+
+    def draft_length(self, branches: int) -> int:
+        """The length that writes the most tokens for the cost of a pass that branches share.
+
+        Let k be the chance that a token is accepted, and c the cost of a pass in tokens. A draft of length L
+        writes 1 + k + ... + k^L tokens, one of them the model's own, for a cost of 1 + L + c / branches. The
+        ratio rises up to the best L and falls after it.
+        """
+        accepted = self.accepted / (self.refused + self.accepted)
+        length, written, cost = 1, 1 + accepted, 2 + self.pass_tokens / branches
+        while accepted ** (length + 1) * cost > written:  # one more token pays more than the average
+            length += 1
+            written += accepted**length
+            cost += 1
+        return length
+
+    def spend(self, tokens: int) -> None:
+        """Count one forward pass over a tree with this number of tokens."""
+        self.balance -= tokens + self.device.tree_passes * self.pass_tokens
+
+    def save(self, prompt_tokens: int, written: int) -> None:
+        """Count the reference engine's cost: each token once, and its share of the passes."""
+        self.balance += prompt_tokens + written * (1 + self.pass_tokens / self.device.batch_size)
 
 
 def peak_bytes(device: torch.device) -> int:

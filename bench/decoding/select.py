@@ -9,9 +9,8 @@ import torch
 
 from bench.cache import kept
 from bench.decoding import Engine
+from bench.decoding.device import Costs
 from bench.decoding.tree.attention import attention_of
-from bench.decoding.tree.choices import ChoiceEngine
-from bench.decoding.tree.drafts import Costs
 from bench.decoding.tree.engine import SpeculativeEngine
 from bench.decoding.tree.tree import unsupported
 from bench.inputs import InputError
@@ -45,6 +44,8 @@ def engine_for(
     identity, or every time if it is None. Raises ValueError if the engine cannot run this model.
     """
     if name == "logprob":
+        from bench.decoding.tree.choices import ChoiceEngine
+
         return ChoiceEngine(model, tokenizer, pack_tokens=pack_tokens)
     if name not in ("auto", "reference", "speculative"):
         raise InputError(f"no engine {name!r} for a loaded model. Choose auto, reference or speculative.")

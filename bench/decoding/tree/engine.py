@@ -12,6 +12,7 @@ Source of speculative decoding: Leviathan, Kalman & Matias (2023), arXiv:2211.17
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,13 +21,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from bench.decoding.automaton import build_tables
-from bench.decoding.device import clock, device_of, peak_bytes
+from bench.decoding.automaton import build_tables, encode_inside
+from bench.decoding.device import Costs, clock, device_of, peak_bytes
 from bench.decoding.tree.attention import narrowed
-from bench.decoding.tree.drafts import Costs, Drafter
 from bench.decoding.tree.tree import Tree, encode, pack_size, plant, rooted, run, shared
 from bench.records import Completion, Counters, Prompt
-from bench.task.prompts import Constraint
+from bench.task.prompts import STATEMENT, Constraint
 
 if TYPE_CHECKING:
     from bench.decoding.reference import ReferenceEngine
@@ -49,6 +49,69 @@ class Branch:
     written: list[int] = field(default_factory=list)
     text: str = ""
     finish_reason: Literal["stop", "length"] | None = None
+
+
+class Drafter:
+    """Guesses from the clauses of each box: its present contents first, its initial contents last.
+
+    A model that tracks entities states the first clause. A model that copies states the last. The drafter
+    learns from finished answers which of the two this model does.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+        self.tracked = self.copied = 0
+
+    def learn(self, answer: str, drafts: Sequence[Sequence[str]]) -> None:
+        """Count the boxes that state their first clause, and those that state their last, if they differ."""
+        clauses = answer.removeprefix(STATEMENT).removesuffix(".").split(", ")
+        for clause, known in zip(clauses, drafts, strict=False):
+            self.tracked += clause == known[0] != known[-1]
+            self.copied += clause == known[-1] != known[0]
+
+    def ranked(self, clauses: Sequence[str]) -> list[str]:
+        """One box's clauses, likeliest first."""
+        ranked = list(clauses)
+        if self.copied > self.tracked:
+            ranked.insert(0, ranked.pop())
+        return ranked
+
+    def propose(self, written: Sequence[str], drafts: Sequence[Sequence[Sequence[str]]]) -> list[list[int]]:
+        """Tokens that may follow each of the texts. Empty for a prompt without drafts."""
+        texts = [
+            continuation(text, [self.ranked(clauses) for clauses in boxes])
+            for text, boxes in zip(written, drafts, strict=True)
+        ]
+        return encode_inside(self.tokenizer, texts)
+
+
+def continuation(written: str, drafts: Sequence[Sequence[str]]) -> str:
+    """The rest of the statement: the rest of this box's clause, then the likeliest clause of each later box.
+
+    If no clause begins like the text of this box, continue like another clause after the same word, or end
+    the clause here.
+    """
+    box = written.count(", ")
+    if box >= len(drafts):
+        return ""
+    begun = written.rpartition(", ")[2] if box else written
+    opening = "" if box else STATEMENT
+    rest = "".join(f", {clauses[0]}" for clauses in drafts[box + 1 :]) + "."
+    for clause in drafts[box]:
+        text = opening + clause + rest
+        if text.startswith(begun):
+            return text[len(begun) :]
+    return rest.removeprefix(",") if begun.endswith(",") else following(begun, drafts) + rest
+
+
+def following(begun: str, drafts: Sequence[Sequence[str]]) -> str:
+    """The text after the last written word, from the first clause that continues after this word."""
+    word = begun.rpartition(" ")[2]
+    for clause in itertools.chain(*drafts):
+        _, found, end = clause.partition(f" {word} ")
+        if found:
+            return f" {end}"
+    return ""
 
 
 class SpeculativeEngine:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bench.decoding.tree.drafts import Costs, Drafter, continuation
+from bench.decoding.device import Costs
+from bench.decoding.tree.engine import Drafter, continuation
 from bench.speed.scripted import random_model
 
 BOXES = (
