@@ -26,7 +26,7 @@ COMMANDS = {  # command: (module with add_arguments and run, help)
     ),
     "score-predictions": ("bench.scoring.predictions", "score answers made elsewhere"),
     "probes": ("bench.run.probes", "measure the effect of one critical sentence, on minimal pairs"),
-    "pin": ("bench.models.pin", "write the commits of downloaded hub models into a suite file"),
+    "pin": ("bench.models.suites", "write the commits of downloaded hub models into a suite file"),
     "baseline": ("bench.scoring.baselines", "show the expected accuracy of random guessing"),
     "store": ("bench.store.command", "list, verify, export, merge or prune stored completions"),
     "power": ("bench.simulation.power", "compute the smallest gain that a run can detect"),

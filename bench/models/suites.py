@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +18,11 @@ import msgspec
 
 from bench import SUITES
 from bench.inputs import LONGEST_NAME, InputError, nearest, place, read_text, read_toml, shortened
+from bench.models.files import folder_of, how_to_download
+from bench.outputs import write_text
 from bench.proportions import accuracy
 from bench.records import BUCKETS, COMMIT, Accuracy, ModelEntry, Pair, Suite
+from bench.text import say
 
 NAME = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9_.-]*")  # ".." separates two names in case ids
 HUB = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
@@ -228,7 +232,7 @@ def read_accuracies(path: Path) -> dict[str, dict[str, Accuracy]]:
 
 def read_baseline(path: Path, asked: Mapping[str, Accuracy]) -> dict[str, float]:
     """Columns: bucket or num_ops; accuracy or accuracy_percent. asked: the weights in ops1plus are its n."""
-    found = dict(read_rows(path, lambda row: (bucket_of(row), share_of(row))))
+    found = dict(read_rows(path, figure_of))
     counts = {bucket: asked[bucket].n for bucket in OPS1PLUS if bucket in found and bucket in asked}
     if counts:
         found["ops1plus"] = sum(found[bucket] * n for bucket, n in counts.items()) / sum(counts.values())
@@ -252,22 +256,53 @@ def read_rows(path: Path, read: Callable[[Row], Read]) -> list[Read]:
 
 
 def model_row(row: Row) -> tuple[str, str, Accuracy]:
+    bucket, share = figure_of(row)
     n = int(row["n"])
     if not 0 < n < MOST_QUERIES:
         raise ValueError(f"n is not a number from 1 to {MOST_QUERIES}")
-    model = row["model" if "model" in row else "model_id"]
-    return model, bucket_of(row), accuracy(round(share_of(row) * n), n)
+    return row["model" if "model" in row else "model_id"], bucket, accuracy(round(share * n), n)
 
 
-def bucket_of(row: Row) -> str:
+def figure_of(row: Row) -> tuple[str, float]:
+    """The bucket of a row and its accuracy."""
     bucket = row["bucket"] if "bucket" in row else f"ops{row['num_ops']}"
+    share = float(row["accuracy"]) if "accuracy" in row else float(row["accuracy_percent"]) / 100
     if bucket not in BUCKETS:
         raise ValueError(f"unknown bucket {bucket!r}")
-    return bucket
-
-
-def share_of(row: Row) -> float:
-    share = float(row["accuracy"]) if "accuracy" in row else float(row["accuracy_percent"]) / 100
     if not 0 <= share <= 1:
         raise ValueError(f"accuracy {share} is outside [0, 1]")
-    return share
+    return bucket, share
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("suite", metavar="SUITE", help="a name or a TOML file, as in --boxes-suite")
+
+
+def run(args: Namespace) -> int:
+    """python -m bench pin SUITE: write the commits in the hub's cache into a suite file.
+
+    A branch changes, so a suite that names a branch may measure other weights next month. Nothing is
+    downloaded. It prints a line for each model that is still not pinned.
+    """
+    import tomlkit
+
+    found: dict[str, str] = {}
+    missing: list[ModelEntry] = []
+    for entry in load_suite(args.suite).models.values():
+        if not entry.pinned:
+            try:
+                found[entry.name] = folder_of(entry).name  # the name of a snapshot is its commit
+            except ValueError:
+                missing.append(entry)
+    path = find_suite(args.suite)
+    document = tomlkit.parse(read_text(path))  # with its comments
+    for table in document["models"]:
+        if table["name"] in found:
+            table["revision"] = found[table["name"]]
+    write_text(path, tomlkit.dumps(document))
+    for name, commit in found.items():
+        say(f"{name}: {commit}")
+    for entry in missing:
+        say(f"{entry.name}: not pinned, because it is not downloaded. {how_to_download(entry)}")
+    say(f"{path}: {len(found)} models pinned, {len(missing)} not pinned.")
+    return 0
