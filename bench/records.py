@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Literal
+from typing import Literal, TypeVar
 
 Contents = frozenset[str]
 State = tuple[Contents, ...]  # contents of box 0, box 1, ...
 Arm = Literal["", "with", "without"]
+Value = TypeVar("Value")
 
 MAX_NUM_OPS = 7  # the largest number of operations on one box in the paper
 COMMIT = re.compile(r"[0-9a-f]{40}")  # a fixed revision
@@ -22,6 +23,13 @@ BUCKETS = (*(f"ops{num_ops}" for num_ops in range(MAX_NUM_OPS + 1)), "ops1plus")
 def in_bucket(num_ops: int, bucket: str) -> bool:
     """Whether a query with this number of operations on its box belongs to the bucket."""
     return num_ops >= 1 if bucket == "ops1plus" else bucket == f"ops{num_ops}"
+
+
+def by_bucket(values: Iterable[tuple[int, Value]]) -> dict[str, list[Value]]:
+    """The values in each bucket that has any. values: pairs of a number of operations and a value."""
+    known = list(values)
+    found = {bucket: [value for num_ops, value in known if in_bucket(num_ops, bucket)] for bucket in BUCKETS}
+    return {bucket: chosen for bucket, chosen in found.items() if chosen}
 
 
 @dataclass(frozen=True, slots=True)

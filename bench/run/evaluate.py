@@ -29,8 +29,7 @@ from bench.records import Answer, Completion, Evaluation, Example, ModelEntry, P
 from bench.run.leases import gpu_leases, model_lock
 from bench.run.plans import Plan, package_versions
 from bench.scoring.answers import read_answer
-from bench.scoring.choices import Margins, mean_margins, read_choice
-from bench.scoring.scores import score
+from bench.scoring.scores import Margins, mean_margins, read_choice, score
 from bench.store import Run, Settings, Store
 from bench.text import printable
 

@@ -20,8 +20,7 @@ from bench.models.machine import visible_gpus
 from bench.models.suites import ModelFields, load_suite
 from bench.records import Accuracy, Example, ModelEntry, Pair, Prompt, Suite
 from bench.run.options import Options, choose, words
-from bench.scoring.baselines import baseline
-from bench.scoring.choices import chance
+from bench.scoring.baselines import baseline, chance
 from bench.store import Settings
 from bench.task.examples import digest_of_examples, load_examples
 from bench.task.prompts import (

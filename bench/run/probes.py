@@ -15,7 +15,7 @@ from bench.models.suites import load_suite
 from bench.run.evaluate import evaluate
 from bench.run.options import Options, choose
 from bench.run.plans import Plan
-from bench.scoring.probes import Cost, cost_of
+from bench.scoring.scores import Cost, cost_of
 from bench.scoring.sentences import show_p
 from bench.store import Store
 from bench.task.probes import MAX_OPERATIONS, NUM_PAIRS, PROBES, examples_of, minimal_pairs

@@ -11,11 +11,13 @@ import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Mapping
 from math import comb
+from statistics import mean
 
 from bench import DATA
 from bench.inputs import SEED
-from bench.records import BUCKETS, Example, Query, in_bucket
+from bench.records import BUCKETS, Example, Query, by_bucket
 from bench.task.examples import DEFAULT_SEED, PASSWORD_VARIABLE, PUBLISHED_COUNTS, load_examples
+from bench.task.prompts import choices
 from bench.task.world import MAX_OBJECTS
 
 SIZES = range(MAX_OBJECTS + 1)
@@ -68,14 +70,18 @@ def expected_accuracy(query: Query, reading: str = DEFAULT_READING) -> float:
 def baseline(evaluated: Iterable[Example], reading: str = DEFAULT_READING) -> dict[str, float]:
     """Expected accuracy of random guessing in each bucket that has queries."""
     queries = [query for example in evaluated for query in example.queries]
-    found = {}
-    for bucket in BUCKETS:
-        expected = [
-            expected_accuracy(query, reading) for query in queries if in_bucket(query.num_ops, bucket)
-        ]
-        if expected:
-            found[bucket] = sum(expected) / len(expected)
-    return found
+    expected = by_bucket((query.num_ops, expected_accuracy(query, reading)) for query in queries)
+    return {bucket: sum(values) / len(values) for bucket, values in expected.items()}
+
+
+def chance(evaluated: Iterable[Example]) -> dict[str, float]:
+    """For the metric logprob: the expected accuracy of a random choice in each bucket that has queries."""
+    expected = by_bucket(
+        (query.num_ops, 1 / len(clauses))
+        for example in evaluated
+        for query, clauses in zip(example.queries, choices(example), strict=True)
+    )
+    return {bucket: mean(values) for bucket, values in expected.items()}
 
 
 def published_baseline() -> dict[str, float]:

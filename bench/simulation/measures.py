@@ -17,7 +17,7 @@ from bench.proportions import ALPHA
 from bench.records import BUCKETS, Accuracy, Comparison, Difference, Gate, Pair, Pooled, Verdict
 from bench.run.plans import limited
 from bench.scoring.pooling import pool
-from bench.scoring.probes import cost_of
+from bench.scoring.scores import cost_of
 from bench.scoring.stats import agreement_p, gates, leveled
 from bench.scoring.verdicts import (
     ASSUMED_DESIGN_EFFECTS,

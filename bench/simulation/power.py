@@ -19,7 +19,7 @@ from tabulate import tabulate
 from bench.inputs import COUNT, SEED, InputError
 from bench.models.suites import load_suite
 from bench.proportions import ALPHA
-from bench.records import BUCKETS, Evaluation, Example, Suite, in_bucket
+from bench.records import BUCKETS, Evaluation, Example, Suite, by_bucket
 from bench.run.options import Options
 from bench.run.plans import Plan, plan_of
 from bench.run.session import Session
@@ -60,19 +60,17 @@ ASSUMED = Assumed(DIFFERING, DESIGN_EFFECT, "assumed")
 
 def smallest_gains(examples: Sequence[Example], pairs: int, assumed: Assumed = ASSUMED) -> list[Row]:
     """The smallest gain in each bucket with queries. pairs: number of pairs in the adjustment at 1+."""
-    asked = [(query.num_ops, example.scenario_id) for example in examples for query in example.queries]
-    found = {
-        bucket: [scenario for num_ops, scenario in asked if in_bucket(num_ops, bucket)] for bucket in BUCKETS
-    }
-    explored = sum(bool(found[bucket]) for bucket in EXPLORED)
+    found = by_bucket(
+        (query.num_ops, example.scenario_id) for example in examples for query in example.queries
+    )
+    explored = sum(bucket in found for bucket in EXPLORED)
     tests = dict.fromkeys(EXPLORED, explored) | {"ops0": 1, "ops1plus": pairs}
     rows = []
     for bucket, scenarios in found.items():
-        if scenarios:
-            sample = len(scenarios), len(set(scenarios))
-            expected = expected_difference(*sample, assumed.differing, assumed.design_effect)
-            gain = leveled(expected, power_alpha=ALPHA / tests[bucket]).detectable
-            rows.append(Row(bucket, *sample, tests[bucket], gain))
+        sample = len(scenarios), len(set(scenarios))
+        expected = expected_difference(*sample, assumed.differing, assumed.design_effect)
+        gain = leveled(expected, power_alpha=ALPHA / tests[bucket]).detectable
+        rows.append(Row(bucket, *sample, tests[bucket], gain))
     return rows
 
 

@@ -11,7 +11,7 @@ from bench.records import Completion, ModelEntry
 from bench.run.evaluate import evaluate, scored
 from bench.run.options import Options
 from bench.run.plans import Plan
-from bench.scoring.choices import chance
+from bench.scoring.baselines import chance
 from bench.store import Settings, Store
 from bench.task.prompts import gold_statement
 

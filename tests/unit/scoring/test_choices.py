@@ -7,8 +7,8 @@ import json
 import pytest
 
 from bench.records import BREAK, Completion, Operation, Scenario
-from bench.scoring.choices import chance, mean_margins, read_choice
-from bench.scoring.scores import score
+from bench.scoring.baselines import chance
+from bench.scoring.scores import mean_margins, read_choice, score
 from bench.task.examples import examples
 from bench.task.prompts import choices
 

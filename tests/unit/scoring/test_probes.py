@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.records import Score
-from bench.scoring.probes import cost_of
+from bench.scoring.scores import cost_of
 from bench.task.probes import minimal_pairs
 
 PAIRS = list(minimal_pairs("noop-remove", seed=0, num_pairs=40))
