@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -56,8 +55,8 @@ def run(chosen: argparse.Namespace) -> int:
 def recall(folder: Path, store: Path, password: str | None) -> tuple[Plan, dict[str, Evaluation]]:
     """A run's plan and the evaluations of its models. Raises InputError if they cannot be recovered."""
     made = read_run(folder)
-    plan = plan_of(as_made(Options(dataset_password=password), made))
-    plan = replace(plan, run_id=str(made.metadata.get("run", folder.name)))
+    asked = as_made(Options(dataset_password=password), made)
+    plan = plan_of(asked, str(made.metadata.get("run", folder.name)))
     suite = Suite("run", {name: ModelEntry(name, "") for name in made.models}, ())
     checked(metadata_of(suite, plan), made.metadata)
     with Store(store) as kept:
