@@ -177,13 +177,13 @@ class State:
 
     def write(self, results: Results) -> Path:
         """Write the report. Returns its folder."""
-        shown = self.options.released_examples or not self.options.dataset.startswith("release:")
+        hidden = self.plan.is_released and not self.options.released_examples
         ran = {pair.hypothesis for pair in self.ran}
         return write(
             results,
             Path(self.options.report_dir) / self.run_id,
             self.suite,
-            examples=self.plan.examples if shown else (),
+            examples=() if hidden else self.plan.examples,
             recorded=[entry for (pair, _), entry in self.recorded.items() if pair.hypothesis in ran],
             regression=self.nights.regression if self.nights else None,
         )

@@ -115,12 +115,12 @@ def run(arguments: argparse.Namespace) -> int:
     compare = arguments.compare
     night = None if compare is None else load(find_night(compare, reports / "saved"))
     folder = source if made else reports / store_path.stem
-    released = plan.options.dataset.startswith("release") and not arguments.released_examples
+    hidden = plan.is_released and not arguments.released_examples
     write(
         results,
         folder,
         session.suite,
-        examples=() if released else plan.examples,
+        examples=() if hidden else plan.examples,
         recorded=[entry for entry in recorded if entry.comparison.pair.hypothesis in tested],
         regression=compare_nights(results, night) if night else None,
     )

@@ -78,7 +78,7 @@ def rows(evaluation: Evaluation, plan: Plan, *, released: bool = True) -> Iterat
     None for released data unless released is True, because its authors ask to keep it out of repositories.
     """
     scores = {(score.example_id, score.box): score for score in evaluation.scores}
-    hidden = plan.options.dataset.startswith("release:") and not released
+    hidden = plan.is_released and not released
     for example in plan.examples:
         completion = evaluation.completions[example.id]
         answer, _ = read(completion, example, plan)

@@ -68,6 +68,11 @@ class Plan:
         return self.examples[0].version
 
     @property
+    def is_released(self) -> bool:
+        """Whether the data are the paper's release. Its authors ask to keep it out of repositories."""
+        return self.options.dataset.startswith("release:")
+
+    @property
     def num_boxes(self) -> int:
         return len(self.examples[0].queries)
 
