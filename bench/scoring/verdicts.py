@@ -36,6 +36,7 @@ from bench.scoring.stats import (
     leveled,
 )
 
+EXPLORED = BUCKETS[1:-1]
 ASSUMED_DESIGN_EFFECTS = (1.4, 2.0)  # for published counts; the embedded models have 1.4
 
 
@@ -103,10 +104,10 @@ def compared(
 
 def adjust_over_buckets(found: Sequence[Comparison]) -> list[Comparison]:
     """Benjamini-Hochberg over ops1..ops7. ops0 and ops1plus are not part of this family."""
-    explored = [entry for entry in found if entry.bucket not in ("ops0", "ops1plus")]
+    explored = [entry for entry in found if entry.bucket in EXPLORED]
     p_adjusted, alpha = benjamini_hochberg([entry.difference.p for entry in explored])
-    adjusted = {entry.bucket: entry for entry in with_adjusted(explored, p_adjusted, alpha, len(explored))}
-    return [adjusted.get(entry.bucket, entry) for entry in found]
+    adjusted = iter(with_adjusted(explored, p_adjusted, alpha, len(explored)))
+    return [next(adjusted) if entry.bucket in EXPLORED else entry for entry in found]
 
 
 def adjust_over_pairs(pairs: Sequence[Sequence[Comparison]], untested: int = 0) -> list[list[Comparison]]:
@@ -116,13 +117,8 @@ def adjust_over_pairs(pairs: Sequence[Sequence[Comparison]], untested: int = 0) 
     """
     tested = [entry for found in pairs for entry in found if entry.bucket == "ops1plus"]
     p_adjusted, alpha = holm([entry.difference.p for entry in tested], untested)
-    adjusted = {
-        entry.pair.id: entry for entry in with_adjusted(tested, p_adjusted, alpha, len(tested) + untested)
-    }
-    return [
-        [adjusted[entry.pair.id] if entry.bucket == "ops1plus" else entry for entry in found]
-        for found in pairs
-    ]
+    adjusted = iter(with_adjusted(tested, p_adjusted, alpha, len(tested) + untested))
+    return [[next(adjusted) if entry.bucket == "ops1plus" else entry for entry in found] for found in pairs]
 
 
 def with_adjusted(
@@ -151,44 +147,35 @@ def judge_recorded(suite: Suite, baseline: Mapping[str, float]) -> list[Verdict]
 
 def judge_family(suite: Suite, family: Sequence[Pair], baseline: Mapping[str, float]) -> list[Verdict]:
     """Judge recorded figures as they are, and under assumed design effects: counts do not show clustering."""
+    recorded, guessing = suite.recorded, suite.recorded_baseline or baseline
     plain, *assumed = (
         [
             judge(entry)
             for entries in adjust_over_pairs(
                 [
-                    compare_recorded(
-                        pair,
-                        suite.recorded[pair.base],
-                        suite.recorded[pair.variant],
-                        suite.recorded_baseline or baseline,
-                        design_effect,
-                    )
+                    compare_recorded(pair, recorded[pair.base], recorded[pair.variant], guessing, effect)
                     for pair in family
                 ]
             )
             for entry in entries
         ]
-        for design_effect in (1.0, *ASSUMED_DESIGN_EFFECTS)
+        for effect in (1.0, *ASSUMED_DESIGN_EFFECTS)
     )
     return [
-        with_sensitivity(
-            verdict, tuple(zip(ASSUMED_DESIGN_EFFECTS, (v.outcome for v in others), strict=True))
-        )
+        with_sensitivity(verdict, [other.outcome for other in others])
         for verdict, *others in zip(plain, *assumed, strict=True)
     ]
 
 
-def with_sensitivity(verdict: Verdict, found: tuple[tuple[float, Outcome], ...]) -> Verdict:
-    """The verdict with its outcomes under assumed design effects, which its text names."""
-    effects: dict[str, list[str]] = {}
-    for effect, outcome in found:
+def with_sensitivity(verdict: Verdict, outcomes: Sequence[Outcome]) -> Verdict:
+    """The verdict with its outcomes under ASSUMED_DESIGN_EFFECTS, which its text names."""
+    found = tuple(zip(ASSUMED_DESIGN_EFFECTS, outcomes, strict=True))
+    said = ""
+    for outcome in dict.fromkeys(outcomes):
         finding = "holds" if outcome == verdict.outcome else f"becomes {outcome!r}"
-        effects.setdefault(finding, []).append(f"of {effect:g}")
-    said = " ".join(
-        f"The finding {finding} under a design effect {' and '.join(those)}."
-        for finding, those in effects.items()
-    )
-    return replace(verdict, sentence=f"{verdict.sentence} {said}", if_clustered=found)
+        effects = " and ".join(f"of {effect:g}" for effect, other in found if other == outcome)
+        said += f" The finding {finding} under a design effect {effects}."
+    return replace(verdict, sentence=verdict.sentence + said, if_clustered=found)
 
 
 def families(pairs: Iterable[Pair]) -> list[list[Pair]]:

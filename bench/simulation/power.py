@@ -19,19 +19,18 @@ from tabulate import tabulate
 from bench.inputs import COUNT, SEED, InputError
 from bench.models.suites import load_suite
 from bench.proportions import ALPHA
-from bench.records import BUCKETS, Evaluation, Example, Suite, by_bucket
+from bench.records import Evaluation, Example, Suite, by_bucket
 from bench.run.options import Options
 from bench.run.plans import Plan, plan_of
 from bench.run.session import Session
 from bench.scoring.stats import POWER, expected_difference, leveled
-from bench.scoring.verdicts import families
+from bench.scoring.verdicts import EXPLORED, families
 from bench.store import Store, existing_store
 from bench.task.examples import DEFAULT_SEED, PASSWORD_VARIABLE
 from bench.task.prompts import PROTOCOLS
 from bench.text import counted
 
 DIFFERING, DESIGN_EFFECT = 0.3, 1.4  # assumptions: two models of a family, clustered like the embedded models
-EXPLORED = BUCKETS[1:-1]
 ASKED = ("dataset", "dataset_password", "seed", "version", "limit", "protocol")
 
 
