@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import inf
 from pathlib import Path
@@ -19,7 +19,7 @@ from tabulate import tabulate
 from bench.inputs import COUNT, SEED, InputError
 from bench.models.suites import load_suite
 from bench.proportions import ALPHA
-from bench.records import Evaluation, Example, Suite, by_bucket
+from bench.records import Example, Suite, by_bucket
 from bench.run.options import Options
 from bench.run.plans import Plan, plan_of
 from bench.run.session import Session
@@ -73,26 +73,19 @@ def smallest_gains(examples: Sequence[Example], pairs: int, assumed: Assumed = A
     return rows
 
 
-def measure(
-    suite: Suite, plan: Plan, store: Store, evaluations: Mapping[str, Evaluation] | None = None
-) -> Assumed | None:
-    """The mean differences of the suite's pairs at 1+, on the stored answers.
-
-    evaluations: known evaluations. The others come from the store.
-    """
-    session = Session(suite, plan, store)
-    session.evaluations |= evaluations or {}
-    session.recall(suite.models)
+def measure(session: Session) -> Assumed | None:
+    """The mean differences of a session's pairs at 1+, on known and on stored answers."""
+    session.recall(session.suite.models)
     found = [
         entry.difference
-        for pair in suite.pairs
+        for pair in session.suite.pairs
         if session.has_evaluated(pair)
         for entry in session.comparisons(pair)
         if entry.bucket == "ops1plus" and entry.difference.growth
     ]
     if not found:
         return None
-    n = sum(query.num_ops >= 1 for example in plan.examples for query in example.queries)
+    n = sum(query.num_ops >= 1 for example in session.plan.examples for query in example.queries)
     return Assumed(
         fmean(difference.se**2 / difference.growth for difference in found),
         max(1.0, fmean(difference.growth * n for difference in found)),
@@ -106,13 +99,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--dataset", default="evaluation", metavar="SET", help="data set, as in --boxes-dataset")
     add("--dataset-password", metavar="WORD", help=f"safer in ${PASSWORD_VARIABLE}")
     add("--limit", type=COUNT, metavar="N", help="number of examples (default: all)")
-    add(
-        "--seed",
-        type=SEED,
-        default=DEFAULT_SEED,
-        metavar="N",
-        help="seed of generated data (default: %(default)s)",
-    )
+    add("--seed", type=SEED, default=DEFAULT_SEED, metavar="N",
+        help="seed of generated data (default: %(default)s)")  # fmt: skip
     add("--version", default="base", help="version of the task (default: %(default)s)")
     add("--protocol", choices=PROTOCOLS, default="paper", help="of the stored answers (default: %(default)s)")
     add("--store", type=Path, metavar="PATH", help="measure SHARE and X on the answers of this store")
@@ -129,8 +117,8 @@ def run(args: Namespace) -> int:
     pairs = args.pairs or max((len(family) for family in families(suite.pairs)), default=1)
     assumed = assume(args, suite, plan)
     rows = smallest_gains(plan.examples, pairs, assumed)
-    print(json.dumps(asdict(assumed) | {"rows": [asdict(row) for row in rows]}) if args.json else
-          as_text(rows, assumed))  # fmt: skip
+    found = asdict(assumed) | {"rows": [asdict(row) for row in rows]}
+    print(json.dumps(found) if args.json else as_text(rows, assumed))
     return 0
 
 
@@ -139,7 +127,7 @@ def assume(args: Namespace, suite: Suite, plan: Plan) -> Assumed:
     found = ASSUMED
     if args.store:
         with Store(existing_store(args.store)) as store:
-            found = measure(suite, plan, store) or found
+            found = measure(Session(suite, plan, store)) or found
     differing = found.differing if args.differing is None else args.differing
     effect = found.design_effect if args.design_effect is None else args.design_effect
     if not 0 < differing <= 1:
@@ -168,11 +156,8 @@ def show_gain(gain: float) -> str:
 
 def warning(examples: Sequence[Example], pairs: int) -> str:
     """One line for a run with a limit."""
-    found: Mapping[str, Row] = {row.bucket: row for row in smallest_gains(examples, pairs)}
-    main = found.get("ops1plus")
-    seen = (
-        "no gain can be shown"
-        if main is None or main.gain >= 1
-        else f"the smallest gain detected with {POWER:.0%} power at 1+ is about {100 * main.gain:.0f} points"
-    )
+    gains = {row.bucket: row.gain for row in smallest_gains(examples, pairs)}
+    seen = "no gain can be shown"
+    if (gain := gains.get("ops1plus", 1.0)) < 1:
+        seen = f"the smallest gain detected with {POWER:.0%} power at 1+ is about {100 * gain:.0f} points"
     return f"With {counted(len(examples), 'example')} {seen} (see python -m bench power)."

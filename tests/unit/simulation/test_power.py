@@ -9,6 +9,7 @@ import pytest
 from bench.commands import main
 from bench.records import Evaluation, ModelEntry, Pair, Scenario, Score, Suite
 from bench.run.plans import Plan, limited
+from bench.run.session import Session
 from bench.simulation import power
 from bench.store import Store
 from bench.task.examples import evaluation_set, examples
@@ -58,8 +59,10 @@ def test_clustering_is_measured_on_evaluated_pairs() -> None:
     }  # fmt: skip
     n = sum(q.num_ops >= 1 for e in asked for q in e.queries)
     with Store(":memory:") as store:
-        assert power.measure(suite, plan, store) is None
-        found = power.measure(suite, plan, store, evaluations)
+        session = Session(suite, plan, store)
+        assert power.measure(session) is None
+        session.evaluations |= evaluations
+        found = power.measure(session)
     assert found is not None and found.differing == pytest.approx(0.25, abs=0.04)
     assert found.design_effect == pytest.approx(n / 40, rel=0.1)  # a scenario counts as one query
 
