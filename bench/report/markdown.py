@@ -49,7 +49,7 @@ def markdown(
         *([inert(headline(regression))] if regression else []),
         *(line for section in found for line in finding_lines(section)),
         "## Accuracy by number of operations on the box (percent)",
-        as_markdown(accuracy_table(results.accuracies, results.baseline, results.over_random)),
+        as_markdown(accuracy_table(results)),
         f"`1+` pools all boxes with at least one operation. {ABOVE_GUESSING}",
         *published_section(results),
         *([SPREAD_CAPTION, as_markdown(spread)] if (spread := spread_table(results)) else []),

@@ -108,7 +108,7 @@ def html(
         sections=sections(results.verdicts, recorded),
         drawings={name: themed(drawing) for name, drawing in drawings.items()},
         series=[name for name in drawings if name.startswith("series-")],
-        accuracies=accuracy_table(results.accuracies, results.baseline, results.over_random, "interval"),
+        accuracies=accuracy_table(results, "interval"),
         answers=answers(results) if results.evaluations else None,
         spread=spread_table(results),
         skipped=skip_lines(results.skipped),

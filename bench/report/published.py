@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bench import ROOT
@@ -50,7 +51,7 @@ def markdown(results: Results) -> str:
     for hypothesis, heading in HEADINGS.items():
         verdicts = [entry for entry in results.verdicts if entry.comparison.pair.hypothesis == hypothesis]
         accuracies = {name: results.accuracies[name] for name in models_of(verdicts)}
-        table = as_markdown(accuracy_table(accuracies, results.baseline, results.over_random))
+        table = as_markdown(accuracy_table(replace(results, accuracies=accuracies)))
         figures = [
             f"![{heading}: {kind}](figures/{hypothesis}-{kind}.png)"
             for kind in ("forest", "accuracy", "effects")

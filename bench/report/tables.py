@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import fmean, mean, stdev
 
 from bench.nights.regression import Regression
-from bench.records import BUCKETS, Accuracy, Comparison, Evaluation, Gate, Outcome, Results, Verdict
+from bench.records import BUCKETS, Accuracy, Comparison, Evaluation, Gate, Results, Verdict
 from bench.report.panels import HEADINGS, Panel, Section
 from bench.report.tabular import Bold, Column, Kind, Table, signed_interval
 from bench.scoring.scores import ERROR_KINDS
@@ -24,6 +23,7 @@ ABOVE_GUESSING = "Bold means above random guessing, adjusted over the buckets of
 CONTROLS = (
     "Controls check the benchmark itself. A positive control must show a gain. A negative control must not."
 )
+BASE, VARIANT = Column("base", "interval", "base"), Column("variant", "interval", "variant")
 SPREAD_CAPTION = "Spread between seeds, wordings or precisions of one model, in percent."
 FACTORS_CAPTION = "Accuracy on boxes with 1 or more operations, by other factors."
 
@@ -36,19 +36,14 @@ def skip_lines(skipped: Mapping[str, str]) -> list[str]:
     return [printable(f"{', '.join(models)}: {reason}") for reason, models in by_reason.items()]
 
 
-def accuracy_table(
-    accuracies: Mapping[str, Mapping[str, Accuracy]],
-    baseline: Mapping[str, float],
-    over_random: Mapping[str, Mapping[str, Gate]] | None = None,
-    kind: Kind = "share",
-) -> Table:
+def accuracy_table(results: Results, kind: Kind = "share") -> Table:
     """One row per model, one column per bucket; then guessing, n, scenarios and the largest design effect."""
-    buckets = [bucket for bucket in BUCKETS if bucket in baseline]
+    buckets, accuracies = [bucket for bucket in BUCKETS if bucket in results.baseline], results.accuracies
     rows: list[tuple[object, ...]] = []
     for name, found in accuracies.items():
-        gates = (over_random or {}).get(name, {})
+        gates = results.over_random.get(name, {})
         rows.append((name, *(marked(found.get(bucket), gates.get(bucket)) for bucket in buckets)))
-    rows.append(("random guessing", *(baseline[bucket] for bucket in buckets)))
+    rows.append(("random guessing", *(results.baseline[bucket] for bucket in buckets)))
     for found in list(accuracies.values())[:1]:  # the same for every model
         rows.append(("n", *(found[bucket].n for bucket in buckets)))
         if any(found[bucket].scenarios for bucket in buckets):
@@ -90,65 +85,58 @@ def spread_of(found: Sequence[Accuracy]) -> list[str]:
 
 def cases(panel: Panel) -> Table:
     """One row per bucket: both models, the gain, the verdict, and the recorded gain and verdict, if any."""
-    shown = pair_columns(panel.main)
     caveat = "" if panel.main.comparison.paired else f", {FROM_COUNTS}"
-    columns = (*shown, *((RECORDED_GAIN, RECORDED_FINDING) if panel.behind else ()))
     rows = []
     for bucket, verdict in panel.shown.items():
-        before = panel.behind.get(bucket)
-        recorded = (before and before.comparison.difference, before and before.outcome)
-        rows.append((short_bucket(bucket), *pair_cells(verdict), *(recorded if panel.behind else ())))
+        row = {Column("ops"): short_bucket(bucket), **pair_cells(verdict)}
+        if panel.behind:
+            before = panel.behind.get(bucket)
+            row[Column("recorded gain", "gain")] = before and before.comparison.difference
+            row[Column("recorded finding", "finding")] = before and before.outcome
+        rows.append(row)
     return Table(
         panel.name,
         f"{name_pair(panel.main.comparison)}: accuracy in percent, with intervals{caveat}.",
-        columns,
-        tuple(rows),
+        tuple(rows[0]),
+        tuple(tuple(row.values()) for row in rows),
         tuple(f"case-{panel.name}-{bucket}" for bucket in panel.shown),
         frozenset(n for n, bucket in enumerate(panel.shown) if bucket == "ops1plus"),
     )
 
 
-BOTH_MODELS = (Column("base", "interval", "base"), Column("variant", "interval", "variant"))
-RECORDED_GAIN, RECORDED_FINDING = Column("recorded gain", "gain"), Column("recorded finding", "finding")
-
-
-def pair_columns(verdict: Verdict, first: str = "ops") -> tuple[Column, ...]:
-    """The columns of a pair's table. The finding stands beside the gain."""
-    paired = verdict.comparison.paired
-    clustering = (Column("scenarios", "count"), Column("design effects")) if paired else ()
-    return (
-        Column(first), *BOTH_MODELS, Column("variant − base", "gain"), Column("finding", "finding"),
-        Column("n", "count"), *clustering, Column("random", "share"), Column("p", "p"),
-        Column("tests", "count"),
-        *(Column(f"at design effect {effect:g}") for effect, _ in verdict.if_clustered),
-    )  # fmt: skip
-
-
-def pair_cells(verdict: Verdict) -> tuple[object, ...]:
-    """The cells for pair_columns, without the first."""
+def pair_cells(verdict: Verdict) -> dict[Column, object]:
+    """A row on a pair, by column. The finding stands beside the gain."""
     found = verdict.comparison
-    effects = f"{found.base.design_effect:.2f}, {found.variant.design_effect:.2f}"
-    return (
-        found.base, found.variant, found.difference, verdict.outcome, found.base.n,
-        *((found.scenarios, effects) if found.paired else ()),
-        found.baseline, found.p_adjusted, found.tests,
-        *(held(verdict, outcome) for _, outcome in verdict.if_clustered),
-    )  # fmt: skip
-
-
-def held(verdict: Verdict, outcome: Outcome) -> str:
-    """"holds", or the outcome that replaces the finding under another assumption."""
-    return "holds" if outcome == verdict.outcome else outcome
+    base, variant = found.base, found.variant
+    cells: dict[Column, object] = {
+        BASE: base,
+        VARIANT: variant,
+        Column("variant − base", "gain"): found.difference,
+        Column("finding", "finding"): verdict.outcome,
+        Column("n", "count"): base.n,
+    }
+    if found.paired:
+        cells[Column("scenarios", "count")] = found.scenarios
+        cells[Column("design effects")] = f"{base.design_effect:.2f}, {variant.design_effect:.2f}"
+    cells |= {
+        Column("random", "share"): found.baseline,
+        Column("p", "p"): found.p_adjusted,
+        Column("tests", "count"): found.tests,
+    }
+    for effect, outcome in verdict.if_clustered:
+        cells[Column(f"at design effect {effect:g}")] = "holds" if outcome == verdict.outcome else outcome
+    return cells
 
 
 def recorded_pairs(section: Section) -> Table:
     """One row per pair that was not run here, on boxes with 1 or more operations."""
     rows = [
-        (f"{panel.pair.base} → {panel.pair.variant}", *pair_cells(panel.main)) for panel in section.elsewhere
+        {Column("pair"): f"{panel.pair.base} → {panel.pair.variant}", **pair_cells(panel.main)}
+        for panel in section.elsewhere
     ]
     caption = "Recorded figures of pairs that were not run here, on boxes with 1 or more operations"
-    columns = pair_columns(section.elsewhere[0].main, "pair")
-    return Table(f"{section.name}-recorded", f"{caption}, {FROM_COUNTS}.", columns, tuple(rows))
+    cells = tuple(tuple(row.values()) for row in rows)
+    return Table(f"{section.name}-recorded", f"{caption}, {FROM_COUNTS}.", tuple(rows[0]), cells)
 
 
 def factors(panel: Panel, results: Results) -> Table | None:
@@ -161,7 +149,7 @@ def factors(panel: Panel, results: Results) -> Table | None:
         for factor, levels in base.items()
         for level, found in levels.items()
     ]
-    columns = (Column("by"), Column("level"), *BOTH_MODELS, Column("n", "count"))
+    columns = (Column("by"), Column("level"), BASE, VARIANT, Column("n", "count"))
     return Table(f"{panel.name}-factors", FACTORS_CAPTION, columns, tuple(rows))
 
 
@@ -178,33 +166,25 @@ def short_bucket(bucket: str) -> str:
 
 
 def answers(results: Results) -> Table:
-    """The number of answers of each form and of boxes with each kind of error. No column is all zero."""
-    errors = {name: Counter(s.error for s in found.scores) for name, found in results.evaluations.items()}
-    forms = [form for form in ANSWER_FORMS if any(f.forms.get(form) for f in results.evaluations.values())]
-    kinds = [kind for kind in ERROR_KINDS if any(counts[kind] for counts in errors.values())]
-    warned = any(map(warning_of, results.evaluations.values()))
-    rows = [
-        (
-            name,
-            *(found.forms.get(f, 0) for f in forms),
-            *(errors[name][k] for k in kinds),
-            *([round(mean(found.thinking.values()))] if found.thinking else []),
-            found.engine,
-            *([warning_of(found)] if warned else []),
-        )
-        for name, found in results.evaluations.items()
-    ]
-    counts = [*(f"answers {form}" for form in forms), *(f"boxes {kind}" for kind in kinds)]
-    if any(found.thinking for found in results.evaluations.values()):
-        counts.append("mean tokens of thinking")
-    columns = (Column("model"), *(Column(heading, "count") for heading in counts), Column("engine"))
-    columns += (Column("warning"),) if warned else ()
+    """The number of answers of each form and of boxes with each kind of error. No column is empty."""
+    found = results.evaluations.values()
+    columns: dict[Column, list[object]] = {Column("model"): list(results.evaluations)}
+    for form in ANSWER_FORMS:
+        columns[Column(f"answers {form}", "count")] = [one.forms.get(form, 0) for one in found]
+    for kind in ERROR_KINDS:
+        counts = [sum(score.error == kind for score in one.scores) for one in found]
+        columns[Column(f"boxes {kind}", "count")] = list(counts)
+    tokens = [round(mean(one.thinking.values())) if one.thinking else None for one in found]
+    columns[Column("mean tokens of thinking", "count")] = list(tokens)
+    columns[Column("engine")] = [one.engine for one in found]
+    columns[Column("warning")] = [warning_of(one) for one in found]
+    shown = {column: cells for column, cells in columns.items() if any(cells)}
     caption = (
         "An answer states all boxes. It is whole, cut at the token limit, malformed, or missing because the "
         "model's thinking did not end (unfinished). "
         "A wrong box is stale (an earlier state), missing or extra (objects), other, or unread."
     )
-    return Table("answers", caption, columns, tuple(rows))
+    return Table("answers", caption, tuple(shown), tuple(zip(*shown.values(), strict=True)))
 
 
 def warning_of(found: Evaluation) -> str:

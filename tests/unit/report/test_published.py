@@ -10,7 +10,7 @@ from bench.inputs import InputError
 from bench.report import published
 from bench.report.files import accuracy_csv
 from bench.report.published import markdown, published_results
-from bench.report.tables import pair_cells, pair_columns
+from bench.report.tables import pair_cells
 from bench.report.tabular import write_cell
 
 COMMITTED = ROOT / "reports" / "published"
@@ -34,8 +34,7 @@ def test_a_sentence_and_its_table_have_the_same_p() -> None:
     """p is adjusted at 1+ and in buckets over the number of tests, and unadjusted at 0 operations."""
     seen = set()
     for verdict in published_results().verdicts:
-        columns = pair_columns(verdict)[1:]
-        cells = zip(columns, pair_cells(verdict), strict=True)
+        cells = pair_cells(verdict).items()
         row = {column.heading: write_cell(value, column) for column, value in cells}
         tests = int(row["tests"])
         said = f"p adjusted over {tests} tests" if tests > 1 else "p"
