@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib import import_module
@@ -207,8 +206,8 @@ def by_budget(evaluation: Evaluation, bucket: str = MAIN) -> Points:
     return sorted(dict(points).items())
 
 
-def styled(**others: str) -> AbstractContextManager[None]:
-    """The style of all figures, for drawing and writing."""
+def styled(**others: str) -> Any:
+    """The style of all figures, for drawing and writing: a decorator and a context manager."""
     import matplotlib
 
     return matplotlib.rc_context({**STYLE, **others})

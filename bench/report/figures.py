@@ -45,36 +45,36 @@ Errors = Mapping[str, Counter[ErrorKind | None]]  # by bucket; None counts the r
 Factors = Mapping[str, Mapping[str, Accuracy]]
 
 
+@styled()
 def draw_hypothesis(rows: Rows, cell: tuple[float, float] = CELL) -> Figure:
     """Accuracy against the number of operations: base, variant, and random guessing dashed."""
-    with styled():
-        figure, cells = grid(rows, cell)
-        for panel, axes, leftmost in cells:
-            draw_accuracy(axes, panel)
-            axes.set(xlabel="operations on the box, n below", ylabel="accuracy (%)" if leftmost else "")
-        guessing = Line2D([], [], color=MUTED, linewidth=1.1, dashes=(4, 2.5), label="random guessing")
-        add_legend(figure, [guessing, interval_handle(INK)], [panel for panel, _, _ in cells])
-        return figure
+    figure, cells = grid(rows, cell)
+    for panel, axes, leftmost in cells:
+        draw_accuracy(axes, panel)
+        axes.set(xlabel="operations on the box, n below", ylabel="accuracy (%)" if leftmost else "")
+    guessing = Line2D([], [], color=MUTED, linewidth=1.1, dashes=(4, 2.5), label="random guessing")
+    add_legend(figure, [guessing, interval_handle(INK)], [panel for panel, _, _ in cells])
+    return figure
 
 
+@styled()
 def draw_effects(rows: Rows, cell: tuple[float, float] = CELL) -> Figure:
     """A forest plot of variant minus base with its interval, by bucket. All panels share a scale."""
-    with styled():
-        figure, cells = grid(rows, cell)
-        panels = [panel for panel, _, _ in cells]
-        drawn = [
-            verdict
-            for panel in panels
-            for verdicts in (panel.shown, panel.behind)
-            for bucket, verdict in verdicts.items()
-            if bucket in panel.shown
-        ]
-        limits = effect_limits(drawn)
-        for panel, axes, leftmost in cells:
-            draw_forest(axes, panel, limits)
-            axes.set(xlabel="variant − base (points)", ylabel="operations on the box" if leftmost else "")
-        add_legend(figure, outcome_handles({verdict.outcome for verdict in drawn}), panels)
-        return figure
+    figure, cells = grid(rows, cell)
+    panels = [panel for panel, _, _ in cells]
+    drawn = [
+        verdict
+        for panel in panels
+        for verdicts in (panel.shown, panel.behind)
+        for bucket, verdict in verdicts.items()
+        if bucket in panel.shown
+    ]
+    limits = effect_limits(drawn)
+    for panel, axes, leftmost in cells:
+        draw_forest(axes, panel, limits)
+        axes.set(xlabel="variant − base (points)", ylabel="operations on the box" if leftmost else "")
+    add_legend(figure, outcome_handles({verdict.outcome for verdict in drawn}), panels)
+    return figure
 
 
 def grid(rows: Rows, cell: tuple[float, float]) -> tuple[Figure, list[tuple[Panel, Axes, bool]]]:
@@ -215,21 +215,21 @@ def effect_limits(drawn: Sequence[Verdict]) -> tuple[float, float]:
     return 10 * floor(10 * low), 10 * ceil(10 * high)
 
 
+@styled()
 def draw_errors(errors: Mapping[str, Errors]) -> Figure:
     """The share of each kind of error by bucket, stacked. One panel per model, base first."""
-    with styled():
-        figure = Figure(figsize=SIZE, layout="constrained")
-        for axes, (model, found), (colour, _, _) in zip(
-            figure.subplots(1, 2, sharey=True), errors.items(), ROLES.values(), strict=True
-        ):
-            draw_stacks(axes, found)
-            axes.set_title(model, loc="left", color=colour, fontsize=8.5, fontweight="bold")
-            axes.set(xlabel="operations on the box", ylim=(0, 100), yticks=range(0, 101, 20))
-            axes.grid(axis="y")
-        figure.axes[0].set_ylabel("boxes that are wrong (%)")
-        handles = [Patch(color=ERRORS[kind], label=kind) for kind in ERROR_KINDS]
-        figure.legend(handles=handles, loc="outside upper left", ncols=5, fontsize=7.5, columnspacing=1.2)
-        return figure
+    figure = Figure(figsize=SIZE, layout="constrained")
+    for axes, (model, found), (colour, _, _) in zip(
+        figure.subplots(1, 2, sharey=True), errors.items(), ROLES.values(), strict=True
+    ):
+        draw_stacks(axes, found)
+        axes.set_title(model, loc="left", color=colour, fontsize=8.5, fontweight="bold")
+        axes.set(xlabel="operations on the box", ylim=(0, 100), yticks=range(0, 101, 20))
+        axes.grid(axis="y")
+    figure.axes[0].set_ylabel("boxes that are wrong (%)")
+    handles = [Patch(color=ERRORS[kind], label=kind) for kind in ERROR_KINDS]
+    figure.legend(handles=handles, loc="outside upper left", ncols=5, fontsize=7.5, columnspacing=1.2)
+    return figure
 
 
 def draw_stacks(axes: Axes, errors: Errors) -> None:
@@ -244,24 +244,24 @@ def draw_stacks(axes: Axes, errors: Errors) -> None:
         bottom = [below + share for below, share in zip(bottom, shares, strict=True)]
 
 
+@styled()
 def draw_factors(factors: Mapping[str, Factors]) -> Figure:
     """Accuracy of base and variant at 1+, by last operation, objects, operations and box."""
-    with styled():
-        figure = Figure(figsize=SIZE, layout="constrained")
-        names = list(next(iter(factors.values())))
-        for axes, factor in zip(figure.subplots(2, 2, sharey=True).flat, names, strict=True):
-            for found, role in zip(factors.values(), ROLES.values(), strict=True):
-                draw_levels(axes, found[factor], *role)
-            axes.set(xlabel=factor, ylim=(0, 100), yticks=range(0, 101, 25))
-            axes.grid(axis="y")
-        figure.supylabel("accuracy at 1+ (%)", fontsize=8.5)
-        handles = [
-            Line2D([], [], color=colour, marker=marker, markersize=4, linewidth=1.2, label=model)
-            for model, (colour, marker, _) in zip(factors, ROLES.values(), strict=True)
-        ]
-        handles.append(interval_handle(MUTED))
-        figure.legend(handles=handles, loc="outside upper left", ncols=3, fontsize=7.5)
-        return figure
+    figure = Figure(figsize=SIZE, layout="constrained")
+    names = list(next(iter(factors.values())))
+    for axes, factor in zip(figure.subplots(2, 2, sharey=True).flat, names, strict=True):
+        for found, role in zip(factors.values(), ROLES.values(), strict=True):
+            draw_levels(axes, found[factor], *role)
+        axes.set(xlabel=factor, ylim=(0, 100), yticks=range(0, 101, 25))
+        axes.grid(axis="y")
+    figure.supylabel("accuracy at 1+ (%)", fontsize=8.5)
+    handles = [
+        Line2D([], [], color=colour, marker=marker, markersize=4, linewidth=1.2, label=model)
+        for model, (colour, marker, _) in zip(factors, ROLES.values(), strict=True)
+    ]
+    handles.append(interval_handle(MUTED))
+    figure.legend(handles=handles, loc="outside upper left", ncols=3, fontsize=7.5)
+    return figure
 
 
 def draw_levels(axes: Axes, found: Mapping[str, Accuracy], colour: str, marker: str, side: int) -> None:

@@ -87,6 +87,7 @@ def history_table(
     )
 
 
+@styled()
 def draw_line(
     nights: Sequence[Night],
     name: str,
@@ -96,19 +97,18 @@ def draw_line(
     colour: str,
 ) -> Figure:
     """Values with their intervals by night, in percent. A dashed line marks another change."""
-    with styled():
-        figure = Figure(figsize=SIZE, layout="constrained")
-        axes = figure.add_subplot()
-        axes.set(ylabel=f"{what} at 1+", xlim=(-0.5, max(len(nights) - 0.5, 4.5)))
-        axes.set_title(name.replace("..", " → "), loc="left", color=colour, fontsize=9, fontweight="bold")
-        axes.grid(axis="y")
-        ends = sorted({0, len(nights) - 1})
-        axes.set_xticks(ends, [nights[place].name or nights[place].run[:8] for place in ends])
-        for place in marked:
-            axes.axvline(place - 0.5, color=MUTED, linewidth=1, dashes=(3, 2), gid=f"changed-{place}")
-        values = [100 * entry.value for entry in found.values()]
-        draw_intervals(axes, list(found), found.values(), colour)
-        axes.plot(list(found), values, color=colour, marker="o", markersize=4, linewidth=1.5, gid=name)
-        low, high = axes.get_ylim()
-        axes.set_ylim(max(low - LEAST_SPAN, -100), min(high + LEAST_SPAN, 100))
-        return figure
+    figure = Figure(figsize=SIZE, layout="constrained")
+    axes = figure.add_subplot()
+    axes.set(ylabel=f"{what} at 1+", xlim=(-0.5, max(len(nights) - 0.5, 4.5)))
+    axes.set_title(name.replace("..", " → "), loc="left", color=colour, fontsize=9, fontweight="bold")
+    axes.grid(axis="y")
+    ends = sorted({0, len(nights) - 1})
+    axes.set_xticks(ends, [nights[place].name or nights[place].run[:8] for place in ends])
+    for place in marked:
+        axes.axvline(place - 0.5, color=MUTED, linewidth=1, dashes=(3, 2), gid=f"changed-{place}")
+    values = [100 * entry.value for entry in found.values()]
+    draw_intervals(axes, list(found), found.values(), colour)
+    axes.plot(list(found), values, color=colour, marker="o", markersize=4, linewidth=1.5, gid=name)
+    low, high = axes.get_ylim()
+    axes.set_ylim(max(low - LEAST_SPAN, -100), min(high + LEAST_SPAN, 100))
+    return figure

@@ -18,23 +18,23 @@ ABOVE = -0.42  # position of a row's text
 Point = tuple[float, Accuracy]
 
 
+@styled()
 def draw_pooled_gains(pooled: Pooled, verdicts: Sequence[Verdict]) -> Figure:
     """One row per pair with the interval of its test. Below is a diamond as wide as the pooled interval."""
-    with styled():
-        height = ROW * (len(verdicts) + 1) + AROUND
-        figure = Figure(figsize=(WIDTH, height), layout="constrained")
-        axes = figure.add_subplot()
-        for place, verdict in enumerate(verdicts):
-            draw_pair(axes, place, verdict)
-        last = len(verdicts) + 0.3
-        draw_pooled(axes, last, pooled)
-        counts = "" if all(v.comparison.paired for v in verdicts) else f", {FROM_COUNTS}"
-        axes.set(ylim=(last + 0.5, -0.8), yticks=[], xlabel=f"variant − base at 1+ (points{counts})")
-        axes.spines.left.set_visible(False)
-        axes.grid(axis="x")
-        handles = outcome_handles({verdict.outcome for verdict in verdicts})
-        figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
-        return figure
+    height = ROW * (len(verdicts) + 1) + AROUND
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    axes = figure.add_subplot()
+    for place, verdict in enumerate(verdicts):
+        draw_pair(axes, place, verdict)
+    last = len(verdicts) + 0.3
+    draw_pooled(axes, last, pooled)
+    counts = "" if all(v.comparison.paired for v in verdicts) else f", {FROM_COUNTS}"
+    axes.set(ylim=(last + 0.5, -0.8), yticks=[], xlabel=f"variant − base at 1+ (points{counts})")
+    axes.spines.left.set_visible(False)
+    axes.grid(axis="x")
+    handles = outcome_handles({verdict.outcome for verdict in verdicts})
+    figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
+    return figure
 
 
 def draw_pair(axes: Axes, place: int, verdict: Verdict) -> None:
@@ -63,22 +63,22 @@ def write_words(axes: Axes, place: float, name: str, *shares: float) -> None:
                   fontsize=7)  # fmt: skip
 
 
+@styled()
 def draw_chain_or_sizes(name: str, found: Sequence[Comparison], sizes: Sequence[float]) -> Figure:
     """Accuracy with 1 or more operations, with its interval, and random guessing dashed.
 
     sizes: of the bases, in billions of parameters.
     """
-    with styled():
-        figure = Figure(figsize=(1.6 * CELL[0], CELL[1]), layout="constrained")
-        axes = figure.add_subplot()
-        if is_chain([compared.pair for compared in found]):
-            draw_steps(axes, found)
-        else:
-            draw_sizes(axes, found, sizes)
-        axes.axhline(100 * found[0].baseline, color=MUTED, linewidth=1.1, dashes=(4, 2.5))
-        axes.set(ylim=(0, 100), ylabel="accuracy, 1+ operations (%)", title=name)
-        axes.grid(axis="y")
-        return figure
+    figure = Figure(figsize=(1.6 * CELL[0], CELL[1]), layout="constrained")
+    axes = figure.add_subplot()
+    if is_chain([compared.pair for compared in found]):
+        draw_steps(axes, found)
+    else:
+        draw_sizes(axes, found, sizes)
+    axes.axhline(100 * found[0].baseline, color=MUTED, linewidth=1.1, dashes=(4, 2.5))
+    axes.set(ylim=(0, 100), ylabel="accuracy, 1+ operations (%)", title=name)
+    axes.grid(axis="y")
+    return figure
 
 
 def is_chain(pairs: Sequence[Pair]) -> bool:
@@ -112,16 +112,16 @@ def draw_line(axes: Axes, points: Sequence[Point], colour: str, marker: str, lab
     draw_intervals(axes, places, found, colour)
 
 
+@styled()
 def draw_budgets(points: Mapping[str, Points]) -> Figure:
     """Accuracy of each model that thinks, by the number of thinking tokens allowed."""
-    with styled():
-        figure = Figure(figsize=(1.6 * CELL[0], CELL[1]), layout="constrained")
-        axes = figure.add_subplot()
-        axes.set_prop_cycle(color=(BASE, VARIANT, GAIN, LOSS, MUTED))
-        for model, found in points.items():
-            budgets, shares = zip(*found, strict=True)
-            axes.step(budgets, [100 * share for share in shares], where="post", label=model)
-        axes.set(ylim=(0, 100), xlabel="tokens of thinking allowed", ylabel="accuracy, 1+ operations (%)")
-        axes.grid(axis="y")
-        axes.legend(loc="upper left")
-        return figure
+    figure = Figure(figsize=(1.6 * CELL[0], CELL[1]), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_prop_cycle(color=(BASE, VARIANT, GAIN, LOSS, MUTED))
+    for model, found in points.items():
+        budgets, shares = zip(*found, strict=True)
+        axes.step(budgets, [100 * share for share in shares], where="post", label=model)
+    axes.set(ylim=(0, 100), xlabel="tokens of thinking allowed", ylabel="accuracy, 1+ operations (%)")
+    axes.grid(axis="y")
+    axes.legend(loc="upper left")
+    return figure

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.records import HYPOTHESES, Comparison, Pair, Pooled, Suite, Verdict
 from bench.scoring.pooling import pool_all
 from bench.scoring.sentences import points
 
-HEADINGS = {name: name.capitalize() for name in HYPOTHESES}
 COLUMNS = 5
 CLAIM = " improves entity tracking"  # the end of a built-in hypothesis
 WORDS = {"better": "Yes", "worse": "No", "equivalent": "No"}  # every other outcome leaves the question open
@@ -53,15 +52,15 @@ class Section:
 
     @property
     def heading(self) -> str:
-        return HEADINGS.get(self.name, self.name.capitalize())
+        return self.name.capitalize()
 
 
 def sections(found: Iterable[Verdict], recorded: Iterable[Verdict]) -> list[Section]:
-    """Hypotheses in the order of HEADINGS, then others, then the controls."""
+    """Hypotheses in the order of HYPOTHESES, then others, then the controls."""
     now, before = by_pair(found), by_pair(recorded)
     panels = [beside_record(pair, shown, before.get(pair, {})) for pair, shown in now.items()]
     elsewhere = [Panel(pair, shown, {}) for pair, shown in before.items() if pair not in now]
-    names = dict.fromkeys([*HEADINGS, *(section_of(panel.pair) for panel in (*panels, *elsewhere))])
+    names = dict.fromkeys([*HYPOTHESES, *(section_of(panel.pair) for panel in (*panels, *elsewhere))])
     return [
         Section(name, *chosen)
         for name in sorted(names, key="controls".__eq__)
@@ -100,17 +99,13 @@ def rows_of(panels: Sequence[Panel], suite: Suite) -> list[list[Panel]]:
     """Rows of at most COLUMNS panels. With more panels, pairs that start from a code model come last."""
     groups = [panels]
     if len(panels) > COLUMNS:
-        code_models = code_variants(suite)
+        code_models = {p.variant for p in suite.pairs if p.hypothesis == "code" and not p.control}
         groups = [
             [panel for panel in panels if (panel.pair.base in code_models) is code] for code in (False, True)
         ]
     return [
         list(group[start : start + COLUMNS]) for group in groups for start in range(0, len(group), COLUMNS)
     ]
-
-
-def code_variants(suite: Suite) -> Collection[str]:
-    return {pair.variant for pair in suite.pairs if pair.hypothesis == "code" and not pair.control}
 
 
 @dataclass(frozen=True, slots=True)

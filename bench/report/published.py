@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from bench import ROOT
 from bench.models.suites import load_suite
 from bench.outputs import replacing, write_text
-from bench.records import Results, Verdict
+from bench.records import HYPOTHESES, Results
 from bench.report.drawings import drawings_of, svg
 from bench.report.files import accuracy_csv, check_place, write_figures
 from bench.report.markdown import PAIR_NOTE, bullet_list
 from bench.report.page import html
-from bench.report.panels import HEADINGS, Panel, by_pair
+from bench.report.panels import Panel, by_pair
 from bench.report.tables import COUNTS_NOTE, accuracy_table, cases, name_pair
 from bench.report.tabular import markdown as as_markdown
+from bench.run.plans import models_of
 from bench.scoring.pooling import pool_all
 from bench.scoring.stats import gates
 from bench.scoring.verdicts import judge_recorded
@@ -48,10 +48,11 @@ def published_results() -> Results:
 def markdown(results: Results) -> str:
     """One section per hypothesis: verdicts, accuracies of its models, each pair by bucket."""
     parts = [INTRODUCTION]
-    for hypothesis, heading in HEADINGS.items():
+    for hypothesis in HYPOTHESES:
+        heading = hypothesis.capitalize()
         verdicts = [entry for entry in results.verdicts if entry.comparison.pair.hypothesis == hypothesis]
-        accuracies = {name: results.accuracies[name] for name in models_of(verdicts)}
-        table = as_markdown(accuracy_table(replace(results, accuracies=accuracies)))
+        models = models_of(entry.comparison.pair for entry in verdicts)
+        of_models = replace(results, accuracies={name: results.accuracies[name] for name in models})
         figures = [
             f"![{heading}: {kind}](figures/{hypothesis}-{kind}.png)"
             for kind in ("forest", "accuracy", "effects")
@@ -64,7 +65,7 @@ def markdown(results: Results) -> str:
                 for verdict in verdicts
                 if verdict.comparison.bucket == "ops1plus"
             ),
-            table,
+            as_markdown(accuracy_table(of_models)),
             *figures,
             f"{PAIR_NOTE} {COUNTS_NOTE}",
         ]
@@ -72,12 +73,6 @@ def markdown(results: Results) -> str:
             panel = Panel(pair, shown, {})
             parts += [f"### {name_pair(panel.main.comparison)}", as_markdown(cases(panel))]
     return "\n\n".join(parts) + "\n"
-
-
-def models_of(verdicts: Sequence[Verdict]) -> list[str]:
-    """All models once, each base before its variants."""
-    pairs = [verdict.comparison.pair for verdict in verdicts]
-    return list(dict.fromkeys(name for pair in pairs for name in (pair.base, pair.variant)))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ from statistics import fmean, mean, stdev
 
 from bench.nights.regression import Regression
 from bench.records import BUCKETS, Accuracy, Comparison, Evaluation, Gate, Results, Verdict
-from bench.report.panels import HEADINGS, Panel, Section
+from bench.report.panels import Panel, Section
 from bench.report.tabular import Bold, Column, Kind, Table, signed_interval
 from bench.scoring.scores import ERROR_KINDS
 from bench.scoring.sentences import FROM_COUNTS
@@ -155,9 +155,7 @@ def factors(panel: Panel, results: Results) -> Table | None:
 
 def name_pair(found: Comparison) -> str:
     pair = found.pair
-    kind = (
-        f"{pair.control} control" if pair.control else HEADINGS.get(pair.hypothesis, pair.hypothesis).lower()
-    )
+    kind = f"{pair.control} control" if pair.control else pair.hypothesis.lower()
     return f"{pair.base} → {pair.variant} ({kind})"
 
 
