@@ -1,8 +1,8 @@
 """Prompt -> Completion under a constraint, by one of several engines.
 
 In: a loaded model or a server, its prompts, a `Constraint`. Out: completions in batches, from an `Engine`.
-`select.engine_for` makes an engine of a loaded model, `server.ServerEngine` one of a server. This module and
-`constraint` do not import torch.
+`select.engine_for` makes an engine of a loaded model. `server.ServerEngine` is the engine of a served model;
+it does not import torch.
 """
 
 from __future__ import annotations
