@@ -17,9 +17,9 @@ import pyzipper
 from bench.inputs import SEED, InputError, place, whole
 from bench.outputs import replacing
 from bench.records import Scenario, State
-from bench.task.examples import DEFAULT_SEED
+from bench.task.examples import DEFAULT_SEED, examples
 from bench.task.wording import MASK, WORDINGS, name_objects
-from bench.task.world import MAX_OBJECTS, SIZES, generate, replay
+from bench.task.world import MAX_OBJECTS, SIZES, generate
 from bench.text import say
 
 SHARES = {"train": 0.45, "dev": 0.1, "test": 0.45}  # shares of scenarios and of signatures
@@ -30,24 +30,18 @@ MOST_OPERATIONS = 10_000
 def rows(scenario: Scenario) -> Iterator[str]:
     """One line of JSON per state and box, in this order."""
     wording = WORDINGS[scenario.version]
-    states = list(replay(scenario.initial, scenario.operations))
-    sentences = [wording.describe(scenario.initial), *map(wording.narrate, scenario.operations, states)]
-    stems = [wording.describe_box(box, ()).removesuffix("nothing") for box in range(len(scenario.initial))]
-    counts = [dict.fromkeys(("move", "remove", "put"), 0) for _ in stems]
-    description = ""
-    for done, (sentence, state) in enumerate(zip(sentences, states, strict=True)):
-        description += f"{sentence} "
-        for box in scenario.operations[done - 1].boxes if done else ():
-            counts[box][scenario.operations[done - 1].kind] += 1
-        for stem, contents, count in zip(stems, state, counts, strict=True):
-            objects = name_objects(contents)
+    for example in examples(scenario):
+        for query in example.queries:
+            stem = wording.describe_box(query.box, ()).removesuffix("nothing")
+            objects = name_objects(query.target)
+            put, move, remove = query.by_kind
             yield json.dumps({
-                "sentence": f"{description}{stem}{objects}.",
-                "sentence_masked": f"{description}{stem}{MASK} .",
+                "sentence": f"{example.description} {stem}{objects}.",
+                "sentence_masked": f"{example.description} {stem}{MASK} .",
                 "masked_content": f"{MASK} {objects}",
                 "sample_id": int(scenario.id.rpartition("-")[2]),
-                "numops": sum(count.values()),
-                "numops_by_op": count,
+                "numops": query.num_ops,
+                "numops_by_op": {"move": move, "remove": remove, "put": put},
             })  # fmt: skip
 
 
