@@ -19,9 +19,8 @@ import pyzipper
 
 from bench.inputs import MEGABYTE, InputError, parse_json, place, read_bytes, shortened
 from bench.records import Contents, Example, Query
-from bench.task.examples import PUBLISHED_COUNTS, query
+from bench.task.examples import PUBLISHED_COUNTS, examples
 from bench.task.wording import MASK, parse, parse_clause
-from bench.task.world import replay
 
 PASSWORD = "iamnotaLM"  # published by the authors
 MEMBER = "few_shot_boxes_nso_exp2_max3/test-subsample-states-t5.jsonl"  # the file that the paper runs
@@ -139,16 +138,15 @@ def read_states(rows: Iterator[Row], version: str) -> Iterator[Example]:
             scenario = replace(parse(first.description, version), id=first.scenario_id)
         except ValueError as error:
             raise row_error(first.number, error) from error
-        states = tuple(replay(scenario.initial, scenario.operations))
-        queries = tuple(query(scenario, states, box) for box in range(len(scenario.initial)))
-        state = [first, *islice(rows, len(queries) - 1)]
-        for row, expected in zip(state, queries, strict=False):
+        [example] = examples(scenario, [len(scenario.operations)])
+        state = [first, *islice(rows, len(example.queries) - 1)]
+        for row, expected in zip(state, example.queries, strict=False):
             if (row.scenario_id, row.description) != (first.scenario_id, first.description):
                 raise row_error(row.number, f"does not continue the state that row {first.number} begins")
             check_row(row, expected)
-        if len(state) < len(queries):
-            raise row_error(state[-1].number, f"is the last, but the state has {len(queries)} boxes")
-        yield Example(scenario.id, len(scenario.operations), first.description, queries, version)
+        if len(state) < len(example.queries):
+            raise row_error(state[-1].number, f"is the last, but the state has {len(example.queries)} boxes")
+        yield replace(example, description=first.description)  # as released
 
 
 def check_row(row: Row, expected: Query) -> None:
