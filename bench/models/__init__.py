@@ -5,12 +5,12 @@ run it, and the loaded model. Nothing is downloaded.
 """
 
 from bench.models.chat import render_for
-from bench.models.files import num_bytes
 from bench.models.loading import LoadedModel, load, load_tokenizer, padded_left
 from bench.models.machine import (
     fingerprint,
     has_tokenizer,
     lacks_template,
+    num_bytes,
     served_fingerprint,
     served_names,
     unavailable,

@@ -93,14 +93,6 @@ def weights_of(entry: ModelEntry) -> list[Path]:
     return files
 
 
-def num_bytes(entry: ModelEntry) -> int:
-    """The size of a model's weights in bytes; 0 if they are not on this machine."""
-    try:
-        return sum(path.stat().st_size for path in weights_of(entry))
-    except ValueError:
-        return 0
-
-
 def adapter_of(entry: ModelEntry) -> list[Path]:
     """The files of a LoRA adapter, if the model has one. Raises ValueError for missing or truncated files."""
     if entry.adapter is None:

@@ -107,6 +107,11 @@ def has_tokenizer(entry: ModelEntry) -> bool:
     return bool(if_here(tokenizer_files, entry))
 
 
+def num_bytes(entry: ModelEntry) -> int:
+    """The size of a model's weights in bytes; 0 if they are not on this machine."""
+    return sum(path.stat().st_size for path in if_here(weights_of, entry) or ())
+
+
 def if_here(find: Callable[[ModelEntry], Found], entry: ModelEntry) -> Found | None:
     try:
         return find(entry)
