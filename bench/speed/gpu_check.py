@@ -22,7 +22,6 @@ from tabulate import tabulate
 
 from bench import models
 from bench.decoding import Engine
-from bench.decoding.select import engine_for
 from bench.inputs import InputError
 from bench.models.machine import lacks_package
 from bench.models.suites import load_suite
@@ -143,6 +142,8 @@ def tiny() -> ModelEntry:
 
 
 def engine(loaded: models.LoadedModel, name: str) -> Any:
+    from bench.decoding.select import engine_for  # imports torch
+
     return engine_for(name, loaded.model, loaded.tokenizer, constraint(PROTOCOLS["paper"]))
 
 
