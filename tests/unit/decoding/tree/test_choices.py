@@ -86,7 +86,12 @@ DIFFERS = "two plain passes with different kernels differ by more (reports/tiny/
 
 @pytest.mark.nightly
 @pytest.mark.parametrize(
-    "name", [pytest.param("tiny-base", marks=pytest.mark.xfail(strict=True, reason=DIFFERS)), "tiny-code"]
+    "name",
+    [
+        pytest.param("tiny-base", marks=pytest.mark.xfail(strict=True, reason=DIFFERS)),
+        "tiny-code",
+        "tiny-tracking",
+    ],
 )
 def test_200_prompts_score_as_one_clause_a_pass(name: str) -> None:
     here, prompts = embedded(name, 200)
