@@ -24,27 +24,25 @@ class Device:
     """Defaults for one kind of device.
 
     batch_size: prompts in a batch of the reference engine. pack_tokens: tokens in a tree. choice_tokens:
-    tokens in a tree of clauses, whose masks are larger. logit_bytes: the largest block of logits of one pass.
-    The cost of a forward pass, in tokens, is the number of its tokens, plus pass_weights for reading the
-    weights, plus layer_starts per layer and million parameters for starting each layer. tree_passes: the cost
-    of a pass over a tree, with its masks and drafts, in passes of the reference.
+    tokens in a tree of clauses, whose masks are larger. The cost of a forward pass, in tokens, is the number
+    of its tokens, plus pass_weights for reading the weights, plus layer_starts per layer and million
+    parameters for starting each layer. tree_passes: the cost of a pass over a tree, with its masks and
+    drafts, in passes of the reference.
     """
 
     batch_size: int
     pack_tokens: int
     choice_tokens: int
-    logit_bytes: int
     pass_weights: float
     layer_starts: float
     tree_passes: float
 
 
 PATIENCE = 8_000.0  # tokens that drafts may lose before they must pay
+LOGIT_BYTES = 2**30  # the largest block of logits of one pass
 DEVICES = {
-    "cpu": Device(16, 4800, 1200, 2**30, pass_weights=24, layer_starts=40, tree_passes=3),  # measured
-    "cuda": Device(
-        64, 4800, 4800, 2**30, pass_weights=300, layer_starts=90_000, tree_passes=1
-    ),  # not yet measured
+    "cpu": Device(16, 4800, 1200, pass_weights=24, layer_starts=40, tree_passes=3),  # measured
+    "cuda": Device(64, 4800, 4800, pass_weights=300, layer_starts=90_000, tree_passes=1),  # not yet measured
 }
 
 

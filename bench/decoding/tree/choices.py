@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from bench.decoding.automaton import encode_inside
-from bench.decoding.device import check_finite, clock, device_of, peak_bytes
+from bench.decoding.device import LOGIT_BYTES, check_finite, clock, device_of, peak_bytes
 from bench.decoding.tree.tree import Tree, common_prefix, encode, pack_size, plant, rooted, run, unsupported
 from bench.records import BREAK, Completion, Counters, Prompt
 from bench.task.examples import examples
@@ -35,9 +35,9 @@ class ChoiceEngine:
     def __init__(self, model: Any, tokenizer: Any, *, pack_tokens: int | None = None) -> None:
         self.model = model
         self.tokenizer = tokenizer
-        device, vocabulary = device_of(model), model.config.get_text_config().vocab_size
-        most = max(1, device.logit_bytes // (4 * vocabulary))  # float32; every token may be scored
-        self.pack_tokens = min(pack_tokens or device.choice_tokens, most)
+        vocabulary = model.config.get_text_config().vocab_size
+        most = max(1, LOGIT_BYTES // (4 * vocabulary))  # float32; every token may be scored
+        self.pack_tokens = min(pack_tokens or device_of(model).choice_tokens, most)
         self.counters = Counters()
         obstacle = unsupported(model) or self.difference()
         self.alone = obstacle is not None  # one pass per clause

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from bench.decoding.automaton import build_tables, encode_inside
-from bench.decoding.device import Costs, clock, device_of, peak_bytes
+from bench.decoding.device import LOGIT_BYTES, Costs, clock, device_of, peak_bytes
 from bench.decoding.tree.attention import narrowed
 from bench.decoding.tree.tree import Tree, encode, pack_size, plant, rooted, run, shared
 from bench.records import Completion, Counters, Prompt
@@ -137,7 +137,7 @@ class SpeculativeEngine:
         self.pack_tokens = pack_tokens or device_of(model).pack_tokens
         self.batch_size = batch_size
         vocabulary = model.config.get_text_config().vocab_size
-        self.positions = device_of(model).logit_bytes // (vocabulary * model.dtype.itemsize)
+        self.positions = LOGIT_BYTES // (vocabulary * model.dtype.itemsize)
         self.reason = "asked for"
         self.counters = Counters()
         self.tables = build_tables(constraint.regex, tokenizer, model.device)
