@@ -15,7 +15,6 @@ from bench.records import Operation, Scenario, State
 
 MAX_OBJECTS = 3  # in one box, at any time
 ADJECTIVES = ("big", "small", "blue", "green", "red", "yellow")
-MAX_BOXES = 10  # the released scripts identify a box by one character
 
 
 def apply(state: State, operation: Operation, lenient: bool = False) -> State:
@@ -72,21 +71,6 @@ class Size:
     nouns: tuple[str, ...] = object_names()
     with_adjectives: bool = False
 
-    def check(self) -> None:
-        """Raises ValueError if worlds of this size cannot be described."""
-        from bench.inputs import InputError  # needs msgspec, which other harnesses may not have
-
-        if not 2 <= self.num_boxes <= MAX_BOXES or self.num_operations < 0:
-            raise InputError(
-                f"a world of {self.num_boxes} boxes and {self.num_operations} operations is impossible. "
-                f"Use 2 to {MAX_BOXES} boxes and at least 0 operations."
-            )
-        if self.num_boxes * MAX_OBJECTS > len(self.nouns):
-            raise InputError(
-                f"{self.num_boxes} boxes may hold {self.num_boxes * MAX_OBJECTS} objects, but there are only "
-                f"{len(self.nouns)} names. Use fewer boxes or more names."
-            )
-
 
 SIZES = {
     "base": Size(),
@@ -110,20 +94,10 @@ def generate(
     """Scenarios drawn as in the released data set, without end if num_scenarios is None.
 
     A scenario depends only on the seed and its number. So versions of one size have the same worlds with
-    other object names. where: a filter on initial states. Raises ValueError before the first scenario if the
-    size is impossible.
+    other object names. where: a filter on initial states.
     """
     size = size or SIZES[version]
-    size.check()
-    numbers = itertools.count() if num_scenarios is None else range(num_scenarios)
-    return draw(numbers, seed, version, size, where)
-
-
-def draw(
-    numbers: Iterable[int], seed: int, version: str, size: Size, where: Callable[[State], bool]
-) -> Iterator[Scenario]:
-    """The scenarios with these numbers, one at a time."""
-    for number in numbers:
+    for number in itertools.count() if num_scenarios is None else range(num_scenarios):
         rng = Random(f"{seed}/{number}")
         names = with_adjectives(f"{seed}/{number}", size.nouns) if size.with_adjectives else size.nouns
         initial = draw_state(rng, names, size.num_boxes)

@@ -19,12 +19,27 @@ from bench.outputs import replacing
 from bench.records import Scenario, State
 from bench.task.examples import DEFAULT_SEED, examples
 from bench.task.wording import MASK, WORDINGS, name_objects
-from bench.task.world import MAX_OBJECTS, SIZES, generate
+from bench.task.world import MAX_OBJECTS, SIZES, Size, generate
 from bench.text import say
 
 SHARES = {"train": 0.45, "dev": 0.1, "test": 0.45}  # shares of scenarios and of signatures
 DEFAULT_SCENARIOS = 2200
 MOST_OPERATIONS = 10_000
+MAX_BOXES = 10  # the released scripts identify a box by one character
+
+
+def check_size(size: Size) -> None:
+    """Raises InputError if worlds of this size cannot be described."""
+    if not 2 <= size.num_boxes <= MAX_BOXES or size.num_operations < 0:
+        raise InputError(
+            f"a world of {size.num_boxes} boxes and {size.num_operations} operations is impossible. "
+            f"Use 2 to {MAX_BOXES} boxes and at least 0 operations."
+        )
+    if size.num_boxes * MAX_OBJECTS > len(size.nouns):
+        raise InputError(
+            f"{size.num_boxes} boxes may hold {size.num_boxes * MAX_OBJECTS} objects, but there are only "
+            f"{len(size.nouns)} names. Use fewer boxes or more names."
+        )
 
 
 def rows(scenario: Scenario) -> Iterator[str]:
@@ -135,7 +150,7 @@ def run(args: Namespace) -> int:
     size = SIZES[args.version]
     asked = {"num_boxes": args.boxes, "num_operations": args.operations}
     size = replace(size, **{field: value for field, value in asked.items() if value is not None})
-    size.check()
+    check_size(size)
     splits = {}
     for split, number in split_sizes(args.scenarios).items():
         where = of_split(split, args.seed, size.num_boxes)

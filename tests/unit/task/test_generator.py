@@ -4,6 +4,7 @@ from math import sqrt
 import pytest
 
 from bench.task.world import SIZES, Size, generate
+from bench.task.write import check_size
 
 # Percent of queries with 0..7 operations among the published 90,090: Kim & Schuster (2023).
 PUBLISHED_SHARES = (39.4, 29.2, 18.1, 9.0, 3.2, 0.87, 0.22, 0.03)
@@ -65,4 +66,4 @@ def test_disjoint_names_are_none_of_the_base_version():
 )
 def test_options_that_cannot_be_met_are_refused_at_once(options, reason):
     with pytest.raises(ValueError, match=reason):
-        generate(1, seed=0, size=Size(**options))
+        check_size(Size(**options))
