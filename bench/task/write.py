@@ -60,13 +60,8 @@ def rows(scenario: Scenario) -> Iterator[str]:
             })  # fmt: skip
 
 
-def signature(initial: State) -> tuple[int, ...]:
-    """The number of objects in each box at the start. No two splits share a signature."""
-    return tuple(map(len, initial))
-
-
 def split_of(signature: tuple[int, ...], seed: int) -> str:
-    """The split of all scenarios with this signature."""
+    """The split of all scenarios with this signature: the number of objects in each box at the start."""
     return Random(f"{seed}/{signature}").choices(list(SHARES), list(SHARES.values()))[0]
 
 
@@ -77,7 +72,7 @@ def of_split(split: str, seed: int, num_boxes: int) -> Callable[[State], bool]:
         raise InputError(
             f"with seed {seed} no world of {num_boxes} boxes belongs to {split}. Use another seed."
         )
-    return lambda initial: split_of(signature(initial), seed) == split
+    return lambda initial: split_of(tuple(map(len, initial)), seed) == split
 
 
 def split_sizes(scenarios: list[int]) -> dict[str, int]:
