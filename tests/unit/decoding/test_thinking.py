@@ -129,6 +129,22 @@ def test_a_loaded_model_thinks_up_to_its_tag_or_its_limit(tiny_base) -> None:
     ]
 
 
+def test_a_batch_of_thinking_that_does_not_fit_is_halved(tiny_base, monkeypatch) -> None:
+    thinker = Thinker(tiny_base.model, tiny_base.tokenizer, TAG, 4, batch_size=3)
+    sizes = []
+
+    def think_batch(texts: list[str], whole=thinker.think_batch):
+        sizes.append(len(texts))
+        if len(texts) > 1:
+            raise torch.OutOfMemoryError("the device is full")
+        return whole(texts)
+
+    monkeypatch.setattr(thinker, "think_batch", think_batch)
+    found = [prompt for batch in thinker.think(PROMPTS) for prompt, _ in batch]
+    assert sorted(prompt.text for prompt in found) == sorted(GOLD)
+    assert sizes == [3, 1, 1, 1]
+
+
 @pytest.mark.parametrize("dialect", ["vllm", "sglang", "llamacpp"])
 def test_a_served_model_thinks_and_then_answers_under_the_constraint(dialect: str, serve) -> None:
     thoughts = dict(zip((prompt.text for prompt in PROMPTS), (WELL, BADLY, ENDLESS), strict=True))
