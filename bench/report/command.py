@@ -72,15 +72,10 @@ class Run(msgspec.Struct):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add(
-        "source", type=Path, metavar="STORE_OR_RUN", help="a store's file, or the folder of a run in reports/"
-    )
-    add(
-        "--store",
-        type=Path,
-        default=ROOT / ".boxes" / "store.sqlite",
-        help="the store that a run used (default: .boxes/store.sqlite)",
-    )
+    add("source", type=Path, metavar="STORE_OR_RUN",
+        help="a store's file, or the folder of a run in reports/")  # fmt: skip
+    add("--store", type=Path, default=ROOT / ".boxes" / "store.sqlite",
+        help="the store that a run used (default: .boxes/store.sqlite)")  # fmt: skip
     add("--report-dir", type=Path, default=ROOT / "reports", metavar="DIR", help="default: reports")
     add("--compare", metavar="PATH|NAME", nargs="?", const="", help="a saved run, or the pinned baseline")
     add("--suite", default="embedded,paper", metavar="NAME|FILE,...", help="default: %(default)s")
@@ -100,7 +95,9 @@ def run(arguments: argparse.Namespace) -> int:
     made = read_run(source) if source.is_dir() else None
     store_path = existing_store(arguments.store if made else source)
     check_place(source if made else reports)
-    asked = settle(arguments, made)
+    asked = Options(**{name: getattr(arguments, name) for name in ASKED})
+    if made:
+        asked = as_made(asked, made)
     suites, plan = load_suites(asked), plan_of(asked)
     with Store(store_path) as store:
         session = Session(merge(suites), plan, store)
@@ -139,12 +136,6 @@ def read_run(folder: Path) -> Run:
     return made
 
 
-def settle(arguments: argparse.Namespace, made: Run | None) -> Options:
-    """The options of the run, or for a store the given options."""
-    asked = Options(**{name: getattr(arguments, name) for name in ASKED})
-    return as_made(asked, made) if made else asked
-
-
 def as_made(asked: Options, made: Run) -> Options:
     """The given options, with data and protocol replaced by those of the run."""
     return replace(asked, **msgspec.structs.asdict(made.asked))
@@ -160,11 +151,9 @@ def recall_runs(
     found = {}
     for made in store.runs():
         name, recorded = made["model"], made["settings"]
-        if (recorded.get("engine") == CHOICE) != plan.scores_choices:
-            continue
-        if name not in suite.models or (
-            only is not None and (name not in only or recorded != only[name].fingerprint)
-        ):
+        wanted = only is None or (name in only and recorded == only[name].fingerprint)
+        same_metric = (recorded.get("engine") == CHOICE) == plan.scores_choices
+        if name not in suite.models or not (wanted and same_metric):
             continue
         parts = {
             key.removeprefix("model."): value for key, value in recorded.items() if key.startswith("model.")
@@ -179,18 +168,14 @@ def recall_runs(
 def remake(session: Session, made: Run | None) -> Results:
     """The results of the pairs that the run tested, or of all pairs with both models in the store."""
     metadata = metadata_of(session.suite, session.plan)
+    pairs, singles = session.suite.pairs, singles_of(session.suite)
     if made:
         metadata = checked(metadata, made.metadata)
-    verdicts = made.verdicts if made else []
-    tested = {(entry.comparison.pair.base, entry.comparison.pair.variant) for entry in verdicts}
-    pairs = [
-        pair
-        for pair in session.suite.pairs
-        if session.has_evaluated(pair) and (not made or (pair.base, pair.variant) in tested)
-    ]
-    session.skipped |= made.skipped if made else {}
-    singles = [name for name in singles_of(session.suite) if made is None or name in made.models]
-    return session.results(families(pairs), metadata, singles)
+        tested = [entry.comparison.pair for entry in made.verdicts]
+        pairs = tuple(pair for pair in pairs if PairOf(pair.base, pair.variant) in tested)
+        singles = [name for name in singles if name in made.models]
+        session.skipped |= made.skipped
+    return session.results(families(filter(session.has_evaluated, pairs)), metadata, singles)
 
 
 def checked(now: Mapping[str, object], made: Mapping[str, object]) -> dict[str, object]:

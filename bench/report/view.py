@@ -20,14 +20,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Open the page, and print its path for machines without a browser."""
-    page = page_of(chosen.run, chosen.report_dir)
+    page = folder_of_run(chosen.run, chosen.report_dir) / "report.html"
     say(str(page))
     webbrowser.open(page.as_uri())
     return 0
-
-
-def page_of(run: str, reports: Path) -> Path:
-    return folder_of_run(run, reports) / "report.html"
 
 
 def folder_of_run(run: str, reports: Path) -> Path:
