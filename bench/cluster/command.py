@@ -17,7 +17,7 @@ from typing import Any
 from tqdm import tqdm
 
 import bench
-from bench.cluster.tasks import score_here, score_over_ray
+from bench.cluster.tasks import score, score_over_ray
 from bench.inputs import InputError
 from bench.outputs import write_text
 from bench.records import Suite
@@ -107,8 +107,8 @@ def score_all(args: argparse.Namespace) -> int:
         say(*write_job(args.slurm, names, passed, asked.gpus_per_worker, Path(asked.store)))
         return 0
     session = Session(suite, plan, Store(asked.store))
-    ended = score_over_ray(session, names, args.ray) if args.ray else score_here(session, names)
-    scored = tell(ended)
+    here = ((name, score(session, name)) for name in names)
+    scored = tell(score_over_ray(session, names, args.ray) if args.ray else here)
     for notice in [*session.store.notices, *session.store.problems()]:
         say(f"store: {notice}")
     judge = shlex.join(["pytest", "-m", "code_hypothesis", *given(asked, "--boxes-")])

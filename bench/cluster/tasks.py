@@ -37,12 +37,6 @@ def failure(error: Exception) -> str:
     return f"failed: {kind}{' '.join(str(error).split())}"
 
 
-def score_here(session: Session, names: Sequence[str]) -> Iterator[tuple[str, str | None]]:
-    """Yield each finished model with the result of `score`."""
-    for name in names:
-        yield name, score(session, name)
-
-
 class RemoteStore:
     """The driver's store, used from a task. Each batch is on the driver's disk before the next begins.
 

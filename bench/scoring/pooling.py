@@ -34,13 +34,33 @@ def pool_all(verdicts: Iterable[Verdict]) -> list[Pooled]:
 
 
 def pool(hypothesis: str, compared: Sequence[Comparison]) -> Pooled:
-    """The gain over all pairs. One group alone has no known heterogeneity."""
+    """The gain over all pairs, with the wider interval and the larger p of its tests.
+
+    One group alone has no known heterogeneity.
+    """
     effects = [effect_of(group) for group in groups(compared)]
     if len(effects) == 1:
         [(value, se)] = effects
-        return conclude(hypothesis, compared, 1, value, [(se, min(c.difference.df for c in compared))])
-    value, tests, tau, i_squared = random_effects(effects)
-    return conclude(hypothesis, compared, len(effects), value, tests, tau, i_squared)
+        tests, tau, i_squared = [(se, min(entry.difference.df for entry in compared))], None, None
+        spread = "This is one independent group, so nothing is known about other models"
+    else:
+        value, tests, tau, i_squared = random_effects(effects)
+        spread = (
+            f"Between them the gain has a standard deviation of {100 * tau:.1f} points (I² {i_squared:.0%})"
+        )
+    half = max(t_quantile(df) * se for se, df in tests)
+    low, high, p = value - half, value + half, max(two_sided(value, se, df) for se, df in tests)
+    outcome: Conclusion = "supported" if low > 0 else "contradicted" if high < 0 else "open"
+    several = 1 < len(effects) < len(compared)
+    sample = counted(len(compared), "pair") + f" in {len(effects)} independent groups" * several
+    caveat = "" if all(entry.paired for entry in compared) else f", {FROM_COUNTS}"
+    sentence = (
+        f"{outcome}: over {sample} the gain is {100 * value:+.1f} points "
+        f"({interval_clause(low, high)}, {p_clause(p)}{caveat}). {spread}."
+    )
+    return Pooled(
+        hypothesis, outcome, sentence, value, low, high, p, len(compared), len(effects), tau, i_squared
+    )
 
 
 def groups(compared: Sequence[Comparison]) -> list[list[Comparison]]:
@@ -101,33 +121,3 @@ def random_effects(effects: Sequence[Effect]) -> tuple[float, list[Test], float,
         found = combine_effects(gains, errors**2, method_re="iterated")
     tests = [(float(found.sd_eff_w_re_hksj), len(effects) - 1.0), (float(found.sd_eff_w_re), NORMAL)]
     return float(found.mean_effect_re), tests, sqrt(max(float(found.tau2), 0.0)), max(float(found.i2), 0.0)
-
-
-def conclude(
-    hypothesis: str,
-    compared: Sequence[Comparison],
-    independent: int,
-    value: float,
-    tests: Sequence[Test],
-    tau: float | None = None,
-    i_squared: float | None = None,
-) -> Pooled:
-    """The wider interval with the larger p, and the conclusion on the hypothesis."""
-    half = max(t_quantile(df) * se for se, df in tests)
-    low, high, p = value - half, value + half, max(two_sided(value, se, df) for se, df in tests)
-    outcome: Conclusion = "supported" if low > 0 else "contradicted" if high < 0 else "open"
-    pairs = counted(len(compared), "pair")
-    shared = f" in {independent} independent groups" if 1 < independent < len(compared) else ""
-    spread = (
-        "This is one independent group, so nothing is known about other models"
-        if tau is None or i_squared is None
-        else f"Between them the gain has a standard deviation of {100 * tau:.1f} points (I² {i_squared:.0%})"
-    )
-    caveat = "" if all(entry.paired for entry in compared) else f", {FROM_COUNTS}"
-    sentence = (
-        f"{outcome}: over {pairs}{shared} the gain is {100 * value:+.1f} points "
-        f"({interval_clause(low, high)}, {p_clause(p)}{caveat}). {spread}."
-    )
-    return Pooled(
-        hypothesis, outcome, sentence, value, low, high, p, len(compared), independent, tau, i_squared
-    )

@@ -8,13 +8,13 @@ accuracies are exact, and answers are clustered and correlated between models (a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cached_property
 
 import numpy as np
 from scipy.special import ndtri
 
-from bench.records import BUCKETS, Accuracy, Comparison, Difference, Example, Pair, Score, in_bucket
+from bench.records import BUCKETS, Accuracy, Comparison, Difference, Example, Pair, Query, Score, by_bucket
 from bench.scoring.baselines import expected_accuracy
 from bench.scoring.stats import clustered_accuracy, clustered_difference
 from bench.scoring.verdicts import compared
@@ -53,8 +53,12 @@ class World:
     buckets: Sequence[str] = BUCKETS  # the buckets to measure
 
     @cached_property
+    def queries(self) -> list[tuple[Example, Query]]:
+        return [(example, query) for example in self.examples for query in example.queries]
+
+    @cached_property
     def num_ops(self) -> np.ndarray:
-        return np.array([query.num_ops for example in self.examples for query in example.queries])
+        return np.array([query.num_ops for _, query in self.queries])
 
     @cached_property
     def example(self) -> np.ndarray:
@@ -69,16 +73,13 @@ class World:
     @cached_property
     def chances(self) -> np.ndarray:
         """The probability that a random guess is right, per query."""
-        return np.array([expected_accuracy(query) for example in self.examples for query in example.queries])
+        return np.array([expected_accuracy(query) for _, query in self.queries])
 
     @cached_property
     def places(self) -> dict[str, np.ndarray]:
         """The queries of each non-empty bucket."""
-        found = {
-            bucket: np.flatnonzero([in_bucket(num_ops, bucket) for num_ops in self.num_ops])
-            for bucket in self.buckets
-        }
-        return {bucket: places for bucket, places in found.items() if len(places)}
+        found = by_bucket((query.num_ops, place) for place, (_, query) in enumerate(self.queries))
+        return {bucket: np.array(places) for bucket, places in found.items() if bucket in self.buckets}
 
     @cached_property
     def baseline(self) -> dict[str, float]:
@@ -98,9 +99,7 @@ class World:
             np.sqrt(clustering.scenario) * rng.standard_normal(scenarios)[self.scenario]
             + np.sqrt(clustering.query) * rng.standard_normal(queries)
         )  # fmt: skip
-        rest = 1 - sum(
-            getattr(clustering, part) for part in ("scenario", "model_scenario", "model_example", "query")
-        )
+        rest = 1 - sum(astuple(clustering))
         found = []
         for accuracies in models:
             own = (
@@ -124,10 +123,9 @@ class World:
 
     def scores(self, answers: Answers) -> list[Score]:
         """The same answers as records."""
-        queries = [(example, query) for example in self.examples for query in example.queries]
         return [
             Score(example.id, example.scenario_id, query.box, query.num_ops, None if right else "other")
-            for (example, query), right in zip(queries, answers, strict=True)
+            for (example, query), right in zip(self.queries, answers, strict=True)
         ]
 
     def compare(self, pair: Pair, base: Answers, variant: Answers) -> list[Comparison]:

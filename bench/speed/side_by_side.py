@@ -9,7 +9,7 @@ from __future__ import annotations
 import platform
 import time
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
@@ -75,18 +75,9 @@ class Subject:
     script: Script
     args: Namespace
 
-    def reference(self) -> ScriptedReference:
-        return ScriptedReference(self.model, self.tokenizer, self.constraint, script=self.script)
-
-    def speculative(self) -> ScriptedSpeculative:
-        pack = self.args.pack_tokens
-        return ScriptedSpeculative(
-            self.model, self.tokenizer, self.constraint, script=self.script, pack_tokens=pack
-        )
-
-    @property
-    def constraint(self) -> Any:
-        return constraint(PROTOCOLS[self.args.protocol])
+    def engine(self, kind: Callable[..., Any], **options: Any) -> Any:
+        asked = constraint(PROTOCOLS[self.args.protocol])
+        return kind(self.model, self.tokenizer, asked, script=self.script, **options)
 
 
 def measured(args: Namespace) -> dict[str, Any]:
@@ -114,10 +105,8 @@ def subject(model: Any, tokenizer: Any, asked: Sequence[Example], args: Namespac
     prompts = [build(example, PROTOCOLS[args.protocol]) for example in asked]
     answers = {}
     if args.err is not None:
-        answers = {
-            prompt.text: scripted_answer(example, args.err)
-            for prompt, example in zip(prompts, asked, strict=True)
-        }
+        said = [scripted_answer(example, args.err) for example in asked]
+        answers = dict(zip([prompt.text for prompt in prompts], said, strict=True))
     choices = [build_choices(example, PROTOCOLS[args.protocol]) for example in asked]
     return Subject(model, tokenizer, prompts, choices, script(answers, tokenizer), args)
 
@@ -135,7 +124,7 @@ def one_of_each(number: int) -> list[Example]:
 
 def rounds(shared: Subject, unshared: Subject) -> list[dict[str, Measured]]:
     """Measure all engines in each repeat. Compiling kernels and indexing the vocabulary is not measured."""
-    reference = shared.reference()
+    reference = shared.engine(ScriptedReference)
     next(reference.complete(shared.prompts[:1]))
     return [measure_all(shared, unshared, reference) for _ in range(shared.args.repeats)]
 
@@ -151,7 +140,8 @@ def measure_all(shared: Subject, unshared: Subject, reference: ScriptedReference
         reference.batch_size, reference.constrained = batch_size, constrained
         found[side] = measure(reference, shared, few)
     for suffix, given in (("", shared), ("_unshared", unshared)):
-        found["speculative" + suffix] = measured = measure(given.speculative(), given, given.prompts)
+        speculative = given.engine(ScriptedSpeculative, pack_tokens=given.args.pack_tokens)
+        found["speculative" + suffix] = measured = measure(speculative, given, given.prompts)
         found["teacher_forced" + suffix] = teacher_force(given, measured.completions)
         choosing = ChoiceEngine(given.model, given.tokenizer, pack_tokens=given.args.pack_tokens)
         found["logprob" + suffix] = measure(choosing, given, given.choices)
