@@ -29,12 +29,13 @@ MASK = "outlines_core.kernels.torch"  # the module in which outlines applies its
 
 
 class Greedy:
-    """transformers' greedy generate, in batches of prompts of similar length."""
+    """transformers' greedy generate, in batches of prompts of similar length, with its cost."""
 
-    def __init__(self, model: Any, tokenizer: Any, batch_size: int | None) -> None:
+    def __init__(self, model: Any, tokenizer: Any, batch_size: int | None, counters: Counters) -> None:
         self.model = model
         self.tokenizer = padded_left(copy.copy(tokenizer))
         self.batch_size = batch_size or device_of(model).batch_size
+        self.counters = counters
 
     def in_batches(
         self, prompts: Sequence[Prompt], answer: Callable[[list[str]], list[Made]]
@@ -44,13 +45,15 @@ class Greedy:
         while waiting:
             batch = waiting[: self.batch_size]
             try:
-                answers = answer([prompt.text for prompt in batch])
+                with clock(self.counters, "total_seconds"):
+                    answers = answer([prompt.text for prompt in batch])
             except torch.OutOfMemoryError:
                 if len(batch) == 1:
                     raise
                 self.batch_size = len(batch) // 2
                 torch.cuda.empty_cache()
                 continue
+            self.counters.peak_bytes = peak_bytes(self.model.device)
             waiting = waiting[len(batch) :]
             yield list(zip(batch, answers, strict=True))
 
@@ -66,24 +69,36 @@ class Greedy:
     ) -> list[tuple[list[int], bool, int]]:
         """For each row its new tokens up to the EOS, whether it has one, and the tokens of its prompt.
 
-        The checkpoint's own generation settings are removed, because penalties would change a greedy answer.
+        process: changes the logits of a forward pass. The checkpoint's own generation settings are removed,
+        because penalties would change a greedy answer. Raises FloatingPointError for logits that are not
+        finite.
         """
+
+        def counted(input_ids: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+            self.counters.forward_passes += 1
+            self.counters.model_tokens += len(logits)
+            check_finite(logits)
+            return process(input_ids, logits)
+
         end = self.tokenizer.eos_token_id
         config = GenerationConfig(
             max_new_tokens=max_new_tokens, do_sample=False, eos_token_id=end, pad_token_id=end
         )
         own, self.model.generation_config = self.model.generation_config, GenerationConfig()
+        masking = self.counters.mask_seconds
         try:
-            with torch.inference_mode():
+            with clock(self.counters, "model_seconds"), torch.inference_mode():
                 rows = self.model.generate(
                     input_ids=inputs.input_ids,
                     attention_mask=inputs.attention_mask,
                     generation_config=config,
-                    logits_processor=[process],
+                    logits_processor=[counted],
                     stopping_criteria=list(stopping),
                 )
         finally:
             self.model.generation_config = own
+        self.counters.model_seconds -= self.counters.mask_seconds - masking
+        self.counters.model_tokens += int(inputs.attention_mask.sum()) - len(rows)
         written = rows[:, inputs.input_ids.shape[1] :].tolist()
         return [
             (ids[: ids.index(end)] if end in ids else ids, end in ids, int(mask.sum()))
@@ -99,10 +114,9 @@ class ReferenceEngine(Greedy):
     def __init__(
         self, model: Any, tokenizer: Any, constraint: Constraint, *, batch_size: int | None = None
     ) -> None:
-        super().__init__(model, tokenizer, batch_size)
+        super().__init__(model, tokenizer, batch_size, Counters())
         self.constraint = constraint
         self.reason = "asked for"
-        self.counters = Counters()
         self.spelling = spell(tokenizer)
         self.mask = OutlinesCoreLogitsProcessor(index_for(constraint.regex, tokenizer), "torch")
 
@@ -110,33 +124,22 @@ class ReferenceEngine(Greedy):
         return self.in_batches(prompts, self.complete_batch)
 
     def complete_batch(self, texts: list[str]) -> list[Completion]:
-        with clock(self.counters, "total_seconds"):
-            inputs = self.encode(texts)
-            masking = self.counters.mask_seconds
-            self.mask.reset()
-            with clock(self.counters, "model_seconds"):
-                rows = self.generate(inputs, self.constraint.max_new_tokens, self.masked(self.mask))
-            self.counters.model_seconds -= self.counters.mask_seconds - masking
-            self.counters.model_tokens += sum(prompt_tokens for *_, prompt_tokens in rows) - len(rows)
-            completions = [
-                Completion(
-                    "".join(self.spelling[token] for token in ids),
-                    "stop" if stopped else "length",
-                    prompt_tokens,
-                    tuple(ids),
-                )
-                for ids, stopped, prompt_tokens in rows
-            ]
-        self.counters.peak_bytes = peak_bytes(self.model.device)
-        return completions
+        self.mask.reset()
+        rows = self.generate(self.encode(texts), self.constraint.max_new_tokens, self.masked(self.mask))
+        return [
+            Completion(
+                "".join(self.spelling[token] for token in ids),
+                "stop" if stopped else "length",
+                prompt_tokens,
+                tuple(ids),
+            )
+            for ids, stopped, prompt_tokens in rows
+        ]
 
     def masked(self, mask: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
-        """The mask with a check for finite logits, called once per forward pass."""
+        """The mask with its time."""
 
         def process(input_ids: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-            self.counters.forward_passes += 1
-            self.counters.model_tokens += len(logits)
-            check_finite(logits)
             with clock(self.counters, "mask_seconds"):
                 return mask(input_ids, logits)
 
@@ -147,9 +150,16 @@ class Thinker(Greedy):
     """Calls to `think` give each prompt's thought, which ends with the tag or after max_tokens."""
 
     def __init__(
-        self, model: Any, tokenizer: Any, tag: str, max_tokens: int, batch_size: int | None = None
+        self,
+        model: Any,
+        tokenizer: Any,
+        tag: str,
+        max_tokens: int,
+        *,
+        counters: Counters,
+        batch_size: int | None = None,
     ) -> None:
-        super().__init__(model, tokenizer, batch_size)
+        super().__init__(model, tokenizer, batch_size, counters)
         self.tag = tag
         self.max_tokens = max_tokens
 
@@ -173,7 +183,6 @@ class Thinker(Greedy):
         ]
 
     def process(self, input_ids: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-        check_finite(logits)
         return logits
 
     def decode(self, ids: list[int]) -> str:

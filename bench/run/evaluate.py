@@ -141,7 +141,9 @@ def loaded(entry: ModelEntry, plan: Plan, say: Callable[[str], object]) -> Itera
             from bench.decoding.reference import Thinker
 
             limit, batch_size = plan.options.think_tokens, plan.options.number("batch_size")
-            thinker = Thinker(here.model, here.tokenizer, tag, limit, batch_size)
+            thinker = Thinker(
+                here.model, here.tokenizer, tag, limit, counters=engine.counters, batch_size=batch_size
+            )
             engine = ThinkingEngine(engine, thinker.think, limit)
         place = {"device": here.device, "dtype": here.dtype}
         if audited.warning:

@@ -116,7 +116,7 @@ def test_a_loaded_model_thinks_up_to_its_tag_or_its_limit(tiny_base) -> None:
     """One finishes, one is cut at the limit, and one ends the sequence without its tag, all in one batch."""
     texts = [prompt.text for prompt in PROMPTS]
     scripts = dict(zip(texts, (WELL, ENDLESS * 3, "I give up."), strict=True))
-    thinker = Scripted(tiny_base.model, tiny_base.tokenizer, TAG, 64, scripts=scripts)
+    thinker = Scripted(tiny_base.model, tiny_base.tokenizer, TAG, 64, counters=Counters(), scripts=scripts)
     found = {prompt.text: thought for batch in thinker.think(PROMPTS) for prompt, thought in batch}
     well, endless, gave_up = (found[text] for text in texts)
     assert (well.text, well.finished) == (WELL, True)
@@ -124,13 +124,15 @@ def test_a_loaded_model_thinks_up_to_its_tag_or_its_limit(tiny_base) -> None:
     assert (endless.finished, endless.tokens) == (False, 64)
     assert (ENDLESS * 3).startswith(endless.text)
     assert (gave_up.text, gave_up.finished) == ("I give up.", False)
+    assert thinker.counters.forward_passes == 64
+    assert thinker.counters.model_tokens == sum(found[text].prompt_tokens for text in texts) + 3 * 63
     assert [thought.prompt_tokens for thought in (well, endless)] == [
         len(tiny_base.tokenizer(text).input_ids) for text in texts[:2]
     ]
 
 
 def test_a_batch_of_thinking_that_does_not_fit_is_halved(tiny_base, monkeypatch) -> None:
-    thinker = Thinker(tiny_base.model, tiny_base.tokenizer, TAG, 4, batch_size=3)
+    thinker = Thinker(tiny_base.model, tiny_base.tokenizer, TAG, 4, counters=Counters(), batch_size=3)
     sizes = []
 
     def think_batch(texts: list[str], whole=thinker.think_batch):
