@@ -42,24 +42,19 @@ def run(args: Namespace) -> int:
     """Ask every model both examples of every pair, and print a table."""
     suite = load_suite(args.suite)
     names = [choose("model", name, suite.models) for name in args.models.split(",") if name]
-    found: dict[str, dict[str, dict[str, Cost]]] = {}
+    found: dict[str, dict[str, dict[str, Cost]]] = {}  # by probe, model and kind of box
     with Store(args.store if args.store == ":memory:" else Path(args.store)) as store:
         for probe in args.probes.split(","):
-            drawn = minimal_pairs(choose("probe", probe, PROBES), args.seed, args.pairs, args.operations)
-            pairs = list(drawn)
+            kind = choose("probe", probe, PROBES)
+            pairs = list(minimal_pairs(kind, args.seed, args.pairs, args.operations))
             options = Options(dataset=probe, seed=args.seed, protocol=args.protocol)
             plan = Plan(tuple(examples_of(pairs)), options)
             found[probe] = {
                 name: cost_of(evaluate(suite.models[name], plan, store, wait=0.0).scores, pairs)
                 for name in names or suite.models
             }
-    print(as_json(found) if args.json else as_table(found))
+    print(json.dumps(found, default=asdict, indent=1) if args.json else as_table(found))
     return 0
-
-
-def as_json(found: Mapping[str, Mapping[str, Mapping[str, Cost]]]) -> str:
-    """The costs as JSON, by probe, model and kind of box."""
-    return json.dumps(found, default=asdict, indent=1)
 
 
 def as_table(found: Mapping[str, Mapping[str, Mapping[str, Cost]]]) -> str:

@@ -61,10 +61,9 @@ class Session:
         self.recall([name])
         if name in self.evaluations:
             return
+        entries = self.suite.models
         try:
-            reason = self.skipped.get(name) or cannot_ask(
-                self.suite.models[name], self.plan, self.suite.models.values()
-            )
+            reason = self.skipped.get(name) or cannot_ask(entries[name], self.plan, entries.values())
         except (OSError, ValueError) as error:
             self.failed[name] = error
             raise
@@ -74,10 +73,9 @@ class Session:
 
     def attempt(self, name: str, patience: float | None = None) -> bool:
         """Evaluate a model. Returns False if another process still holds it after `patience` seconds."""
+        entry = self.suite.models[name]
         try:
-            self.evaluations[name] = evaluate(
-                self.suite.models[name], self.plan, self.store, patience or 0.0, self.listener
-            )
+            self.evaluations[name] = evaluate(entry, self.plan, self.store, patience or 0.0, self.listener)
         except Exception as error:
             if isinstance(error, TimeoutError) and patience is None:
                 return False
