@@ -8,7 +8,7 @@ from functools import cached_property
 
 from bench import models
 from bench.proportions import ALPHA
-from bench.records import BUCKETS, Accuracy, Comparison, Evaluation, Gate, Pair, Results, Suite, Verdict
+from bench.records import BUCKETS, Accuracy, Comparison, Evaluation, Pair, Results, Suite, Verdict
 from bench.run.evaluate import LISTENER, cannot_ask, evaluate, recall
 from bench.run.plans import Plan, models_of
 from bench.scoring.scores import accuracy_by_factor
@@ -130,7 +130,7 @@ class Session:
         observed = self.accuracies(evaluation)
         if bucket not in observed:
             return None
-        gate = self.gates(evaluation)[bucket]
+        gate = gates(observed, self.plan.baseline)[bucket]
         return judge_over_random(name, bucket, observed[bucket], gate, self.cases)
 
     def agreement(self, name: str, bucket: str, published: Accuracy) -> tuple[bool, str] | None:
@@ -159,7 +159,7 @@ class Session:
 
     def results(
         self,
-        families: Iterable[Sequence[Pair]],
+        families: Sequence[Sequence[Pair]],
         metadata: Mapping[str, object],
         singles: Collection[str] = (),
     ) -> Results:
@@ -167,20 +167,20 @@ class Session:
 
         singles: models in no pair, which are compared only with random guessing.
         """
-        families = [list(family) for family in families]
         asked = {*singles, *models_of(pair for family in families for pair in family)}
         names = [name for name in self.suite.models if name in asked]
         self.recall(names)
         compared = [entry for family in families for found in self.adjusted(family) for entry in found]
         evaluated = {name: self.evaluations[name] for name in names if name in self.evaluations}
+        measured = {name: self.accuracies(evaluation) for name, evaluation in evaluated.items()}
         return Results(
             metadata,
             evaluated,
-            {name: self.accuracies(evaluation) for name, evaluation in evaluated.items()},
+            measured,
             self.plan.baseline,
             tuple(judge(entry, self.cases) for entry in compared),
             self.skipped | {name: str(error) for name, error in self.failed.items()},
-            {name: self.gates(evaluation) for name, evaluation in evaluated.items()},
+            {name: gates(found, self.plan.baseline) for name, found in measured.items()},
             asked=self.plan.asked,
             factors={
                 name: accuracy_by_factor(evaluation, self.plan.examples)
@@ -202,10 +202,6 @@ class Session:
         if evaluation.model not in self.measured:
             self.measured[evaluation.model] = accuracies(evaluation)
         return self.measured[evaluation.model]
-
-    def gates(self, evaluation: Evaluation) -> dict[str, Gate]:
-        """A model against random guessing, by bucket."""
-        return gates(self.accuracies(evaluation), self.plan.baseline)
 
     def has_evaluated(self, pair: Pair) -> bool:
         return pair.base in self.evaluations and pair.variant in self.evaluations
