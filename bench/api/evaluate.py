@@ -26,7 +26,6 @@ from bench.store import Store
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-
 COLUMNS = ["n", "correct", "accuracy", "low", "high", "scenarios", "design_effect", "random"]
 
 
@@ -87,15 +86,18 @@ def compare(base: Any, variant: Any, *, hypothesis: str = "code", **asked: Unpac
     """Whether a variant tracks entities better than its base, on the same queries.
 
     base, variant: a model as in evaluate, (model, tokenizer) for a model in memory, or a result of evaluate.
-    Raises ValueError if the two were asked different examples.
+    Raises ValueError if the two have different examples, protocols or metrics.
     """
     results = [as_result(model, **asked) for model in (base, variant)]
     names = [result.evaluation.model for result in results]
     if names[0] == names[1]:
         raise InputError(f"both models are called {names[0]}. Evaluate each first, with its own name.")
-    plan = results[0].plan
-    if results[1].plan.examples != plan.examples or results[1].plan.protocol != plan.protocol:
-        raise InputError("base and variant were asked different examples or under different protocols.")
+    plan, other = (result.plan for result in results)
+    if other.examples != plan.examples:
+        raise InputError("base and variant were asked different examples. Evaluate both on the same.")
+    for option in ("protocol", "metric"):
+        if (now := getattr(other.options, option)) != (then := getattr(plan.options, option)):
+            raise InputError(f"the base has {option} {then}, but the variant {now}. Evaluate both with one.")
     pair = Pair(hypothesis, *names)  # type: ignore[arg-type]  # any word may be a hypothesis
     with Store(":memory:") as unused:
         session = Session(Suite("python", {}, (pair,)), plan, unused)

@@ -137,6 +137,14 @@ def test_a_pair_needs_one_set_of_examples_and_two_names(by_name: bench.Result) -
         bench.compare(by_name, by_name)
 
 
+@pytest.mark.parametrize(("option", "value"), [("protocol", "strict"), ("metric", "logprob")])
+def test_a_pair_needs_one_protocol_and_one_metric(option: str, value: str, by_name: bench.Result) -> None:
+    plan = replace(by_name.plan, options=replace(by_name.plan.options, **{option: value}))
+    other = bench.Result(replace(by_name.evaluation, model="other"), plan)
+    with pytest.raises(ValueError, match=f"the variant {value}"):
+        bench.compare(by_name, other)
+
+
 def test_results_show_as_tables_and_figures_in_a_notebook(by_name: bench.Result) -> None:
     strange = bench.Result(replace(by_name.evaluation, model="<b>x</b>"), by_name.plan)
     assert "<table" in by_name._repr_html_() and "<b>" not in strange._repr_html_()
