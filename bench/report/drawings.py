@@ -155,17 +155,16 @@ def of_pair(panel: Panel, results: Results) -> dict[str, Drawing]:
 
 def of_hypotheses(verdicts: Sequence[Verdict]) -> dict[str, Drawing]:
     """The forest plot of each hypothesis with several pairs. Controls are left out."""
-    found = {}
-    for pooled in pool_all(verdicts):
-        of_pairs = [
-            verdict
-            for verdict in verdicts
-            for pair in [verdict.comparison.pair]
-            if verdict.comparison.bucket == MAIN and pair.hypothesis == pooled.hypothesis and not pair.control
-        ]
-        if len(of_pairs) > 1:
-            found[f"{pooled.hypothesis}-forest"] = Drawing("overviews.draw_pooled_gains", (pooled, of_pairs))
-    return found
+    found: dict[str, list[Verdict]] = {}
+    for verdict in verdicts:
+        pair = verdict.comparison.pair
+        if verdict.comparison.bucket == MAIN and not pair.control:
+            found.setdefault(pair.hypothesis, []).append(verdict)
+    return {
+        f"{pooled.hypothesis}-forest": Drawing("overviews.draw_pooled_gains", (pooled, of_pairs))
+        for pooled, of_pairs in zip(pool_all(verdicts), found.values(), strict=True)
+        if len(of_pairs) > 1
+    }
 
 
 def of_series(verdicts: Iterable[Verdict], models: Mapping[str, ModelEntry]) -> dict[str, Drawing]:

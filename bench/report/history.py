@@ -33,13 +33,10 @@ def write_history(folder: Path) -> Path:
 def history_html(nights: Sequence[Night]) -> str:
     """Each pair's gain and each model's accuracy at 1+ over the nights, and other changes between them."""
     parts = ("suite", *SAME, *ENVIRONMENT)
-    changed = [
-        {},
-        *(differences(one.metadata, other.metadata, parts) for one, other in pairwise(nights)),
-    ]
+    changed = [{}, *(differences(one.metadata, other.metadata, parts) for one, other in pairwise(nights))]
     marked = [place for place, found in enumerate(changed) if found]
-    gains = series([night.gains for night in nights])
-    models = series([accuracies_of(night) for night in nights])
+    gains = by_name([night.gains for night in nights])
+    models = by_name([accuracies_of(night) for night in nights])
     lines = [
         *(draw_line(nights, name, "gain (points)", found, marked, GAIN) for name, found in gains.items()),
         *(draw_line(nights, name, "accuracy (%)", found, marked, BASE) for name, found in models.items()),
@@ -49,12 +46,10 @@ def history_html(nights: Sequence[Night]) -> str:
         drawings=[themed(svg(figure, f"night-{number}")) for number, figure in enumerate(lines)],
         names=[*gains, *models],
         tables=[
-            history_table(nights, "gains", GAINS_CAPTION, gains, "gain"),
-            history_table(nights, "accuracies", ACCURACIES_CAPTION, models, "interval"),
+            table_of(nights, "gains", GAINS_CAPTION, gains, "gain"),
+            table_of(nights, "accuracies", ACCURACIES_CAPTION, models, "interval"),
         ],
-        changed=[
-            (night.name or night.run, found) for night, found in zip(nights, changed, strict=True) if found
-        ],
+        changed=[(nights[place].name or nights[place].run, changed[place]) for place in marked],
         **HELPERS,
     )
 
@@ -65,26 +60,22 @@ def accuracies_of(night: Night) -> dict[str, Accuracy]:
     }
 
 
-def series(by_night: Sequence[Mapping[str, Found]]) -> dict[str, dict[int, Found]]:
+def by_name(by_night: Sequence[Mapping[str, Found]]) -> dict[str, dict[int, Found]]:
     """The figures by name, then by number of the night."""
     names = dict.fromkeys(name for found in by_night for name in found)
     return {name: {n: found[name] for n, found in enumerate(by_night) if name in found} for name in names}
 
 
-def history_table(
+def table_of(
     nights: Sequence[Night], name: str, caption: str, found: Mapping[str, Mapping[int, Found]], kind: Kind
 ) -> Table:
     """One row per night, one column per pair or model."""
+    columns = (Column("saved as"), Column("run"), *(Column(heading, kind) for heading in found))
     rows = [
         (night.name, night.run, *(values.get(number) for values in found.values()))
         for number, night in enumerate(nights)
     ]
-    return Table(
-        name,
-        caption,
-        (Column("saved as"), Column("run"), *(Column(name, kind) for name in found)),
-        tuple(rows),
-    )
+    return Table(name, caption, columns, tuple(rows))
 
 
 @styled()
