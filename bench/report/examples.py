@@ -7,7 +7,7 @@ import gzip
 import json
 from collections.abc import Iterator, Mapping, Sequence
 
-from bench.records import Evaluation, Example, Results, Score
+from bench.records import Evaluation, Example, Results
 from bench.report.panels import section_of
 from bench.run.evaluate import read
 from bench.run.plans import Plan
@@ -16,7 +16,7 @@ from bench.task.prompts import as_text, gold_statement, turns
 from bench.task.wording import WORDINGS, name_objects
 from bench.text import printable
 
-Scores = Mapping[tuple[str, int], Score]
+Errors = Mapping[tuple[str, int], str]  # by example id and box; "" for a right box
 
 
 def pack(results: Results, examples: Sequence[Example]) -> str:
@@ -28,47 +28,45 @@ def pack(results: Results, examples: Sequence[Example]) -> str:
     """
     if not (examples and results.evaluations):
         return ""
-    scored = {
-        name: {(score.example_id, score.box): score for score in found.scores}
+    errors = {
+        name: {(score.example_id, score.box): score.error or "" for score in found.scores}
         for name, found in results.evaluations.items()
     }
     pairs = dict.fromkeys(verdict.comparison.pair for verdict in results.verdicts)
     wording = WORDINGS[examples[0].version]
     table = {
-        "models": list(scored),
+        "models": list(errors),
         "pairs": [[f"{section_of(pair)}-{pair.id}", pair.base, pair.variant] for pair in pairs],
         "names": [wording.name_box(query.box) for query in examples[0].queries],
-        "examples": [pack_example(example, results, scored) for example in examples],
+        "examples": [pack_example(example, results, errors) for example in examples],
     }
     text = json.dumps(table, separators=(",", ":"), ensure_ascii=False)
     return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 
 
-def pack_example(example: Example, results: Results, scored: Mapping[str, Scores]) -> list[object]:
+def pack_example(example: Example, results: Results, errors: Mapping[str, Errors]) -> list[object]:
     boxes = [
         [query.num_ops, query.last or "", query.changed_by, name_objects(query.target)]
         for query in example.queries
     ]
-    answers = [pack_answer(example, results, name, scores) for name, scores in scored.items()]
+    answers = [pack_answer(example, results, name, of_model) for name, of_model in errors.items()]
     return [example.id, example.description, gold_statement(example), boxes, answers]
 
 
-def pack_answer(example: Example, results: Results, name: str, scores: Scores) -> list[object]:
-    """One model's answer as in `pack`: text, errors, the clauses of wrong boxes, thinking."""
-    text, thinking = answer_and_thinking(example, results, name)
-    errors = [scores[example.id, query.box].error or "" for query in example.queries]
-    said = statements(text, example.version, len(errors))
-    wrong = [printable(clause or "") if error else "" for clause, error in zip(said, errors, strict=True)]
-    return [printable(text), errors, wrong, printable(thinking)]
+def pack_answer(example: Example, results: Results, name: str, errors: Errors) -> list[object]:
+    """One model's answer as in `pack`: text, errors, the clauses of wrong boxes, thinking.
 
-
-def answer_and_thinking(example: Example, results: Results, name: str) -> tuple[str, str]:
-    """The answer, and the thinking before it. Log-probabilities are left out: they are for programs."""
+    Log-probabilities are left out: they are for programs.
+    """
     evaluation = results.evaluations[name]
     completion = evaluation.completions[example.id]
-    if evaluation.thinking:
-        return completion.answer, completion.notes
-    return completion.answer if results.metadata.get("metric") == "logprob" else completion.text, ""
+    noted = evaluation.thinking or results.metadata.get("metric") == "logprob"
+    text = completion.answer if noted else completion.text
+    thinking = completion.notes if evaluation.thinking else ""
+    kinds = [errors[example.id, query.box] for query in example.queries]
+    said = statements(text, example.version, len(kinds))
+    wrong = [printable(clause or "") if kind else "" for clause, kind in zip(said, kinds, strict=True)]
+    return [printable(text), kinds, wrong, printable(thinking)]
 
 
 def rows(evaluation: Evaluation, plan: Plan, *, released: bool = True) -> Iterator[dict[str, object]]:

@@ -8,7 +8,7 @@ from itertools import pairwise
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.records import Accuracy, Comparison, Pair, Pooled, Verdict
+from bench.records import Accuracy, Comparison, Pooled, Verdict
 from bench.report.drawings import BASE, GAIN, INK, LOSS, MUTED, VARIANT, Points, draw_intervals, styled
 from bench.report.figures import CELL, OUTCOMES, outcome_handles
 from bench.scoring.sentences import FROM_COUNTS
@@ -71,7 +71,7 @@ def draw_chain_or_sizes(name: str, found: Sequence[Comparison], sizes: Sequence[
     """
     figure = Figure(figsize=(1.6 * CELL[0], CELL[1]), layout="constrained")
     axes = figure.add_subplot()
-    if is_chain([compared.pair for compared in found]):
+    if all(before.pair.variant == after.pair.base for before, after in pairwise(found)):  # a chain
         draw_steps(axes, found)
     else:
         draw_sizes(axes, found, sizes)
@@ -79,11 +79,6 @@ def draw_chain_or_sizes(name: str, found: Sequence[Comparison], sizes: Sequence[
     axes.set(ylim=(0, 100), ylabel="accuracy, 1+ operations (%)", title=name)
     axes.grid(axis="y")
     return figure
-
-
-def is_chain(pairs: Sequence[Pair]) -> bool:
-    """Whether each pair's base is the variant of the previous pair."""
-    return all(before.variant == after.base for before, after in pairwise(pairs))
 
 
 def draw_steps(axes: Axes, found: Sequence[Comparison]) -> None:

@@ -50,10 +50,6 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}"
 
 
-def with_interval(found: Accuracy) -> str:
-    return f"{percent(found.value)} [{percent(found.low)}, {percent(found.high)}]"
-
-
 def signed_interval(found: Difference) -> str:
     return f"{100 * found.value:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
 
@@ -62,11 +58,16 @@ def share(found: Accuracy | float) -> str:
     return percent(found.value if isinstance(found, Accuracy) else found)
 
 
+def with_interval(found: Accuracy | float) -> str:
+    ends = f" [{percent(found.low)}, {percent(found.high)}]" if isinstance(found, Accuracy) else ""
+    return share(found) + ends
+
+
 WRITTEN: Mapping[Kind, Callable[[Any], str]] = {
     "text": str,
     "count": str,
     "share": share,
-    "interval": lambda found: with_interval(found) if isinstance(found, Accuracy) else share(found),
+    "interval": with_interval,
     "gain": signed_interval,
     "p": show_p,
     "finding": str,

@@ -184,15 +184,12 @@ def as_table(found: Mapping[str, Any]) -> str:
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--gold", type=Path, required=True, metavar="ROWS.jsonl", help="rows of the data set")
-    parser.add_argument(
-        "--predictions",
-        type=Path,
-        required=True,
-        metavar="PREDICTIONS.jsonl",
+    add = parser.add_argument
+    add("--gold", type=Path, required=True, metavar="ROWS.jsonl", help="rows of the data set")
+    add("--predictions", type=Path, required=True, metavar="PREDICTIONS.jsonl",
         help='a row per state ("input", "prediction") or per box (also "target"), in the order of --gold',
-    )
-    parser.add_argument("--json", action="store_true", help="print JSON, accuracies in [0, 1]")
+    )  # fmt: skip
+    add("--json", action="store_true", help="print JSON, accuracies in [0, 1]")
 
 
 def run(args: Namespace) -> int:

@@ -86,7 +86,9 @@ def measured(args: Namespace) -> dict[str, Any]:
     model, tokenizer = load(args)
     shared = subject(model, tokenizer, whole_scenarios(args), args)
     unshared = subject(model, tokenizer, one_of_each(len(shared.prompts)), args)
-    return summary(rounds(shared, unshared), shared)
+    reference = shared.engine(ScriptedReference)
+    next(reference.complete(shared.prompts[:1]))  # compiles kernels and indexes the vocabulary, not measured
+    return summary([measure_all(shared, unshared, reference) for _ in range(args.repeats)], shared)
 
 
 def load(args: Namespace) -> tuple[Any, Any]:
@@ -120,13 +122,6 @@ def whole_scenarios(args: Namespace) -> list[Example]:
 def one_of_each(number: int) -> list[Example]:
     """Examples after 1, 2, ... operations in turn, each from another scenario with another description."""
     return [examples(scenario)[1 + n % STATES] for n, scenario in enumerate(generate(number, seed=1))]
-
-
-def rounds(shared: Subject, unshared: Subject) -> list[dict[str, Measured]]:
-    """Measure all engines in each repeat. Compiling kernels and indexing the vocabulary is not measured."""
-    reference = shared.engine(ScriptedReference)
-    next(reference.complete(shared.prompts[:1]))
-    return [measure_all(shared, unshared, reference) for _ in range(shared.args.repeats)]
 
 
 def measure_all(shared: Subject, unshared: Subject, reference: ScriptedReference) -> dict[str, Measured]:
