@@ -82,14 +82,11 @@ def grid(rows: Rows, cell: tuple[float, float]) -> tuple[Figure, list[tuple[Pane
     columns = max(map(len, rows))
     figure = Figure(figsize=(cell[0] * columns, cell[1] * len(rows)), layout="constrained")
     axes = figure.subplots(len(rows), columns, squeeze=False, gridspec_kw={"wspace": 0.08})
-    for row, drawn in zip(axes, rows, strict=True):
-        for empty in row[len(drawn) :]:
+    cells = []
+    for row, panels in zip(axes, rows, strict=True):
+        cells += [(panel, place, place is row[0]) for panel, place in zip(panels, row, strict=False)]
+        for empty in row[len(panels) :]:
             empty.remove()
-    cells = [
-        (panel, axes[number][column], column == 0)
-        for number, drawn in enumerate(rows)
-        for column, panel in enumerate(drawn)
-    ]
     return figure, cells
 
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from bench.records import Accuracy, Comparison, Pooled, Verdict
 from bench.report.drawings import BASE, GAIN, INK, LOSS, MUTED, VARIANT, Points, draw_intervals, styled
-from bench.report.figures import CELL, OUTCOMES, outcome_handles
+from bench.report.figures import CELL, OUTCOMES, ROLES, outcome_handles
 from bench.scoring.sentences import FROM_COUNTS
 
 WIDTH, ROW, AROUND = 4.8, 0.36, 0.75  # inches: as wide as a pair's figures, so that it is read on a phone
@@ -91,7 +91,7 @@ def draw_steps(axes: Axes, found: Sequence[Comparison]) -> None:
 
 def draw_sizes(axes: Axes, found: Sequence[Comparison], sizes: Sequence[float]) -> None:
     """One line for the bases and one for the variants, over model size."""
-    for role, colour, marker in (("base", BASE, "o"), ("variant", VARIANT, "s")):
+    for role, (colour, marker, _) in ROLES.items():
         points = zip(sizes, (getattr(compared, role) for compared in found), strict=True)
         draw_line(axes, sorted(points, key=lambda point: point[0]), colour, marker, role)
     axes.set_xscale("log")

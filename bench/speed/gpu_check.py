@@ -39,37 +39,37 @@ class NotRun(Exception):
     """This machine cannot make a check. The text says what is missing."""
 
 
-def identity(device: str, args: Namespace) -> str:
+def identity(args: Namespace) -> str:
     """Both engines on every embedded model in float32."""
     same = total = 0
     for entry in load_suite("embedded").models.values():
-        loaded = models.load(replace(entry, dtype="float32"), [device])
+        loaded = models.load(replace(entry, dtype="float32"), [args.device])
         one, other = (complete(engine(loaded, kind)) for kind in ("reference", "speculative"))
         same += sum(one[name] == other[name] for name in one)
         total += len(one)
     return require(same == total, f"{same} of {total} answers identical, token for token")
 
 
-def probe(device: str, args: Namespace) -> str:
+def probe(args: Namespace) -> str:
     """The engine that "auto" chooses in bfloat16."""
-    loaded = models.load(replace(tiny(), dtype="bfloat16"), [device])
+    loaded = models.load(replace(tiny(), dtype="bfloat16"), [args.device])
     chosen = engine(loaded, "auto")
     return f"{chosen.name}: {chosen.reason}"
 
 
-def quantized(bits: Literal["8bit", "4bit"], device: str, args: Namespace) -> str:
+def quantized(bits: Literal["8bit", "4bit"], args: Namespace) -> str:
     """Load a model in 8 or 4 bits, and let it answer."""
     entry = replace(tiny(), quantization=bits)
     if lack := lacks_package(entry, 1):
         raise NotRun(lack)
-    if device == "cpu":
+    if args.device == "cpu":
         raise NotRun("needs a GPU.")
-    loaded = models.load(entry, [device])
+    loaded = models.load(entry, [args.device])
     answers = complete(engine(loaded, "speculative"))
     return f"{len(answers)} prompts answered"
 
 
-def workers(device: str, args: Namespace) -> str:
+def workers(args: Namespace) -> str:
     """Two pytest workers, each with its own lease."""
     with tempfile.TemporaryDirectory() as folder:
         command = [
@@ -83,36 +83,37 @@ def workers(device: str, args: Namespace) -> str:
     return require(bool(reports) and done.returncode in (0, 1), f"exit {done.returncode}: {last}")
 
 
-def out_of_memory(device: str, args: Namespace) -> str:
+def out_of_memory(args: Namespace) -> str:
     """Limit the memory of this process. The packs must be halved, and the answers must not change."""
-    if device == "cpu":
+    if args.device == "cpu":
         raise NotRun("needs a GPU.")
     import torch
 
-    loaded = models.load(replace(tiny(), dtype="float32"), [device])
+    loaded = models.load(replace(tiny(), dtype="float32"), [args.device])
     expected = complete(engine(loaded, "speculative"))
     torch.cuda.empty_cache()
-    held, total = torch.cuda.memory_allocated(device), torch.cuda.get_device_properties(device).total_memory
-    torch.cuda.set_per_process_memory_fraction(min(1.0, (held + 64 * 2**20) / total), device)
+    held = torch.cuda.memory_allocated(args.device)
+    total = torch.cuda.get_device_properties(args.device).total_memory
+    torch.cuda.set_per_process_memory_fraction(min(1.0, (held + 64 * 2**20) / total), args.device)
     try:
         small = engine(loaded, "speculative")
         before = small.pack_tokens
         answers = complete(small)
     finally:
-        torch.cuda.set_per_process_memory_fraction(1.0, device)
+        torch.cuda.set_per_process_memory_fraction(1.0, args.device)
     return require(
         answers == expected, f"packs of {before} tokens became {small.pack_tokens}, {len(answers)} answers"
     )
 
 
-def large(device: str, args: Namespace) -> str:
+def large(args: Namespace) -> str:
     """A model of 7B shape with random weights, against outlines in batches of 1 and 16."""
     from bench.speed.side_by_side import measured
 
     parser = ArgumentParser()
     benchmark.add_arguments(parser)
-    dtype = "float32" if device == "cpu" else "bfloat16"
-    options = f"{LARGE_RUN} --shape {args.shape} --device {device} --dtype {dtype}"
+    dtype = "float32" if args.device == "cpu" else "bfloat16"
+    options = f"{LARGE_RUN} --shape {args.shape} --device {args.device} --dtype {dtype}"
     result = measured(parser.parse_args(options.split()))
     if args.json:
         write_text(args.json, json.dumps(result, indent=1) + "\n")
@@ -126,7 +127,7 @@ def large(device: str, args: Namespace) -> str:
     )
 
 
-CHECKS: dict[str, Callable[[str, Namespace], str]] = {
+CHECKS: dict[str, Callable[[Namespace], str]] = {
     "both engines, float32": identity,
     "engine in bfloat16": probe,
     "8 bits": partial(quantized, "8bit"),
@@ -179,10 +180,10 @@ def run(args: Namespace) -> int:
     return int(any(row[1] == "failed" for row in rows))
 
 
-def row_of(name: str, check: Callable[[str, Namespace], str], args: Namespace) -> list[Any]:
+def row_of(name: str, check: Callable[[Namespace], str], args: Namespace) -> list[Any]:
     start = time.perf_counter()
     try:
-        result, finding = "ok", check(args.device, args)
+        result, finding = "ok", check(args)
     except NotRun as lack:
         result, finding = "not run", str(lack)
     except Exception as error:  # one check must not hide the others

@@ -27,10 +27,10 @@ def test_a_cpu_makes_the_checks_that_need_no_card(monkeypatch, capsys):
 
 
 def test_a_check_that_fails_is_one_row_and_exit_status_1(monkeypatch, capsys):
-    def broken(device, args):
+    def broken(args):
         raise RuntimeError("two\nlines")
 
-    monkeypatch.setattr(gpu_check, "CHECKS", {"one": broken, "two": lambda device, args: "fine"})
+    monkeypatch.setattr(gpu_check, "CHECKS", {"one": broken, "two": lambda args: "fine"})
     assert main(["gpu-check", "--device=cpu"]) == 1
     found = rows(capsys.readouterr().out)
     assert found["one"][:2] == ["failed", "RuntimeError: two lines"]
