@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.records import HYPOTHESES, Comparison, Pair, Pooled, Suite, Verdict
 from bench.scoring.pooling import pool_all
@@ -12,7 +12,9 @@ from bench.scoring.sentences import points
 
 COLUMNS = 5
 CLAIM = " improves entity tracking"  # the end of a built-in hypothesis
-WORDS = {"better": "Yes", "worse": "No", "equivalent": "No"}  # every other outcome leaves the question open
+WORDS = {  # every other outcome leaves the question open
+    "better": "Yes", "supported": "Yes", "worse": "No", "equivalent": "No", "contradicted": "No",
+}  # fmt: skip
 OPEN = "Not clear"
 
 
@@ -121,69 +123,50 @@ class Finding:
 def find(section: Section) -> Finding | None:
     """The finding of a section; None if none of its pairs was run."""
     tested = [panel for panel in section.panels if "ops1plus" in panel.shown]
-    question = question_of(section)
     if not tested:
         return None
     if section.name == "controls":
-        return Finding(question, *check_controls(tested))
-    pairs = tuple(
-        Finding(f"{p.pair.base} → {p.pair.variant}", shown_outcome(p.main), answer(p.main)) for p in tested
-    )
+        return Finding("Does the benchmark itself work?", *check_controls(tested))
+    question = f"Does {HYPOTHESES.get(section.name, section.heading).removesuffix(CLAIM)} help?"
+    pairs = tuple(find_pair(panel.main) for panel in tested)
     if len(pairs) == 1:
-        return Finding(question, pairs[0].outcome, pairs[0].sentence)
+        return replace(pairs[0], question=question)
     [pooled] = pool_all(panel.main for panel in tested)
-    return Finding(question, pooled.outcome, f"{pool_answer(pooled)} {count_answers(tested)}", pairs)
+    return Finding(question, pooled.outcome, f"{pool_answer(pooled)} {count_answers(pairs)}", pairs)
 
 
-def question_of(section: Section) -> str:
-    if section.name == "controls":
-        return "Does the benchmark itself work?"
-    return f"Does {HYPOTHESES.get(section.name, section.heading).removesuffix(CLAIM)} help?"
+def find_pair(verdict: Verdict) -> Finding:
+    """As in "Yes: tiny-code is 29.4 points above tiny-base [27.3, 31.3].".
 
-
-def pool_answer(pooled: Pooled) -> str:
-    """As in "Yes: over 5 pairs the gain is 15.3 points [0.9, 29.6]."."""
-    said = {"supported": "Yes", "contradicted": "No"}.get(pooled.outcome, OPEN)
-    ends = f"[{100 * pooled.low:.1f}, {100 * pooled.high:.1f}]"
-    text = f"{said}: over {pooled.pairs} pairs the gain is {100 * pooled.value:.1f} points {ends}."
-    return text.replace("-", "−")
-
-
-def answer(verdict: Verdict) -> str:
-    """As in "Yes: tiny-code is 29.4 points above tiny-base [27.3, 31.3]."."""
+    Yes needs a gain and a variant above random guessing. Otherwise a gain is open, so that the badge "better"
+    never stands beside "Not clear".
+    """
     pair, change = verdict.comparison.pair, verdict.comparison.difference
+    unclear = verdict.outcome == "better" and verdict.case != "passes"
+    outcome = "open" if unclear else verdict.outcome
     side, value, low, high = "above", change.value, change.low, change.high
     if value < 0:
         side, value, low, high = "below", -value, -high, -low
     ends = f"[{100 * low:.1f}, {100 * high:.1f}]".replace("-", "−")
-    remark = ", but it is not shown to beat random guessing" if is_unclear(verdict) else ""
+    remark = ", but it is not shown to beat random guessing" if unclear else ""
     gain = f"{100 * value:.1f}"
     stands = "level with" if gain == "0.0" else f"{gain} points {side}"
-    return f"{word(verdict)}: {pair.variant} is {stands} {pair.base} {ends}{remark}."
+    sentence = f"{WORDS.get(outcome, OPEN)}: {pair.variant} is {stands} {pair.base} {ends}{remark}."
+    return Finding(f"{pair.base} → {pair.variant}", outcome, sentence)
 
 
-def word(verdict: Verdict) -> str:
-    """Yes, No or Not clear. Yes needs a gain and a variant above random guessing."""
-    return WORDS.get(shown_outcome(verdict), OPEN)
+def pool_answer(pooled: Pooled) -> str:
+    """As in "Yes: over 5 pairs the gain is 15.3 points [0.9, 29.6]."."""
+    said, ends = WORDS.get(pooled.outcome, OPEN), f"[{100 * pooled.low:.1f}, {100 * pooled.high:.1f}]"
+    text = f"{said}: over {pooled.pairs} pairs the gain is {100 * pooled.value:.1f} points {ends}."
+    return text.replace("-", "−")
 
 
-def shown_outcome(verdict: Verdict) -> str:
-    """The text of the badge beside an answer. "better" never stands beside "Not clear"."""
-    return "open" if is_unclear(verdict) else verdict.outcome
-
-
-def is_unclear(verdict: Verdict) -> bool:
-    """Whether the variant gains but is not above random guessing."""
-    return verdict.outcome == "better" and verdict.case != "passes"
-
-
-def count_answers(tested: Sequence[Panel]) -> str:
-    """The number of pairs with each answer."""
-    words = Counter(word(panel.main) for panel in tested)
-    parts = [f"{answer} for {words[answer]}" for answer in ("Yes", "No", OPEN) if words[answer]]
-    parts[0] += f" of {len(tested)} pairs"
-    first, *others = parts
-    return ", ".join([first, *map(str.lower, others)]) + "."
+def count_answers(pairs: Sequence[Finding]) -> str:
+    """As in "Yes for 4 of 5 pairs, not clear for 1."."""
+    words = Counter(WORDS.get(found.outcome, OPEN) for found in pairs)
+    first, *others = (f"{word} for {words[word]}" for word in ("Yes", "No", OPEN) if words[word])
+    return ", ".join([f"{first} of {len(pairs)} pairs", *map(str.lower, others)]) + "."
 
 
 def check_controls(tested: Sequence[Panel]) -> tuple[str, str]:
