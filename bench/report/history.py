@@ -45,7 +45,7 @@ def history_html(nights: Sequence[Night]) -> str:
         nights=nights,
         drawings=[themed(svg(figure, f"night-{number}")) for number, figure in enumerate(lines)],
         names=[*gains, *models],
-        tables=[
+        history=[
             table_of(nights, "gains", GAINS_CAPTION, gains, "gain"),
             table_of(nights, "accuracies", ACCURACIES_CAPTION, models, "interval"),
         ],

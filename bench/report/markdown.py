@@ -7,25 +7,8 @@ from collections.abc import Iterable, Sequence
 from bench.nights.regression import Flip, Regression
 from bench.proportions import ALPHA
 from bench.records import BUCKETS, Accuracy, Results, Verdict
+from bench.report import tables
 from bench.report.panels import Section, find, recorded_sentence, sections
-from bench.report.tables import (
-    ABOVE_GUESSING,
-    CONTROLS,
-    FACTORS_CAPTION,
-    SPREAD_CAPTION,
-    accuracy_table,
-    answers,
-    cases,
-    changes_table,
-    factors,
-    headline,
-    metadata,
-    name_pair,
-    recorded_pairs,
-    short_bucket,
-    skip_lines,
-    spread_table,
-)
 from bench.report.tabular import Column, Table, share
 from bench.report.tabular import markdown as as_markdown
 from bench.scoring.stats import agreement_p
@@ -46,21 +29,22 @@ def markdown(
     found = sections(results.verdicts, recorded)
     parts = [
         "# Entity tracking: does further training help?",
-        *([inert(headline(regression))] if regression else []),
+        *([inert(tables.headline(regression))] if regression else []),
         *(line for section in found for line in finding_lines(section)),
         "## Accuracy by number of operations on the box (percent)",
-        as_markdown(accuracy_table(results)),
-        f"`1+` pools all boxes with at least one operation. {ABOVE_GUESSING}",
+        as_markdown(tables.accuracy_table(results)),
+        f"`1+` pools all boxes with at least one operation. {tables.ABOVE_GUESSING}",
         *published_section(results),
-        *([SPREAD_CAPTION, as_markdown(spread)] if (spread := spread_table(results)) else []),
+        *([spread.caption, as_markdown(spread)] if (spread := tables.spread_table(results)) else []),
         PAIR_NOTE,
         *(part for section in found for part in section_parts(section, results)),
     ]
     if results.skipped:
-        parts += ["## Not run", bullet_list(map(inert, skip_lines(results.skipped)))]
+        parts += ["## Not run", bullet_list(map(inert, tables.skip_lines(results.skipped)))]
     if results.evaluations:
-        parts += ["## The answers", answers(results).caption, as_markdown(answers(results))]
-    parts += ["## How it was run", as_markdown(metadata(results))]
+        answers = tables.answers(results)
+        parts += ["## The answers", answers.caption, as_markdown(answers)]
+    parts += ["## How it was run", as_markdown(tables.metadata(results))]
     if regression:
         parts += regression_parts(regression)
     return "\n\n".join(parts) + "\n"
@@ -79,20 +63,20 @@ def section_parts(section: Section, results: Results) -> list[str]:
     """One heading and one table per pair, with the pair's figures."""
     parts = [f"## {section.heading}"] if section.panels else []
     if parts and section.name == "controls":
-        parts.append(CONTROLS)
+        parts.append(tables.CONTROLS)
     for panel in section.panels:
         kinds = ["accuracy", *(["errors"] if panel.pair.base in results.evaluations else [])]
         parts += [
-            f"### {name_pair(panel.main.comparison)}",
+            f"### {tables.name_pair(panel.main.comparison)}",
             panel.main.sentence,
-            as_markdown(cases(panel)),
+            as_markdown(tables.cases(panel)),
             *(["All accuracies equal the recorded ones."] if panel.as_recorded else []),
             *(f"![{kind} of {panel.pair.id}](figures/{panel.name}-{kind}.png)" for kind in kinds),
         ]
-        if table := factors(panel, results):
-            parts += [FACTORS_CAPTION, as_markdown(table)]
+        if table := tables.factors(panel, results):
+            parts += [table.caption, as_markdown(table)]
     if section.panels and section.elsewhere:
-        parts += ["### Recorded figures of pairs not run here", as_markdown(recorded_pairs(section))]
+        parts += ["### Recorded figures of pairs not run here", as_markdown(tables.recorded_pairs(section))]
     return parts
 
 
@@ -107,7 +91,7 @@ def published_section(results: Results) -> list[str]:
         live, told = results.accuracies[model], results.published[model]
         rows.append((model, *(share(live[bucket]) for bucket in buckets)))
         rows.append(("as published", *(beside(told.get(bucket), live[bucket]) for bucket in buckets)))
-    columns = (Column("model"), *(Column(short_bucket(bucket)) for bucket in buckets))
+    columns = (Column("model"), *(Column(tables.short_bucket(bucket)) for bucket in buckets))
     return [
         "## Beside the published figures (percent)",
         as_markdown(Table("published", "", columns, tuple(rows))),
@@ -129,7 +113,7 @@ def regression_parts(regression: Regression) -> list[str]:
         changes = regression.environment.items()
         lines = bullet_list(inert(f"{part}: {then} → {now}") for part, (then, now) in changes)
         parts += ["### Other changes", lines]
-    parts += ["### Figures", as_markdown(changes_table(regression))]
+    parts += ["### Figures", as_markdown(tables.changes_table(regression))]
     if regression.flips:
         lines = bullet_list(map(line_of_flip, regression.flips))
         summary = f"<summary>{len(regression.flips):,} boxes have a different result</summary>"

@@ -11,22 +11,10 @@ from markupsafe import Markup, escape
 from bench import __version__
 from bench.nights.regression import Regression
 from bench.records import Example, Results, Verdict
+from bench.report import tables
 from bench.report.drawings import BASE, ERRORS, FORMATS, GAIN, GRID, INK, LOSS, MUTED, VARIANT
 from bench.report.examples import pack
 from bench.report.panels import find, recorded_sentence, sections
-from bench.report.tables import (
-    CONTROLS,
-    COUNTS_NOTE,
-    accuracy_table,
-    answers,
-    cases,
-    changes_table,
-    factors,
-    headline,
-    recorded_pairs,
-    skip_lines,
-    spread_table,
-)
 from bench.report.tabular import Bold, Column, Table, to_csv, to_latex, write_cell
 from bench.text import html as as_html
 
@@ -108,14 +96,14 @@ def html(
         sections=sections(results.verdicts, recorded),
         drawings={name: themed(drawing) for name, drawing in drawings.items()},
         series=[name for name in drawings if name.startswith("series-")],
-        accuracies=accuracy_table(results, "interval"),
-        answers=answers(results) if results.evaluations else None,
-        spread=spread_table(results),
-        skipped=skip_lines(results.skipped),
+        accuracies=tables.accuracy_table(results, "interval"),
+        answers=tables.answers(results) if results.evaluations else None,
+        spread=tables.spread_table(results),
+        skipped=tables.skip_lines(results.skipped),
         packed=Markup(pack(results, examples)),  # nosec B704
         regression=regression,
-        since=headline(regression) if regression else "",
-        changes=changes_table(regression) if regression else None,
+        since=tables.headline(regression) if regression else "",
+        changes=tables.changes_table(regression) if regression else None,
         bibtex=escape(BIBTEX),
         bibtex_uri=data_uri(BIBTEX, "application/x-bibtex"),
         only_drawn=only_drawn,
@@ -160,11 +148,7 @@ HELPERS = {  # what the templates call and say
     "downloads": downloads,
     "find": find,
     "recorded_sentence": recorded_sentence,
-    "cases": cases,
-    "factors": factors,
-    "recorded_pairs": recorded_pairs,
+    "tables": tables,
     "labels": LABELS,
     "formats": FORMATS,
-    "controls": CONTROLS,
-    "counts_note": COUNTS_NOTE,
 }

@@ -24,8 +24,6 @@ CONTROLS = (
     "Controls check the benchmark itself. A positive control must show a gain. A negative control must not."
 )
 BASE, VARIANT = Column("base", "interval", "base"), Column("variant", "interval", "variant")
-SPREAD_CAPTION = "Spread between seeds, wordings or precisions of one model, in percent."
-FACTORS_CAPTION = "Accuracy on boxes with 1 or more operations, by other factors."
 
 
 def skip_lines(skipped: Mapping[str, str]) -> list[str]:
@@ -72,7 +70,8 @@ def spread_table(results: Results) -> Table | None:
     ]
     headings = ["group", "ops", "models", "mean", "range", "standard deviation", "95% interval of one"]
     columns = tuple(map(Column, headings))
-    return Table("spread", SPREAD_CAPTION, columns, tuple(rows)) if rows else None
+    caption = "Spread between seeds, wordings or precisions of one model, in percent."
+    return Table("spread", caption, columns, tuple(rows)) if rows else None
 
 
 def spread_of(found: Sequence[Accuracy]) -> list[str]:
@@ -150,7 +149,8 @@ def factors(panel: Panel, results: Results) -> Table | None:
         for level, found in levels.items()
     ]
     columns = (Column("by"), Column("level"), BASE, VARIANT, Column("n", "count"))
-    return Table(f"{panel.name}-factors", FACTORS_CAPTION, columns, tuple(rows))
+    caption = "Accuracy on boxes with 1 or more operations, by other factors."
+    return Table(f"{panel.name}-factors", caption, columns, tuple(rows))
 
 
 def name_pair(found: Comparison) -> str:
