@@ -24,17 +24,8 @@ from bench.records import (
     Suite,
     Verdict,
 )
+from bench.scoring import stats
 from bench.scoring.sentences import equals, name_bucket, points, sentence_of
-from bench.scoring.stats import (
-    FEWEST_SCENARIOS,
-    MARGIN,
-    benjamini_hochberg,
-    compare_counts,
-    compare_scores,
-    gates,
-    holm,
-    leveled,
-)
 
 EXPLORED = BUCKETS[1:-1]
 ASSUMED_DESIGN_EFFECTS = (1.4, 2.0)  # for published counts; the embedded models have 1.4
@@ -51,12 +42,10 @@ def compare(
 
     accuracies: base and variant, by bucket with queries. baseline: accuracy of random guessing by bucket.
     """
-    return compared(
-        pair,
-        accuracies,
-        baseline,
-        {bucket: compare_scores(base.scores, variant.scores, bucket) for bucket in accuracies[0]},
-    )
+    differences = {
+        bucket: stats.compare_scores(base.scores, variant.scores, bucket) for bucket in accuracies[0]
+    }
+    return compared(pair, accuracies, baseline, differences)
 
 
 def compare_recorded(
@@ -68,7 +57,7 @@ def compare_recorded(
 ) -> list[Comparison]:
     """Compare a pair from its accuracies alone (published figures): unpaired, and labelled as unpaired."""
     buckets = [bucket for bucket in BUCKETS if bucket in base and bucket in variant and bucket in baseline]
-    differences = {bucket: compare_counts(base[bucket], variant[bucket], design_effect) for bucket in buckets}
+    differences = {b: stats.compare_counts(base[b], variant[b], design_effect) for b in buckets}
     return compared(pair, (base, variant), baseline, differences)
 
 
@@ -80,7 +69,7 @@ def compared(
 ) -> list[Comparison]:
     """Differences -> comparisons, adjusted over the buckets but not over other pairs."""
     base, variant = accuracies
-    over = [gates(found, baseline) for found in accuracies]
+    over = [stats.gates(found, baseline) for found in accuracies]
     return adjust_over_buckets(
         [
             Comparison(
@@ -105,7 +94,7 @@ def compared(
 def adjust_over_buckets(found: Sequence[Comparison]) -> list[Comparison]:
     """Benjamini-Hochberg over ops1..ops7. ops0 and ops1plus are not part of this family."""
     explored = [entry for entry in found if entry.bucket in EXPLORED]
-    p_adjusted, alpha = benjamini_hochberg([entry.difference.p for entry in explored])
+    p_adjusted, alpha = stats.benjamini_hochberg([entry.difference.p for entry in explored])
     adjusted = iter(with_adjusted(explored, p_adjusted, alpha, len(explored)))
     return [next(adjusted) if entry.bucket in EXPLORED else entry for entry in found]
 
@@ -116,7 +105,7 @@ def adjust_over_pairs(pairs: Sequence[Sequence[Comparison]], untested: int = 0) 
     untested: number of pairs of the family that could not be measured; each counts as p = 1.
     """
     tested = [entry for found in pairs for entry in found if entry.bucket == "ops1plus"]
-    p_adjusted, alpha = holm([entry.difference.p for entry in tested], untested)
+    p_adjusted, alpha = stats.holm([entry.difference.p for entry in tested], untested)
     adjusted = iter(with_adjusted(tested, p_adjusted, alpha, len(tested) + untested))
     return [[next(adjusted) if entry.bucket == "ops1plus" else entry for entry in found] for found in pairs]
 
@@ -130,7 +119,7 @@ def with_adjusted(
             entry,
             p_adjusted=p,
             tests=tests,
-            difference=leveled(entry.difference, alpha, power_alpha=ALPHA / tests),
+            difference=stats.leveled(entry.difference, alpha, power_alpha=ALPHA / tests),
         )
         for entry, p in zip(found, p_adjusted, strict=True)
     ]
@@ -196,11 +185,11 @@ def judge(found: Comparison, cases: int = 1) -> Verdict:
 def outcome_of(found: Comparison) -> Outcome:
     """The outcome, from the interval alone, so that outcome and interval always agree."""
     difference = found.difference
-    if found.paired and found.scenarios < FEWEST_SCENARIOS:
+    if found.paired and found.scenarios < stats.FEWEST_SCENARIOS:
         return "too few scenarios"
     if difference.low > 0 or difference.high < 0:
         return "better" if difference.low > 0 else "worse"
-    if difference.low > -MARGIN and difference.high < MARGIN:
+    if difference.low > -stats.MARGIN and difference.high < stats.MARGIN:
         return "equivalent"
     return "no difference shown"
 
