@@ -153,7 +153,7 @@ def both(entry: ModelEntry, plan: Plan) -> list[dict[str, Completion]]:
     return found
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", ["paper", "strict"])  # an untrained checkpoint has no tag for think
 @pytest.mark.parametrize("name", MODELS)
 def test_both_engines_write_the_same_ten_answers(
     name: str, protocol: str, tokenizer_of, tmp_path: Path, evaluation_examples: tuple[Example, ...]
