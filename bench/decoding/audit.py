@@ -93,8 +93,8 @@ def audit(
         for gold in golds:
             if not constraint.matches(gold):
                 yield f"the constraint forbids a right answer ({gold!r}). Choose another protocol."
-        for gold, ids in zip(golds, answers, strict=True):
-            if wrong := misspelled(gold, ids, spelling):
+        for gold, answer in zip(golds, answers, strict=True):
+            if wrong := misspelled(gold, answer, spelling):
                 yield f"its tokenizer cannot write a right answer ({gold!r}): {wrong}. Leave it out."
         if 2 * cut > len(golds):
             yield (
