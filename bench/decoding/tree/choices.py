@@ -149,15 +149,15 @@ def grow(tree: Tree, path: list[int], pieces: Pieces) -> Steps:
     """Add every clause after the true statement so far. Tokens that clauses share are added once."""
     known: dict[tuple[int, int], int] = {}
 
-    def extend(path: list[int], tokens: list[int]) -> list[int]:
-        path = list(path)
-        for place, token in enumerate(tokens):
-            if (column := known.get((path[-1], token))) is None:
-                added = tree.add(path, tokens[place:])
-                known.update(zip(zip([path[-1], *added], tokens[place:], strict=False), added, strict=False))
-                return path + added
-            path.append(column)
-        return path
+    def extend(branch: list[int], ids: list[int]) -> list[int]:
+        branch = list(branch)
+        for place, token in enumerate(ids):
+            if (column := known.get((branch[-1], token))) is None:
+                added = tree.add(branch, ids[place:])
+                known.update(zip(zip([branch[-1], *added], ids[place:], strict=False), added, strict=False))
+                return branch + added
+            branch.append(column)
+        return branch
 
     found: Steps = []
     for number, clauses in enumerate(pieces):
