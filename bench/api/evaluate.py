@@ -15,11 +15,11 @@ from bench.models.suites import entry_of
 from bench.records import Accuracy, Evaluation, Pair, Results, Suite, Verdict
 from bench.report.examples import rows
 from bench.run import plans
-from bench.run.evaluate import cannot_ask
 from bench.run.evaluate import evaluate as evaluate_entry
 from bench.run.options import Options
 from bench.run.plans import Plan, metadata_of, new_run_id
 from bench.run.session import Session, accuracies
+from bench.run.start import cannot_ask
 from bench.scoring.verdicts import families
 from bench.store import Store
 

@@ -11,8 +11,8 @@ from bench import models
 from bench.models.files import shapes_in, weights_of
 from bench.models.machine import dtype_of, visible_gpus
 from bench.records import ModelEntry
-from bench.run.evaluate import cannot_ask
 from bench.run.plans import Plan
+from bench.run.start import cannot_ask
 from bench.store import Store
 from bench.store.completions import key_of
 from bench.task.prompts import as_text, gold_statement, turns

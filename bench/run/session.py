@@ -9,8 +9,9 @@ from functools import cached_property
 from bench import models
 from bench.proportions import ALPHA
 from bench.records import BUCKETS, Accuracy, Comparison, Evaluation, Pair, Results, Suite, Verdict
-from bench.run.evaluate import LISTENER, cannot_ask, evaluate, recall
+from bench.run.evaluate import LISTENER, evaluate, recall
 from bench.run.plans import Plan, models_of
+from bench.run.start import cannot_ask
 from bench.scoring.scores import accuracy_by_factor
 from bench.scoring.sentences import name_bucket, show_p
 from bench.scoring.stats import accuracy_of, agreement_p, gates

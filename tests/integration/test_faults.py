@@ -325,7 +325,7 @@ def test_who_waits_for_a_model_holds_no_gpu(
     tmp_path: Path,
 ) -> None:
     leased: list[str] = []
-    monkeypatch.setattr("bench.run.evaluate.gpu_leases", lambda *_: leased.append("a GPU"))
+    monkeypatch.setattr("bench.run.start.gpu_leases", lambda *_: leased.append("a GPU"))
     session = session_of(tmp_path / "store.sqlite")
     session.plan = replace(session.plan, options=replace(session.plan.options, wait=0.1))
     [settings, *_] = settings_of(models["one"], session.plan)

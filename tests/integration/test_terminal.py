@@ -42,7 +42,7 @@ class Slow:
 def pytest_sessionstart():
     from bench.plugin import live
     from bench.records import Completion, Counters, Prompt
-    from bench.run import evaluate
+    from bench.run import evaluate, start
     from bench.task.prompts import gold_statement
 
     @contextmanager
@@ -52,7 +52,7 @@ def pytest_sessionstart():
         yield Slow(golds, Counters(), Completion), prompts, {{}}
 
     live.TICK, live.QUIET_ON_TERMINAL = 0.02, 0.1  # seconds
-    evaluate.loaded = loaded
+    start.loaded = loaded
     evaluate.models.fingerprint = lambda entry: {{"name": entry.name}}
     evaluate.models.unavailable = lambda entry, gpus=1: None
     evaluate.models.num_bytes = lambda entry: 0
