@@ -85,10 +85,12 @@ def load_tokenizer(entry: ModelEntry) -> Any:
 
 
 def padded_left(tokenizer: Any) -> Any:
-    """Make the tokenizer pad on the left, with EOS if it has no padding token. Returns the same object."""
+    """Make the tokenizer pad on the left, with EOS. Returns the same object.
+
+    A model never reads padding, but the tokenizer's own padding token may lie beyond its embeddings.
+    """
     tokenizer.padding_side = "left"
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
 
