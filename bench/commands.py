@@ -9,7 +9,7 @@ import sys
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from bench import check_checkout
 from bench.inputs import MISTAKE, explain, place
@@ -70,18 +70,27 @@ def main(arguments: list[str] | None = None, prog: str = "python -m bench") -> i
         return status
 
 
+def nonempty(text: str) -> Path:
+    """A path. pathlib takes an empty one for the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty path. Write the name of a file or folder.")
+    return Path(text)
+
+
 class Parser(argparse.ArgumentParser):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.register("type", Path, nonempty)
+
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
-        """Refuse `--option=`, since an empty path is the current folder, and `--option=--`, which argparse
-        replaces by an empty list. Refuse text that is not in UTF-8.
-        """
+        """Refuse a value "--", which argparse replaces by an empty list, and text that is not in UTF-8."""
         for argument in args or ():
             try:
                 os.fsencode(argument)
             except UnicodeEncodeError:
                 self.error(f"{argument} is not text. Write it again.")
-            if re.fullmatch("--[^=]+=(--)?", argument):
-                self.error(f"{argument} has no value. Write one after the equals sign.")
+            if re.fullmatch("--[^=]+=--", argument):
+                self.error(f"{argument} has no value. Write another after the equals sign.")
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:

@@ -87,7 +87,7 @@ def load_tokenizer(entry: ModelEntry) -> Any:
 def padded_left(tokenizer: Any) -> Any:
     """Make the tokenizer pad on the left, with EOS. Returns the same object.
 
-    A model never reads padding, but the tokenizer's own padding token may lie beyond its embeddings.
+    Padding is masked, but the tokenizer's own padding token may lie beyond the model's embeddings.
     """
     tokenizer.padding_side = "left"
     tokenizer.pad_token = tokenizer.eos_token

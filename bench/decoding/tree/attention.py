@@ -1,4 +1,4 @@
-"""A forward pass over a tree without most of its waste: masked query-key pairs, and logits of no use.
+"""A forward pass over a tree that skips most masked query-key pairs and most unneeded logits.
 
 New tokens attend in blocks. A block reads only the columns that at least one of its tokens sees. On a CPU,
 all tokens attend once to the prefix that every prompt shares. The log-normalisers join the two results.
